@@ -1,0 +1,49 @@
+//! The columns on an edge, in words the engine can print without knowing Arrow.
+
+use arrow::datatypes::{DataType, Field, SchemaRef};
+use std::fmt;
+use std::sync::Arc;
+
+/// The columns that flow on one edge of the graph.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Schema(pub(crate) SchemaRef);
+
+impl Schema {
+    pub(crate) fn new(fields: Vec<Field>) -> Self {
+        Self(Arc::new(arrow::datatypes::Schema::new(fields)))
+    }
+
+    pub(crate) fn field(&self, column: &str) -> Option<&Field> {
+        self.0.field_with_name(column).ok()
+    }
+
+    /// The names of the columns, for a hint in an error.
+    pub(crate) fn names(&self) -> String {
+        let names: Vec<_> = self.0.fields().iter().map(|f| f.name().as_str()).collect();
+        names.join(", ")
+    }
+}
+
+impl fmt::Display for Schema {
+    /// `station_id: string, degrees: float64?`, where `?` marks a column that may hold nulls.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, field) in self.0.fields().iter().enumerate() {
+            let separator = if i == 0 { "" } else { ", " };
+            let mark = if field.is_nullable() { "?" } else { "" };
+            write!(f, "{separator}{}: {}{mark}", field.name(), type_name(field.data_type()))?;
+        }
+        Ok(())
+    }
+}
+
+/// A type's name as pipeline files and errors spell it.
+pub(crate) fn type_name(data_type: &DataType) -> String {
+    match data_type {
+        DataType::Boolean => "bool".into(),
+        DataType::Utf8 => "string".into(),
+        DataType::Binary => "bytes".into(),
+        DataType::Date32 => "date".into(),
+        DataType::Timestamp(_, _) => "timestamp".into(),
+        other => other.to_string().to_lowercase(),
+    }
+}

@@ -1,0 +1,35 @@
+//! Where rows go. The sink that holds the rows holds the positions, and both arrive in one atomic step.
+
+pub mod parquet;
+pub mod table;
+pub mod topic;
+
+use crate::config::Context;
+use crate::error::Problem;
+use crate::schema::Schema;
+use crate::stage::BuiltSink;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// The sinks a flow can write to.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SinkConfig {
+    /// Parquet files in a directory.
+    Parquet(parquet::ParquetConfig),
+    /// A table of a database.
+    Table(table::TableConfig),
+    /// The embedded durable topic.
+    Topic(topic::TopicConfig),
+}
+
+impl SinkConfig {
+    /// Builds the stage; touches nothing outside. `partitions` is what the partition stage decided, if it did.
+    pub fn build(&self, input: &Schema, partitions: Option<u32>, context: &Context) -> Result<BuiltSink, Vec<Problem>> {
+        match self {
+            Self::Parquet(config) => config.build(input, context),
+            Self::Table(config) => config.build(input, context),
+            Self::Topic(config) => config.build(input, partitions, context),
+        }
+    }
+}

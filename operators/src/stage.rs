@@ -1,0 +1,199 @@
+//! What a stage is: its config builds a stage (shared by all workers), the stage opens handles (one worker each).
+//!
+//! Sources and sinks have traits of their own; everything between them turns a chunk into chunks and shares one.
+//! No handle ever blocks for long without cause, and none knows about time: the engine decides when an epoch ends.
+
+use crate::chunk::Chunk;
+use crate::error::Result;
+use crate::position::{Checkpoint, Span};
+use crate::progress::{Commit, Progress, Receipt, Run, Version};
+use crate::schema::Schema;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Which of the source partitions a reader owns: those with `partition % of == index`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// This worker.
+    pub index: u32,
+    /// All workers.
+    pub of: u32,
+}
+
+impl Share {
+    /// Whether a partition is this worker's to read.
+    pub fn owns(self, partition: u32) -> bool {
+        partition % self.of == self.index
+    }
+}
+
+/// A place rows come from. It can seek to any position it once gave.
+pub trait Source: Send + Sync {
+    /// Opens a reader of this worker's share at the given positions; a partition without one starts at its beginning.
+    /// An error when a position does not exist there any more, or not yet.
+    fn open(&self, share: Share, from: &Checkpoint) -> Result<Box<dyn Reader>>;
+
+    /// What tells this source from a recreated one under the same name; `None` where there is no such thing, or the
+    /// source does not exist yet.
+    fn identity(&self) -> Result<Option<String>>;
+
+    /// Counts the rows of a span anew, for `verify`; `None` when the source does not have them any more.
+    fn count(&self, span: &Span) -> Result<Option<u64>>;
+}
+
+/// What one call of [`Reader::read`] found.
+#[derive(Debug)]
+pub enum Read {
+    /// Rows of one partition and the advance they are. The span follows the last one of its partition at once.
+    Rows(Chunk, Span),
+    /// Nothing now, but the source knows that more will come: look again after this time.
+    Pause(Duration),
+    /// Nothing now, and perhaps never: all there is has been read. Look again after this time.
+    CaughtUp(Duration),
+    /// Nothing ever again.
+    End,
+}
+
+/// Reads one worker's share of a source, on a thread of its own.
+pub trait Reader: Send {
+    /// Reads the next few thousand rows at most; never waits for rows that are not there.
+    fn read(&mut self) -> Result<Read>;
+
+    /// Rows that are there and not read yet, where the source can tell cheaply.
+    fn behind(&mut self) -> Result<Option<u64>>;
+}
+
+/// What one call of [`Apply::apply`] made of a chunk; every row is in one of these.
+#[derive(Debug, Default)]
+pub struct Applied {
+    /// Rows that go on; no empty chunks.
+    pub rows: Vec<Chunk>,
+    /// Rows rejected with a reason, of kind `DeadLetters`.
+    pub dead_letters: Option<Chunk>,
+    /// Rows left out as asked.
+    pub filtered: u64,
+    /// Rows left out because they could not be processed.
+    pub skipped: u64,
+}
+
+/// A stage between source and sink.
+pub trait Stage: Send + Sync {
+    /// A handle for one worker.
+    fn handle(&self) -> Box<dyn Apply>;
+}
+
+/// One worker's handle of a stage.
+pub trait Apply: Send {
+    /// Turns a chunk of rows into others.
+    fn apply(&mut self, chunk: Chunk) -> Result<Applied>;
+}
+
+/// A place rows go to, which stores positions in the same atomic step.
+pub trait Sink: Audit + Send + Sync {
+    /// The last commit, read without touching anything; `None` before the first.
+    fn progress(&self, flow: &str) -> Result<Option<Progress>>;
+
+    /// Takes the place over: creates what is missing, shuts out what an older run left half done, and only then reads
+    /// the last commit.
+    fn open(&self, run: &Run) -> Result<Opened>;
+
+    /// A writer for one worker's rows of one batch; `attempt` is a number that no other batch of this run has.
+    fn writer(&self, run: &Run, attempt: u64) -> Result<Box<dyn Writer>>;
+}
+
+/// A sink that has been taken over.
+pub struct Opened {
+    /// Publishes batches.
+    pub committer: Box<dyn Committer>,
+    /// The last commit; `None` before the first.
+    pub progress: Option<Progress>,
+}
+
+/// Writes one worker's rows of one batch, on a thread of its own. Dropping it leaves nothing that counts.
+pub trait Writer: Send {
+    /// Takes a chunk; returns the bytes of memory this writer now holds until its close.
+    fn write(&mut self, chunk: Chunk) -> Result<u64>;
+
+    /// Makes all rows durable, or holds them ready for the commit. `spans` are those of the whole batch.
+    fn close(self: Box<Self>, version: Version, spans: &[Span]) -> Result<Receipt>;
+}
+
+/// Publishes batches, one after the other.
+pub trait Committer: Send {
+    /// Publishes rows and positions in one atomic step. `Ok` means that both are there for good; an error means that
+    /// they are not, or that this run does not own the place any more. An unknown outcome is found out before return.
+    fn commit(&mut self, commit: Commit) -> Result<()>;
+}
+
+/// Reads back what is committed, trusting nobody; the proof behind `verify`.
+pub trait Audit {
+    /// Checks everything committed by a flow, giving each finding as it is met. Memory does not grow with history.
+    fn audit(&self, flow: &str, found: &mut dyn FnMut(Finding)) -> Result<Account>;
+}
+
+/// One thing that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Finding {
+    /// File, directory or table.
+    pub path: String,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+/// What an audit counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Account {
+    /// Commits.
+    pub batches: u64,
+    /// Files; 0 for tables.
+    pub files: u64,
+    /// Rows found in the sink by counting them.
+    pub rows: u64,
+    /// Rows that the commits say were read, written and left out.
+    pub totals: crate::progress::Tally,
+    /// Per source partition all that was read, as one span.
+    pub spans: Vec<Span>,
+}
+
+/// What every built stage tells the engine.
+#[derive(Clone, Debug, Default)]
+pub struct About {
+    /// Where rows come from or go, or what is done to them, for people: `topic temperatures in data/topic.db`.
+    pub summary: String,
+    /// Settings that give stored positions their meaning: name as in the file, value.
+    pub fingerprint: Vec<(&'static str, String)>,
+}
+
+/// A source, ready to open.
+pub struct BuiltSource {
+    /// The stage.
+    pub source: Arc<dyn Source>,
+    /// Columns it gives.
+    pub schema: Schema,
+    /// Equal to the place of a sink that feeds it.
+    pub place: String,
+    /// For people and for the fingerprint.
+    pub about: About,
+}
+
+/// A stage between source and sink, ready to hand out handles.
+pub struct BuiltStage {
+    /// The stage.
+    pub stage: Arc<dyn Stage>,
+    /// Columns it gives.
+    pub schema: Schema,
+    /// Number of partitions it spreads rows over, when it decides that.
+    pub partitions: Option<u32>,
+    /// For people and for the fingerprint.
+    pub about: About,
+}
+
+/// A sink, ready to open.
+pub struct BuiltSink {
+    /// The stage.
+    pub sink: Arc<dyn Sink>,
+    /// Two sinks with one place are refused; a source with the place of a sink reads what it writes.
+    pub place: String,
+    /// For people and for the fingerprint.
+    pub about: About,
+}
