@@ -1,2 +1,5 @@
-//! bin
-fn main() {}
+//! The command `weatherflow`.
+
+fn main() -> std::process::ExitCode {
+    engine::cli::main()
+}

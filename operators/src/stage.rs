@@ -111,11 +111,20 @@ pub struct Opened {
 
 /// Writes one worker's rows of one batch, on a thread of its own. Dropping it leaves nothing that counts.
 pub trait Writer: Send {
-    /// Takes a chunk; returns the bytes of memory this writer now holds until its close.
-    fn write(&mut self, chunk: Chunk) -> Result<u64>;
+    /// Takes a chunk; returns the memory this writer holds now.
+    fn write(&mut self, chunk: Chunk) -> Result<Held>;
 
     /// Makes all rows durable, or holds them ready for the commit. `spans` are those of the whole batch.
     fn close(self: Box<Self>, version: Version, spans: &[Span]) -> Result<Receipt>;
+}
+
+/// Bytes of memory a writer holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// All of it.
+    pub bytes: u64,
+    /// The part that only a commit frees; the rest the writer bounds by itself.
+    pub until_commit: u64,
 }
 
 /// Publishes batches, one after the other.

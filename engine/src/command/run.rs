@@ -1,0 +1,50 @@
+//! `run`: says what it will do, does it, shows it, sums it up.
+
+use crate::cli::{Failed, RunArgs};
+use crate::halt::Halt;
+use crate::plan::Plan;
+use crate::report::{self, Watch};
+use crate::run::Running;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::sync::Arc;
+use std::time::Instant;
+
+pub(crate) fn run(args: &RunArgs) -> Result<(), Failed> {
+    let loaded = super::load(&args.file)?;
+    let plan = Plan::new(loaded, args.flow.as_deref(), args.workers).map_err(Failed::Usage)?;
+    if args.dry_run {
+        print!("{}", report::graph::graph(&plan));
+        return Ok(());
+    }
+    print!("{}", report::summary::intent(&plan));
+    let halt = Halt::new();
+    stop_on_signals(&halt).map_err(|error| Failed::Running(format!("cannot listen for Ctrl-C: {error}")))?;
+    let began = Instant::now();
+    let running = Running::new(plan, args.drain, Arc::clone(&halt));
+    let meters = running.meters();
+    let watch = Watch::start(meters.clone(), began);
+    let result = running.run();
+    watch.end();
+    print!("{}", report::summary::account(&meters, began.elapsed()));
+    let program = std::env::args().next().unwrap_or_else(|| "weatherflow".to_owned());
+    println!("to prove it:  {program} verify {}", args.file.display());
+    result.map_err(|failure| Failed::Running(failure.to_string()))
+}
+
+/// The first Ctrl-C or SIGTERM closes and commits what is open; the second ends the process where it stands.
+fn stop_on_signals(halt: &Arc<Halt>) -> std::io::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let halt = Arc::clone(halt);
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        let mut signals = signals.forever();
+        if signals.next().is_some() {
+            eprintln!("stopping: committing what is open; once more stops at once, which is safe too");
+            halt.stop();
+        }
+        if signals.next().is_some() {
+            std::process::exit(1);
+        }
+    })?;
+    Ok(())
+}

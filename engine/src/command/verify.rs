@@ -1,0 +1,133 @@
+//! `verify`: proves from what is committed, and from the sources where they still have the rows, that nothing was
+//! lost or doubled. It believes neither the engine nor a counter that it can count anew.
+
+use crate::cli::Failed;
+use crate::config::BuiltFlow;
+use indicatif::HumanCount;
+use operators::Error;
+use operators::stage::{Account, Finding};
+use serde::Serialize;
+use std::path::Path;
+
+/// Rows of the source, counted anew, beside those of the sink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Source {
+    /// The source still has every row.
+    Counted(u64),
+    /// The source does not have them any more.
+    Gone,
+}
+
+/// What one flow's sink holds.
+#[derive(Debug, Serialize)]
+struct Verified {
+    flow: String,
+    sink: String,
+    #[serde(flatten)]
+    account: Account,
+    source: Source,
+    findings: u64,
+}
+
+pub(crate) fn verify(file: &Path, json: bool) -> Result<(), Failed> {
+    let loaded = super::load(file)?;
+    let mut findings = 0;
+    for flow in &loaded.built {
+        let id = format!("{}/{}", loaded.pipeline.name, flow.name);
+        let verified =
+            flow_of(flow, &id, json).map_err(|error| Failed::Running(format!("flow {}: {error}", flow.name)))?;
+        findings += verified.findings;
+        if json {
+            println!("{}", line(&verified));
+        } else {
+            println!("{}", text(&verified));
+        }
+    }
+    if findings > 0 {
+        if !json {
+            println!(
+                "{findings} finding{}: something was lost, doubled or damaged",
+                if findings == 1 { "" } else { "s" }
+            );
+        }
+        return Err(Failed::Said);
+    }
+    if !json {
+        println!("nothing lost, nothing doubled");
+    }
+    Ok(())
+}
+
+fn flow_of(flow: &BuiltFlow, id: &str, json: bool) -> Result<Verified, Error> {
+    let mut findings = 0;
+    let mut found = |finding: Finding| {
+        findings += 1;
+        if json {
+            println!("{}", line(&finding));
+        } else {
+            println!("{}: {}", finding.path, finding.problem);
+        }
+    };
+    let account = flow.sink.sink.audit(id, &mut found)?;
+    let source = count(flow, &account)?;
+    if let Source::Counted(rows) = source
+        && rows != account.totals.read
+    {
+        let (read, place) = (HumanCount(account.totals.read), &flow.source.about.summary);
+        let ranges = ranges(&account);
+        let rows = HumanCount(rows);
+        let problem =
+            format!("has {rows} rows in the range that was read, {ranges}, but the commits account for {read}");
+        found(Finding { path: place.clone(), problem });
+    }
+    Ok(Verified { flow: flow.name.clone(), sink: flow.sink.about.summary.clone(), account, source, findings })
+}
+
+fn count(flow: &BuiltFlow, account: &Account) -> Result<Source, Error> {
+    let mut rows = 0;
+    for span in &account.spans {
+        match flow.source.source.count(span)? {
+            Some(counted) => rows += counted,
+            None => return Ok(Source::Gone),
+        }
+    }
+    Ok(Source::Counted(rows))
+}
+
+fn line(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
+}
+
+fn text(verified: &Verified) -> String {
+    let Verified { flow, sink, account, source, .. } = verified;
+    let totals = account.totals;
+    let mut text = format!("{flow}: {} rows in {sink}", HumanCount(account.rows));
+    if account.files > 0 {
+        text += &format!(", {} batches, {} files", HumanCount(account.batches), HumanCount(account.files));
+    }
+    if !account.spans.is_empty() {
+        text += &format!("\n  read {}", ranges(account));
+    }
+    for (rows, what) in [
+        (totals.filtered, "filtered"),
+        (totals.skipped, "skipped as unreadable"),
+        (totals.dead_letters, "put aside as dead letters"),
+    ] {
+        if rows > 0 {
+            text += &format!(", {} {what}", HumanCount(rows));
+        }
+    }
+    text += &match source {
+        Source::Counted(rows) => format!("\n  the source has {} rows there", HumanCount(*rows)),
+        Source::Gone => "\n  the source does not have these rows any more, so they were not counted there".to_owned(),
+    };
+    text
+}
+
+/// `0 [0, 120) 1 [0, 80)`
+fn ranges(account: &Account) -> String {
+    let ranges: Vec<_> =
+        account.spans.iter().map(|span| format!("{} [{}, {})", span.partition, span.from, span.to)).collect();
+    ranges.join(" ")
+}

@@ -1,0 +1,101 @@
+//! What the operators and threads of one running flow share.
+
+use crate::budget::Budget;
+use crate::config::pipeline::CommitConfig;
+use crate::halt::Halt;
+use crate::meter::Meter;
+use operators::progress::Run;
+use operators::stage::{Sink, Source};
+use std::any::Any;
+use std::fmt::Display;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Timely time: epochs are counted from 0 in each run.
+pub(crate) type Epoch = u64;
+
+/// Schedules an operator, from any thread.
+pub(crate) type Waker = Arc<dyn Fn() + Send + Sync>;
+
+/// One running flow.
+pub(crate) struct Flow {
+    pub(crate) name: String,
+    pub(crate) run: Run,
+    pub(crate) commit: CommitConfig,
+    pub(crate) source: Arc<dyn Source>,
+    pub(crate) sink: Arc<dyn Sink>,
+    pub(crate) workers: u32,
+    pub(crate) halt: Arc<Halt>,
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) meter: Arc<Meter>,
+    pub(crate) end: End,
+    pub(crate) open: OpenEpoch,
+}
+
+/// When a source that has given all there is should end.
+pub(crate) enum End {
+    /// Never: more may come.
+    Never,
+    /// When the flows that feed it are done, and all they gave is read.
+    After(Vec<Arc<Meter>>),
+}
+
+impl End {
+    /// Whether being caught up from now on means being at the end.
+    pub(crate) fn is_near(&self) -> bool {
+        match self {
+            Self::Never => false,
+            Self::After(upstream) => upstream.iter().all(|meter| meter.is_done()),
+        }
+    }
+}
+
+/// The epoch that every worker should have open: a worker that closes its own closes it for all, so that none waits
+/// for another's clock.
+#[derive(Default)]
+pub(crate) struct OpenEpoch {
+    epoch: AtomicU64,
+    readers: Mutex<Vec<Waker>>,
+}
+
+impl OpenEpoch {
+    pub(crate) fn get(&self) -> Epoch {
+        self.epoch.load(Ordering::SeqCst)
+    }
+
+    /// Closes an epoch on every worker; closing one that is closed already does nothing.
+    pub(crate) fn close(&self, epoch: Epoch) {
+        if self.epoch.fetch_max(epoch + 1, Ordering::SeqCst) <= epoch {
+            for wake in self.readers.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+                wake();
+            }
+        }
+    }
+
+    /// Has a read operator woken whenever an epoch closes.
+    pub(crate) fn follow(&self, reader: Waker) {
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
+    }
+}
+
+impl Flow {
+    pub(crate) fn fail(&self, reason: impl Display) {
+        self.halt.fail(&self.name, reason);
+    }
+
+    /// Runs a piece of a stage; an error or a panic in it stops every flow, and gives `None`.
+    pub(crate) fn guard<T, E: Display>(&self, what: &str, piece: impl FnOnce() -> Result<T, E>) -> Option<T> {
+        match catch_unwind(AssertUnwindSafe(piece)) {
+            Ok(Ok(value)) => return Some(value),
+            Ok(Err(error)) => self.fail(error),
+            Err(panic) => self.fail(format!("{what} panicked: {}; this is a bug in weatherflow", message(&*panic))),
+        }
+        None
+    }
+}
+
+fn message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}

@@ -1,0 +1,121 @@
+//! What people see of a run: what it will do, how it goes, what it did.
+
+pub(crate) mod graph;
+mod live;
+mod log;
+pub(crate) mod summary;
+
+use crate::meter::Meter;
+use indicatif::HumanCount;
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Flows to show, by name.
+pub(crate) type Meters = Vec<(String, Arc<Meter>)>;
+
+/// Shows a run while it goes: live lines on a terminal, a line every few seconds elsewhere.
+pub(crate) struct Watch {
+    end: Sender<()>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Something that can show all flows at one moment.
+trait Show: Send {
+    /// Pause between two shows.
+    fn every(&self) -> Duration;
+    fn show(&mut self, flows: &[Line]);
+    fn end(&mut self) {}
+}
+
+impl Watch {
+    pub(crate) fn start(meters: Meters, began: Instant) -> Self {
+        let (end, ended) = channel();
+        let mut show: Box<dyn Show> = if std::io::stdout().is_terminal() {
+            Box::new(live::Live::new(meters.len()))
+        } else {
+            Box::new(log::Log::default())
+        };
+        let mut rates: Vec<_> = meters.iter().map(|_| Rate { rows: 0, at: began, smooth: 0.0 }).collect();
+        let thread = std::thread::Builder::new().name("report".to_owned()).spawn(move || {
+            while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(show.every()) {
+                let lines: Vec<_> =
+                    meters.iter().zip(&mut rates).map(|((name, meter), rate)| Line::new(name, meter, rate)).collect();
+                show.show(&lines);
+            }
+            show.end();
+        });
+        Self { end, thread: thread.ok() }
+    }
+
+    pub(crate) fn end(mut self) {
+        let _ = self.end.send(());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Rows per second, smoothed over a few looks so that it can be read.
+struct Rate {
+    rows: u64,
+    at: Instant,
+    smooth: f64,
+}
+
+impl Rate {
+    fn update(&mut self, rows: u64) -> f64 {
+        let now = Instant::now();
+        let seconds = now.duration_since(self.at).as_secs_f64().max(1e-3);
+        let latest = (rows - self.rows) as f64 / seconds;
+        // A look after a long time says more than one after a short time.
+        let weight = 1.0 - (-seconds / 2.0).exp();
+        self.smooth += (latest - self.smooth) * weight;
+        (self.rows, self.at) = (rows, now);
+        self.smooth
+    }
+}
+
+/// One flow at one moment, in words.
+struct Line {
+    flow: String,
+    rows: String,
+    rate: String,
+    commit: String,
+    behind: String,
+}
+
+impl Line {
+    fn new(flow: &str, meter: &Meter, rate: &mut Rate) -> Self {
+        let reading = meter.read();
+        let rate = rate.update(reading.read);
+        let commit = match &reading.last_commit {
+            Some((at, progress)) => format!("version {} committed {} ago", progress.version, ago(at.elapsed())),
+            None => "nothing committed yet".to_owned(),
+        };
+        let behind = match (reading.done, reading.behind) {
+            (true, _) => "done".to_owned(),
+            (false, Some(0)) => "caught up".to_owned(),
+            (false, Some(rows)) => format!("{} behind", HumanCount(rows)),
+            (false, None) => String::new(),
+        };
+        let rate = if reading.done { 0.0 } else { rate };
+        Self {
+            flow: flow.to_owned(),
+            rows: format!("{} rows", HumanCount(reading.read)),
+            rate: format!("{}/s", HumanCount(rate.round() as u64)),
+            commit,
+            behind,
+        }
+    }
+}
+
+fn ago(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..=119 => format!("{seconds} s"),
+        seconds @ 120..=7199 => format!("{} min", seconds / 60),
+        seconds => format!("{} h", seconds / 3600),
+    }
+}

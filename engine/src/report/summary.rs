@@ -1,0 +1,68 @@
+//! Before a run: what it will do. After it: what it did.
+
+use super::Meters;
+use crate::plan::{Plan, PlannedFlow, Resume};
+use indicatif::{HumanBytes, HumanCount};
+use std::fmt::Write;
+use std::time::Duration;
+
+/// A few lines per flow: from where, through what, to where, and where it goes on.
+pub(crate) fn intent(plan: &Plan) -> String {
+    let mut text = format!("{}\n", heading(plan));
+    for flow in &plan.flows {
+        let built = &flow.built;
+        let stages = built.stages.iter().map(|stage| stage.name.as_str());
+        let names: Vec<_> =
+            [built.source_name.as_str()].into_iter().chain(stages).chain([built.sink_name.as_str()]).collect();
+        let _ = writeln!(text, "  {}: {}", built.name, names.join(" -> "));
+        let _ = writeln!(text, "    from {}", built.source.about.summary);
+        let _ = writeln!(text, "    to {}", built.sink.about.summary);
+        let _ = writeln!(text, "    {}", resume(flow));
+    }
+    text
+}
+
+pub(super) fn heading(plan: &Plan) -> String {
+    let (flows, workers) = (plan.flows.len(), plan.workers);
+    let plural = |n| if n == 1 { "" } else { "s" };
+    format!(
+        "pipeline {}: {flows} flow{}, {workers} worker{}, {} of memory for rows on their way",
+        plan.name,
+        plural(flows),
+        plural(workers as usize),
+        HumanBytes(plan.memory)
+    )
+}
+
+/// Where a flow goes on, in words.
+pub(super) fn resume(flow: &PlannedFlow) -> String {
+    match &flow.resume {
+        Resume::Beginning => "begins at the beginning: nothing is committed yet".to_owned(),
+        Resume::After(progress) => {
+            format!("goes on after version {}, at {{{}}}", progress.version, progress.positions)
+        }
+        Resume::Refused(reason) => format!("cannot go on: {reason}"),
+    }
+}
+
+/// What a run committed.
+pub(crate) fn account(meters: &Meters, took: Duration) -> String {
+    let mut text = format!("ran for {:.1} s\n", took.as_secs_f64());
+    for (name, meter) in meters {
+        let reading = meter.read();
+        let tally = reading.committed;
+        let _ = write!(text, "  {name}: {} rows committed", HumanCount(tally.written));
+        for (rows, what) in
+            [(tally.filtered, "filtered"), (tally.skipped, "skipped"), (tally.dead_letters, "dead letters")]
+        {
+            if rows > 0 {
+                let _ = write!(text, ", {} {what}", HumanCount(rows));
+            }
+        }
+        if let Some((_, progress)) = &reading.last_commit {
+            let _ = write!(text, ", up to version {}, at {{{}}}", progress.version, progress.positions);
+        }
+        text.push('\n');
+    }
+    text
+}

@@ -1,0 +1,114 @@
+//! Publishes epochs in order: the one place where a batch becomes a version.
+
+use crate::budget::Lease;
+use crate::dataflow::parcel::Delivery;
+use crate::flow::{Epoch, Flow, Waker};
+use crate::threads::Threads;
+use operators::progress::{Commit, Fingerprint, Progress, Tally, Version};
+use operators::stage::Committer;
+use operators::{Error, Span};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+/// Everything known about an epoch that both frontiers have passed.
+pub(crate) struct Batch {
+    pub(crate) epoch: Epoch,
+    /// One per source partition at most.
+    pub(crate) spans: Vec<Span>,
+    pub(crate) deliveries: Vec<Delivery>,
+    /// Rows that stages left out: `filtered`, `skipped`, `dead_letters`.
+    pub(crate) left_out: Tally,
+}
+
+/// What the committer goes on from.
+pub(crate) struct Begin {
+    pub(crate) committer: Box<dyn Committer>,
+    pub(crate) last: Option<Progress>,
+    pub(crate) fingerprint: Fingerprint,
+}
+
+/// The two ends of a committer that its operator holds.
+pub(crate) struct CommitterThread {
+    /// At most two are in flight.
+    pub(crate) batches: Sender<Batch>,
+    /// One for each batch, in order.
+    pub(crate) done: Receiver<Epoch>,
+}
+
+/// Starts committing; `wake` is called after each commit.
+pub(crate) fn spawn(threads: &Threads, flow: &Arc<Flow>, begin: Begin, wake: Waker) -> CommitterThread {
+    let (batches, inbox) = channel();
+    let (outbox, done) = channel();
+    threads.spawn(flow, "committer", move |flow| commit_all(flow, begin, &inbox, &outbox, &wake));
+    CommitterThread { batches, done }
+}
+
+fn commit_all(
+    flow: &Flow,
+    begin: Begin,
+    inbox: &Receiver<Batch>,
+    outbox: &Sender<Epoch>,
+    wake: &Waker,
+) -> Result<(), Error> {
+    let Begin { mut committer, mut last, fingerprint } = begin;
+    for batch in inbox {
+        if flow.halt.failure().is_some() {
+            return Ok(());
+        }
+        let epoch = batch.epoch;
+        let (commit, leases) = prepare(flow, batch, last.as_ref(), &fingerprint)?;
+        let (tally, progress) = (commit.tally, commit.progress.clone());
+        committer.commit(commit)?;
+        drop(leases);
+        flow.meter.add_commit(tally, progress.clone());
+        last = Some(progress);
+        if outbox.send(epoch).is_err() {
+            return Ok(());
+        }
+        wake();
+    }
+    Ok(())
+}
+
+/// Composes the next version, and asserts that no row of the epoch is unaccounted for.
+fn prepare(
+    flow: &Flow,
+    batch: Batch,
+    last: Option<&Progress>,
+    fingerprint: &Fingerprint,
+) -> Result<(Commit, Vec<Arc<Lease>>), Error> {
+    let Batch { epoch, spans, deliveries, left_out } = batch;
+    let mut positions = last.map(|p| p.positions.clone()).unwrap_or_default();
+    for span in &spans {
+        positions.advance(span).map_err(|error| Error::Other(format!("epoch {epoch}: {error}; this is a bug")))?;
+    }
+    let (receipts, leases): (Vec<_>, Vec<_>) = deliveries.into_iter().map(Delivery::into_parts).unzip();
+    let tally = Tally {
+        read: spans.iter().map(|span| span.rows).sum(),
+        written: receipts.iter().map(|receipt| receipt.rows).sum(),
+        ..left_out
+    };
+    let dead_letters: u64 = receipts.iter().map(|receipt| receipt.dead_letters).sum();
+    if !tally.is_conserved() || tally.dead_letters != dead_letters {
+        return Err(Error::Other(format!(
+            "rows of epoch {epoch} are not accounted for, so it is not committed: {tally:?}, of which {dead_letters} \
+             dead letters are in the sink; this is a bug in weatherflow"
+        )));
+    }
+    let mut totals = last.map(|p| p.totals).unwrap_or_default();
+    totals += tally;
+    // Once known it stays: a source that changes its identity while it is read is its reader's to refuse.
+    let source = match last.and_then(|p| p.source.clone()) {
+        Some(identity) => Some(identity),
+        None => flow.source.identity()?,
+    };
+    let progress = Progress {
+        version: last.map_or(Version::FIRST, |p| p.version.next()),
+        run: flow.run.clone(),
+        fingerprint: fingerprint.clone(),
+        source,
+        positions,
+        totals,
+    };
+    Ok((Commit { progress, spans, tally, attempt: epoch, receipts }, leases.into_iter().flatten().collect()))
+}

@@ -1,0 +1,42 @@
+//! Blocking I/O beside the workers: each source handle, each set of writers and each committer has a thread of its
+//! own, so that a slow disk or server never stalls a worker.
+
+pub(crate) mod committer;
+pub(crate) mod reader;
+pub(crate) mod writer;
+
+use crate::flow::Flow;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Builder, JoinHandle};
+
+/// All threads of a run, so that nothing of it is left when it has ended.
+#[derive(Default)]
+pub(crate) struct Threads(Mutex<Vec<JoinHandle<()>>>);
+
+impl Threads {
+    /// Starts a thread whose panics and errors stop the run.
+    pub(crate) fn spawn<E: std::fmt::Display>(
+        &self,
+        flow: &Arc<Flow>,
+        role: &'static str,
+        body: impl FnOnce(&Arc<Flow>) -> Result<(), E> + Send + 'static,
+    ) {
+        let guarded = Arc::clone(flow);
+        let name = format!("{role} {}", flow.name);
+        let spawned = Builder::new().name(name).spawn(move || {
+            guarded.guard(role, || body(&guarded));
+        });
+        match spawned {
+            Ok(handle) => self.0.lock().unwrap_or_else(PoisonError::into_inner).push(handle),
+            Err(error) => flow.fail(format!("cannot start the {role} thread: {error}")),
+        }
+    }
+
+    /// Waits for all of them.
+    pub(crate) fn join(&self) {
+        for handle in self.0.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            // Its panic, if any, has been reported by its guard.
+            let _ = handle.join();
+        }
+    }
+}
