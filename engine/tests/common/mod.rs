@@ -1,0 +1,155 @@
+//! What several integration tests need: a pipeline in a folder of its own, the built binary, and an independent
+//! reader that uses nothing of the product.
+#![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use arrow::array::{Array, Float64Array, RecordBatch, StringArray};
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+/// The main job in a folder of its own.
+pub struct Job {
+    pub dir: tempfile::TempDir,
+    pub stations: u32,
+    pub days: u32,
+}
+
+impl Job {
+    /// `every` is the pause per day; every flow commits at `commit`.
+    pub fn new(stations: u32, days: u32, every: &str, commit: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        fs::create_dir(dir.path().join("proto")).unwrap();
+        fs::copy(root.join("proto/report.proto"), dir.path().join("proto/report.proto")).unwrap();
+        fs::create_dir(dir.path().join("pipelines")).unwrap();
+        let file = fs::read_to_string(root.join("pipelines/weather.toml")).unwrap();
+        let last = last_day(days);
+        let file = file
+            .replace("stations = 10\n", &format!("stations = {stations}\nlast_day = \"{last}\"\n"))
+            .replace("{ env = \"AUTOGRADER_DELAY_OVERRIDE_VAL\", default = \"0.1s\" }", &format!("\"{every}\""))
+            .replace("every = \"1s\"", &format!("every = \"{commit}\""))
+            .replace("every = \"10s\"", &format!("every = \"{commit}\""));
+        assert!(file.contains(&last) && !file.contains("\"10s\""), "weather.toml has changed its form");
+        fs::write(dir.path().join("pipelines/weather.toml"), file).unwrap();
+        Self { dir, stations, days }
+    }
+
+    pub fn file(&self) -> PathBuf {
+        self.dir.path().join("pipelines/weather.toml")
+    }
+
+    pub fn archive(&self) -> PathBuf {
+        self.dir.path().join("data/archive")
+    }
+
+    /// The binary with these arguments and the pipeline file after the first.
+    pub fn command(&self, command: &str, arguments: &[&str]) -> Command {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_weatherflow"));
+        process.arg(command).arg(self.file()).args(arguments).current_dir(self.dir.path());
+        process
+    }
+
+    pub fn start(&self, arguments: &[&str]) -> Child {
+        self.command("run", arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    pub fn output(&self, command: &str, arguments: &[&str]) -> Output {
+        self.command(command, arguments).output().unwrap()
+    }
+
+    /// Runs to the end of the input, verifies, and compares every row with what the generator must have produced.
+    pub fn finish_and_prove(&self) {
+        let drained = self.output("run", &["--drain"]);
+        assert!(drained.status.success(), "drain: {}", both(&drained));
+        let verified = self.output("verify", &[]);
+        assert!(verified.status.success(), "verify: {}", both(&verified));
+        assert!(both(&verified).contains("nothing lost, nothing doubled"), "{}", both(&verified));
+        let found = read_archive(&self.archive());
+        self.compare(&found);
+    }
+
+    /// Every row of the generator once, with its value; no other.
+    pub fn compare(&self, found: &BTreeMap<(String, String), Vec<f64>>) {
+        let config = operators::source::weather::WeatherConfig { stations: self.stations, ..Default::default() };
+        for row in 0..u64::from(self.stations) * u64::from(self.days) {
+            let (station, date, degrees) = operators::source::weather::expected(&config, row);
+            let there = found.get(&(station.clone(), date.clone()));
+            assert_eq!(there, Some(&vec![degrees]), "row {row}, {station} on {date}");
+        }
+        assert_eq!(found.len() as u64, u64::from(self.stations) * u64::from(self.days), "rows nobody generated");
+    }
+}
+
+pub fn both(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// The last of so many days from 2000-01-01 on.
+fn last_day(days: u32) -> String {
+    let config = operators::source::weather::WeatherConfig { stations: 1, ..Default::default() };
+    operators::source::weather::expected(&config, u64::from(days) - 1).1
+}
+
+/// All rows below an archive's segments, by station and date, with every value found for them.
+pub fn read_archive(archive: &Path) -> BTreeMap<(String, String), Vec<f64>> {
+    let mut rows: BTreeMap<_, Vec<f64>> = BTreeMap::new();
+    for file in parquet_files(archive) {
+        let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&file).unwrap()).unwrap().build().unwrap();
+        for batch in reader {
+            let batch = batch.unwrap();
+            let (stations, dates) = (strings(&batch, "station_id"), strings(&batch, "date"));
+            let degrees = batch.column_by_name("degrees").unwrap();
+            let degrees = degrees.as_any().downcast_ref::<Float64Array>().unwrap();
+            for row in 0..batch.num_rows() {
+                let key = (stations.value(row).to_owned(), dates.value(row).to_owned());
+                rows.entry(key).or_default().push(degrees.value(row));
+            }
+        }
+    }
+    rows
+}
+
+fn strings(batch: &RecordBatch, column: &str) -> StringArray {
+    let plain = cast(batch.column_by_name(column).unwrap(), &DataType::Utf8).unwrap();
+    StringArray::from(plain.to_data())
+}
+
+/// Every file of rows that a Hive-style reader would see.
+pub fn parquet_files(archive: &Path) -> Vec<PathBuf> {
+    let visible = |path: &PathBuf| !path.file_name().unwrap().to_string_lossy().starts_with(['_', '.']);
+    let list = |dir: &Path| -> Vec<PathBuf> {
+        let mut paths: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        paths.into_iter().filter(visible).collect()
+    };
+    let segments = list(archive);
+    let batches = segments.iter().flat_map(|segment| list(segment));
+    batches.flat_map(|batch| list(&batch)).filter(|file| file.extension().is_some_and(|e| e == "parquet")).collect()
+}
+
+/// A small generator of random numbers, so that a printed seed is all one needs to run a case again.
+pub struct Random(pub u64);
+
+impl Random {
+    /// From the environment variable `WEATHERFLOW_SEED`, or the clock.
+    pub fn from_environment() -> Self {
+        let seed = std::env::var("WEATHERFLOW_SEED").ok().map(|text| text.parse().expect("WEATHERFLOW_SEED is a number"));
+        let clock = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64;
+        let seed = seed.unwrap_or_else(clock);
+        println!("seed {seed}; WEATHERFLOW_SEED={seed} makes the same choices again");
+        Self(seed)
+    }
+
+    pub fn below(&mut self, bound: u64) -> u64 {
+        // splitmix64
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (z ^ (z >> 31)) % bound
+    }
+}

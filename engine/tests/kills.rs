@@ -1,0 +1,96 @@
+//! Real kills: the built binary with all three flows, SIGKILLed and stopped at random moments, and then every row
+//! compared with what the generator must have produced. `WEATHERFLOW_KILLS=1000` makes it long.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use common::{Job, Random, both};
+use rustix::process::{Pid, Signal, kill_process};
+use std::io::Read;
+use std::process::Child;
+use std::thread::sleep;
+use std::time::Duration;
+
+fn signal(child: &Child, signal: Signal) {
+    // It may have ended by itself, which is for the caller to judge.
+    let _ = kill_process(Pid::from_child(child), signal);
+}
+
+fn kill(mut child: Child) {
+    signal(&child, Signal::KILL);
+    child.wait().unwrap();
+}
+
+fn kills() -> u64 {
+    std::env::var("WEATHERFLOW_KILLS").map_or(30, |text| text.parse().expect("WEATHERFLOW_KILLS is a number"))
+}
+
+#[test]
+fn killed_at_random_moments_no_row_is_lost_or_doubled() {
+    let mut random = Random::from_environment();
+    let kills = kills();
+    let job = Job::new(10, 300 * kills as u32, "1ms", "30ms");
+    let mut died_alone = 0;
+    for _ in 0..kills {
+        let mut child = job.start(&[]);
+        sleep(Duration::from_millis(5 + random.below(450)));
+        died_alone += u64::from(child.try_wait().unwrap().is_some());
+        kill(child);
+    }
+    assert_eq!(died_alone, 0, "runs that ended before they were killed");
+    let between = job.output("verify", &[]);
+    assert!(between.status.success(), "between kills: {}", both(&between));
+    println!("after {kills} kills: {}", both(&between));
+    job.finish_and_prove();
+    println!("{kills} kills, {} rows, lost 0, doubled 0", job.stations * job.days);
+}
+
+#[test]
+fn a_stopped_copy_that_wakes_up_beside_another_publishes_nothing_stale() {
+    let mut random = Random::from_environment();
+    let rounds = kills().div_ceil(6);
+    let job = Job::new(10, 1_000 * rounds as u32, "1ms", "30ms");
+    let mut fenced = 0;
+    for round in 0..rounds {
+        let mut first = job.start(&[]);
+        sleep(Duration::from_millis(100 + random.below(300)));
+        signal(&first, Signal::STOP);
+        let mut second = job.start(&[]);
+        sleep(Duration::from_millis(200 + random.below(300)));
+        signal(&first, Signal::CONT);
+        // Whoever loses the race for a version must stop by itself, and say why.
+        let loser = loop {
+            if first.try_wait().unwrap().is_some() {
+                break &mut first;
+            }
+            if second.try_wait().unwrap().is_some() {
+                break &mut second;
+            }
+            sleep(Duration::from_millis(10));
+        };
+        assert_eq!(loser.wait().unwrap().code(), Some(1), "round {round}");
+        let mut said = String::new();
+        loser.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert!(said.contains("another copy of this pipeline"), "round {round}: {said}");
+        fenced += 1;
+        kill(first);
+        kill(second);
+    }
+    job.finish_and_prove();
+    println!("{fenced} copies fenced in {rounds} rounds, lost 0, doubled 0");
+}
+
+#[test]
+fn ctrl_c_commits_what_is_open() {
+    let job = Job::new(10, 100_000, "1ms", "1h");
+    let child = job.start(&[]);
+    sleep(Duration::from_millis(1500));
+    signal(&child, Signal::INT);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", both(&output));
+    let verified = job.output("verify", &["--json"]);
+    assert!(verified.status.success(), "{}", both(&verified));
+    let line = both(&verified).lines().find(|line| line.contains("\"flow\":\"generate\"")).unwrap().to_owned();
+    let rows: u64 = line.split("\"rows\":").nth(1).unwrap().split(',').next().unwrap().parse().unwrap();
+    assert!(rows > 0, "an hour-long epoch was open, and its rows must be committed: {line}");
+}
