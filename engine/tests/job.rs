@@ -1,0 +1,159 @@
+//! The command line as a person uses it: what it says, what it touches, and how it ends.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use common::{Job, both};
+use std::fs;
+use std::path::Path;
+
+/// Every file and folder below a directory.
+fn tree(dir: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut folders = vec![dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            found.push(path.display().to_string());
+            if path.is_dir() {
+                folders.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn the_main_job_runs_to_its_end_and_is_proven() {
+    let job = Job::new(10, 400, "0", "100ms");
+    let output = job.output("run", &["--drain"]);
+    let said = both(&output);
+    assert!(output.status.success(), "{said}");
+    for part in ["generate", "publish", "archive", "4,000 rows committed", "begins at the beginning", "verify"] {
+        assert!(said.contains(part), "`{part}` is missing in:\n{said}");
+    }
+    job.finish_and_prove();
+}
+
+#[test]
+fn several_workers_give_the_same_rows() {
+    let job = Job::new(7, 500, "0", "50ms");
+    for workers in ["4", "2", "3"] {
+        let output = job.output("run", &["--drain", "--workers", workers]);
+        assert!(output.status.success(), "{workers} workers: {}", both(&output));
+    }
+    job.finish_and_prove();
+    let archive = job.archive();
+    fs::remove_dir_all(&archive).unwrap();
+    let output = job.output("run", &["--drain", "--flow", "archive", "--workers", "4"]);
+    assert!(output.status.success(), "{}", both(&output));
+    job.compare(&common::read_archive(&archive));
+}
+
+#[test]
+fn a_dry_run_and_a_check_touch_nothing() {
+    let job = Job::new(10, 100, "0", "100ms");
+    let before = tree(job.dir.path());
+    let graph = job.output("run", &["--dry-run", "--workers", "3"]);
+    assert!(graph.status.success(), "{}", both(&graph));
+    let text = both(&graph);
+    for part in [
+        "decode.protobuf",
+        "exchange by partition over 3 workers",
+        "station_id: string",
+        "commit",
+        "resume",
+        "begins at the beginning",
+    ] {
+        assert!(text.contains(part), "`{part}` is missing in:\n{text}");
+    }
+    assert!(job.output("check", &[]).status.success());
+    assert_eq!(tree(job.dir.path()), before);
+
+    assert!(job.output("run", &["--drain"]).status.success());
+    let contents = |paths: &[String]| -> Vec<Vec<u8>> {
+        paths.iter().filter(|path| path.ends_with(".parquet")).map(|path| fs::read(path).unwrap()).collect()
+    };
+    let before = tree(&job.archive());
+    let bytes = contents(&before);
+    let graph = job.output("run", &["--dry-run"]);
+    assert!(both(&graph).contains("goes on after version"), "{}", both(&graph));
+    assert_eq!(tree(&job.archive()), before);
+    assert_eq!(contents(&before), bytes);
+}
+
+#[test]
+fn a_flow_runs_alone() {
+    let job = Job::new(10, 50, "0", "100ms");
+    let output = job.output("run", &["--drain", "--flow", "generate"]);
+    assert!(output.status.success() && both(&output).contains("500 rows committed"), "{}", both(&output));
+    assert!(!job.archive().exists() && !job.dir.path().join("data/topic.db").exists());
+    let output = job.output("run", &["--flow", "archiv"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(both(&output).contains("generate, publish, archive"), "{}", both(&output));
+}
+
+#[test]
+fn a_wrong_command_line_or_file_is_status_2() {
+    let job = Job::new(10, 50, "0", "100ms");
+    assert_eq!(job.output("run", &["--bogus"]).status.code(), Some(2));
+    assert_eq!(job.output("run", &["--workers", "0"]).status.code(), Some(2));
+    let file = fs::read_to_string(job.file()).unwrap();
+    fs::write(job.file(), file.replace("topic = \"temperatures\"", "topc = \"temperatures\"")).unwrap();
+    for (command, arguments) in [("check", vec![]), ("run", vec!["--dry-run"]), ("run", vec!["--drain"]), ("verify", vec![])] {
+        let output = job.output(command, &arguments);
+        assert_eq!(output.status.code(), Some(2), "{command} {arguments:?}: {}", both(&output));
+        assert!(both(&output).contains("topc"), "{}", both(&output));
+    }
+    fs::remove_file(job.file()).unwrap();
+    assert_eq!(job.output("check", &[]).status.code(), Some(2));
+}
+
+/// Edits the pipeline file, and gives it back as it was.
+fn with_edit(job: &Job, from: &str, to: &str, then: impl FnOnce()) {
+    let file = fs::read_to_string(job.file()).unwrap();
+    assert!(file.contains(from), "`{from}` is not in the file");
+    fs::write(job.file(), file.replace(from, to)).unwrap();
+    then();
+    fs::write(job.file(), file).unwrap();
+}
+
+#[test]
+fn edits_that_break_the_meaning_of_positions_are_refused_and_others_go_through() {
+    let job = Job::new(10, 50, "0", "100ms");
+    assert!(job.output("run", &["--drain"]).status.success());
+    for (from, to, says) in [
+        ("stations = 10", "stations = 11", "stations"),
+        ("partitions = 4", "partitions = 5", "partitions"),
+        ("topic = \"temperatures\"", "topic = \"temps\"", "temps"),
+        ("\"date\", \"degrees\"]", "\"date\"]", "degrees"),
+        ("cursor = \"id\"", "cursor = \"rowid\"", "cursor"),
+    ] {
+        with_edit(&job, from, to, || {
+            let output = job.output("run", &["--drain"]);
+            assert_eq!(output.status.code(), Some(1), "{to}: {}", both(&output));
+            assert!(both(&output).contains(says) && both(&output).contains("would mean other rows"), "{}", both(&output));
+        });
+    }
+    for (from, to) in [("every = \"100ms\"", "every = \"70ms\""), ("\"zstd\"", "\"snappy\""), ("[[flow]]", "\n# a comment\n[[flow]]")] {
+        with_edit(&job, from, to, || assert!(job.output("run", &["--drain"]).status.success(), "{to}"));
+    }
+    job.finish_and_prove();
+}
+
+#[test]
+fn a_recreated_source_is_refused() {
+    let job = Job::new(10, 50, "0", "100ms");
+    assert!(job.output("run", &["--drain"]).status.success());
+    for name in ["topic.db", "topic.db-wal", "topic.db-shm"] {
+        let _ = fs::remove_file(job.dir.path().join("data").join(name));
+    }
+    let gone = job.output("run", &["--drain", "--flow", "archive"]);
+    assert_eq!(gone.status.code(), Some(1), "{}", both(&gone));
+    // The same rows again, under the same name: still not the topic that was read.
+    assert!(job.output("run", &["--drain", "--flow", "publish"]).status.success());
+    let recreated = job.output("run", &["--drain", "--flow", "archive"]);
+    assert_eq!(recreated.status.code(), Some(1), "{}", both(&recreated));
+    assert!(both(&recreated).contains("recreated"), "{}", both(&recreated));
+}
