@@ -8,7 +8,7 @@ use crate::schema::{Schema, type_name};
 use crate::stage::{About, Applied, Apply, BuiltStage, Stage};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::{CastOptions, can_cast_types, cast_with_options};
-use arrow::datatypes::{DataType, Field, Float32Type, Float64Type};
+use arrow::datatypes::{Field, Float32Type, Float64Type};
 use arrow::util::display::array_value_to_string;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -92,7 +92,7 @@ fn cast(values: &ArrayRef, field: &Field, chunk: &Chunk) -> Result<ArrayRef> {
     }
     // Arrow's strict mode does not say which row failed; its safe mode marks those that did with nulls.
     let cast = cast_with_options(values, field.data_type(), &CastOptions { safe: true, ..CastOptions::default() })?;
-    let Some(row) = (0..values.len()).find(|&row| lost(values, &cast, row)) else { return Ok(cast) };
+    let Some(row) = first_lost(values, &cast) else { return Ok(cast) };
     let value: String = array_value_to_string(values, row)?.chars().take(60).collect();
     let is = type_name(field.data_type());
     Err(Error::Value {
@@ -107,18 +107,16 @@ fn cast(values: &ArrayRef, field: &Field, chunk: &Chunk) -> Result<ArrayRef> {
     })
 }
 
-/// Whether a value did not survive its cast.
-fn lost(from: &ArrayRef, to: &ArrayRef, row: usize) -> bool {
-    (from.is_valid(row) && to.is_null(row)) || overflowed(from, to, row)
-}
-
-/// Arrow turns a double that a float has no room for into infinity.
-fn overflowed(from: &ArrayRef, to: &ArrayRef, row: usize) -> bool {
-    match (from.data_type(), to.data_type()) {
-        (DataType::Float64, DataType::Float32) => {
-            from.as_primitive::<Float64Type>().value(row).is_finite()
-                && !to.as_primitive::<Float32Type>().value(row).is_finite()
-        }
-        _ => false,
+/// The first row whose value did not survive its cast.
+fn first_lost(from: &ArrayRef, to: &ArrayRef) -> Option<usize> {
+    let mut rows = 0..from.len();
+    if let (Some(from), Some(to)) = (from.as_primitive_opt::<Float64Type>(), to.as_primitive_opt::<Float32Type>()) {
+        // Too large a double becomes infinity, not null.
+        let overflowed = |row: &usize| from.value(*row).is_finite() && to.value(*row).is_infinite();
+        return rows.find(|row| from.is_valid(*row) && overflowed(row));
     }
+    if from.null_count() == to.null_count() {
+        return None;
+    }
+    rows.find(|&row| from.is_valid(row) && to.is_null(row))
 }
