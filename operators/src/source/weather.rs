@@ -148,29 +148,34 @@ pub fn expected(config: &WeatherConfig, row: u64) -> (String, String, f64) {
 
 /// Mean temperature of a station on a day in degrees Celsius, rounded to two decimals; never -0.
 ///
-/// With `latitude` in degrees, south of the equator negative, and `year` the years since 20 January 2000:
-///
 /// ```text
 /// climate =  27 - 38 * sin²(latitude)                     27 at the equator, 8 at 45 degrees, -2 at 60
-/// season  = -0.28 * latitude * cos(2π * year)             coldest in January; half a year later in the south
+/// season  = -0.28 * latitude * cos(phase)                 coldest in January; half a year later in the south
 /// weather =  4 * noise(4) + 3 * noise(11) + 2 * noise(37) changes over days, weeks and a month
 /// ```
-///
-/// Latitudes step by the golden ratio from a start that the seed gives, which spreads any number of stations evenly
-/// between 60° S and 70° N.
 fn degrees(seed: u64, station: u32, day: NaiveDate) -> f64 {
-    const GOLDEN: f64 = 0.618_033_988_749_894_9;
-    const YEAR: f64 = 365.2425;
-    const COLDEST: i32 = 730_139; // 2000-01-20, counted like `num_days_from_ce`
-
-    let latitude = -60.0 + 130.0 * (unit(mix(seed)) + f64::from(station) * GOLDEN).fract();
-    let day = day.num_days_from_ce();
+    let latitude = latitude(seed, station);
     let climate = 27.0 - 38.0 * latitude.to_radians().sin().powi(2);
-    let season = -0.28 * latitude * (TAU * f64::from(day - COLDEST) / YEAR).cos();
+    let season = -0.28 * latitude * phase(day).cos();
     let own = mix(seed ^ mix(u64::from(station)));
+    let day = day.num_days_from_ce();
     let weather = 4.0 * noise(own, day, 4) + 3.0 * noise(own, day, 11) + 2.0 * noise(own, day, 37);
-    // Adding 0 turns -0 into 0, which would otherwise print, and compare in some formats, as another number.
+    // Adding 0 turns -0 into 0, which some readers would print and compare as another number.
     ((climate + season + weather) * 100.0).round() / 100.0 + 0.0
+}
+
+/// In degrees, south of the equator negative. Stations step by the golden ratio from a start that the seed gives, which
+/// spreads any number of them evenly between 60° S and 70° N.
+fn latitude(seed: u64, station: u32) -> f64 {
+    const GOLDEN: f64 = 0.618_033_988_749_894_9;
+    -60.0 + 130.0 * (unit(mix(seed)) + f64::from(station) * GOLDEN).fract()
+}
+
+/// The time of the year as an angle, 0 on 20 January.
+fn phase(day: NaiveDate) -> f64 {
+    const YEAR: f64 = 365.2425;
+    const COLDEST: i32 = 730_139; // 2000-01-20, counted as `num_days_from_ce` does
+    TAU * f64::from(day.num_days_from_ce() - COLDEST) / YEAR
 }
 
 /// Smooth noise from -1 to 1: random values every `scale` days, with smooth curves between them.

@@ -37,7 +37,8 @@ impl CastConfig {
             None => field.as_ref().clone(),
         };
         let schema = Schema::new(input.0.fields().iter().map(cast).collect());
-        let casts: Vec<_> = self.columns.iter().map(|(c, to)| format!("{c} to {}", type_name(&to.data_type()))).collect();
+        let casts: Vec<_> =
+            self.columns.iter().map(|(c, to)| format!("{c} to {}", type_name(&to.data_type()))).collect();
         Ok(BuiltStage {
             stage: Arc::new(Cast { schema: schema.clone() }),
             schema,

@@ -47,7 +47,8 @@ fn kept(tests: &Value, chunk: Chunk) -> Vec<u64> {
     let rows = chunk.len();
     let applied = apply(&json!({ "filter": filter }), chunk).unwrap();
     assert!(applied.rows.len() <= 1 && applied.rows.iter().all(|chunk| !chunk.is_empty()));
-    let kept: Vec<_> = applied.rows.iter().flat_map(|chunk| chunk.positions.values().iter().map(|p| p - FIRST)).collect();
+    let kept: Vec<_> =
+        applied.rows.iter().flat_map(|chunk| chunk.positions.values().iter().map(|p| p - FIRST)).collect();
     assert_eq!(kept.len() as u64 + applied.filtered, rows, "{tests}");
     kept
 }
@@ -240,7 +241,10 @@ fn cast_never_makes_a_value_null() {
         let text = error.to_string();
         let Error::Value { partition: 3, position, .. } = error else { panic!("{text}") };
         assert_eq!(position, Position(FIRST + row), "{text}");
-        assert!(["transform.cast", "partition 3", "column `x`", value, to].iter().all(|part| text.contains(part)), "{text}");
+        assert!(
+            ["transform.cast", "partition 3", "column `x`", value, to].iter().all(|part| text.contains(part)),
+            "{text}"
+        );
     }
     println!("{} values refused", cases.len());
 }
@@ -248,10 +252,8 @@ fn cast_never_makes_a_value_null() {
 #[test]
 fn cast_names_each_problem() {
     let config = json!({ "cast": { "columns": { "a": "bytes", "d": "int32", "b": "date" } } });
-    let columns: Vec<(&str, ArrayRef)> = vec![
-        ("a", Arc::new(Float64Array::from(vec![1.0]))),
-        ("b", Arc::new(BooleanArray::from(vec![true]))),
-    ];
+    let columns: Vec<(&str, ArrayRef)> =
+        vec![("a", Arc::new(Float64Array::from(vec![1.0]))), ("b", Arc::new(BooleanArray::from(vec![true])))];
     let found = problems(&config, &chunk_of(columns));
     let keys: Vec<_> = found.iter().map(|(key, _)| key.as_str()).collect();
     assert_eq!(keys, ["columns.a", "columns.b", "columns.d"]);
