@@ -48,10 +48,7 @@ impl KeyConfig {
 
     /// The index of the column and the schema that goes on.
     fn check_column(&self, input: &Schema) -> Result<(usize, Schema), Problem> {
-        let Ok(index) = input.0.index_of(&self.column) else {
-            return Err(Problem::at("column", format!("there is no column `{}` here", self.column))
-                .help(format!("one of: {}", input.names())));
-        };
+        let index = input.index_of(&self.column, &["column"])?;
         let field = input.0.field(index);
         if !matches!(field.data_type(), DataType::Utf8 | DataType::Binary) {
             let is = type_name(field.data_type());

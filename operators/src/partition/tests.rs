@@ -148,7 +148,7 @@ fn wrong_configs_are_named_key_by_key() {
     let cases = [
         (json!({ "round_robin": { "partitions": 0 } }), "partitions", "from 1 to"),
         (json!({ "round_robin": { "partitions": 4_000_000_000_u32 } }), "partitions", "from 1 to"),
-        (json!({ "key": { "column": "x1", "partitions": 4 } }), "column", "one of: n, key, x"),
+        (json!({ "key": { "column": "x1", "partitions": 4 } }), "column", "the columns are: n, key, x"),
         (json!({ "key": { "column": "n", "partitions": 4 } }), "column", "transform.cast"),
         (json!({ "key": { "column": "x", "partitions": 4 } }), "column", "a name taken"),
         (json!({ "key": { "column": "key", "partitions": 4 } }), "column", "bytes"),

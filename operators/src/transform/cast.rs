@@ -8,7 +8,7 @@ use crate::schema::{Schema, type_name};
 use crate::stage::{About, Applied, Apply, BuiltStage, Stage};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::{CastOptions, can_cast_types, cast_with_options};
-use arrow::datatypes::{Field, Float32Type, Float64Type};
+use arrow::datatypes::{DataType, Field, Float32Type, Float64Type};
 use arrow::util::display::array_value_to_string;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -52,17 +52,22 @@ impl CastConfig {
             return vec![Problem::at("columns", "casts no column").help(format!("some of: {}", input.names()))];
         }
         let problem = |(column, to): (&String, &ColumnType)| {
-            let at = vec!["columns".to_owned(), column.clone()];
-            let Some(field) = input.field(column) else {
-                let message = format!("there is no column `{column}` here");
-                return Some(Problem { at, message, help: Some(format!("one of: {}", input.names())) });
+            let index = match input.index_of(column, &["columns", column]) {
+                Ok(index) => index,
+                Err(problem) => return Some(problem),
             };
-            let (from, to) = (field.data_type(), to.data_type());
+            let (from, to) = (input.0.field(index).data_type(), to.data_type());
             let message = format!("`{column}` is {}, which cannot become {}", type_name(from), type_name(&to));
-            (!can_cast_types(from, &to)).then(|| Problem { at, message, help: None })
+            let problem = Problem { at: vec!["columns".to_owned(), column.clone()], message, help: None };
+            (!is_possible(from, &to)).then_some(problem)
         };
         self.columns.iter().filter_map(problem).collect()
     }
+}
+
+/// Arrow would also give an integer's bytes as this machine orders them, which is no format to store.
+fn is_possible(from: &DataType, to: &DataType) -> bool {
+    can_cast_types(from, to) && !(from.is_integer() && *to == DataType::Binary)
 }
 
 #[derive(Clone)]

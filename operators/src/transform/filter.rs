@@ -66,12 +66,7 @@ impl fmt::Display for Scalar {
 impl FilterConfig {
     pub(super) fn build(&self, input: &Schema) -> Result<BuiltStage, Vec<Problem>> {
         let mut problems = Vec::new();
-        let Ok(column) = input.0.index_of(&self.column) else {
-            return Err(vec![
-                Problem::at("column", format!("there is no column `{}` here", self.column))
-                    .help(format!("one of: {}", input.names())),
-            ]);
-        };
+        let column = input.index_of(&self.column, &["column"]).map_err(|problem| vec![problem])?;
         let mut tests = Vec::new();
         for (comparison, value) in self.comparisons() {
             match Value::new(value, input.0.field(column).data_type()) {

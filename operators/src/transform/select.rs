@@ -55,10 +55,7 @@ impl SelectConfig {
         let mut kept = BTreeSet::new();
         let mut names = BTreeMap::new();
         for column in &self.columns {
-            if input.field(column).is_none() {
-                let message = format!("there is no column `{column}` here");
-                problems.push(Problem::at("columns", message).help(format!("some of: {}", input.names())));
-            }
+            problems.extend(input.index_of(column, &["columns"]).err());
             let name = self.name(column);
             if !kept.insert(column) {
                 problems.push(Problem::at("columns", format!("`{column}` stands here twice")).help("name it once"));
