@@ -66,7 +66,16 @@ impl fmt::Display for Scalar {
 impl FilterConfig {
     pub(super) fn build(&self, input: &Schema) -> Result<BuiltStage, Vec<Problem>> {
         let mut problems = Vec::new();
-        let column = input.index_of(&self.column, &["column"]).map_err(|problem| vec![problem])?;
+        if self.comparisons().next().is_none() && self.is_null.is_none() {
+            problems.push(Problem::whole("keeps every row").help("add one of: eq, ne, lt, le, gt, ge, is_null"));
+        }
+        let column = match input.index_of(&self.column, &["column"]) {
+            Ok(column) => column,
+            Err(problem) => {
+                problems.push(problem);
+                return Err(problems);
+            }
+        };
         let mut tests = Vec::new();
         for (comparison, value) in self.comparisons() {
             match Value::new(value, input.0.field(column).data_type()) {
@@ -78,9 +87,6 @@ impl FilterConfig {
             }
         }
         tests.extend(self.is_null.map(Test::IsNull));
-        if tests.is_empty() && problems.is_empty() {
-            problems.push(Problem::whole("keeps every row").help("add one of: eq, ne, lt, le, gt, ge, is_null"));
-        }
         if !problems.is_empty() {
             return Err(problems);
         }

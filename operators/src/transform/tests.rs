@@ -150,6 +150,7 @@ fn filter_refuses_what_does_not_compare() {
     assert!(matches!(&found[..], [(at, text)] if at.is_empty() && text.contains("is_null")), "{found:?}");
     let found = problems(&json!({ "filter": { "column": "y", "eq": 1 } }), &ints);
     assert!(matches!(&found[..], [(at, text)] if at == "column" && text.ends_with("the columns are: x")), "{found:?}");
+    assert_eq!(problems(&json!({ "filter": { "column": "y" } }), &ints).len(), 2);
     println!("{} literals refused", cases.len() + 4);
 }
 
