@@ -42,6 +42,20 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// One value cannot become what the file asks for, in a stage that has no `on_error`.
+    #[error("{stage} failed at source partition {partition}, position {position}, column `{column}`: {reason}")]
+    Value {
+        /// The stage, as the file names it: `transform.cast`.
+        stage: &'static str,
+        /// Source partition of the row.
+        partition: u32,
+        /// Position of the row in it.
+        position: Position,
+        /// The column that holds the value.
+        column: String,
+        /// What is wrong with the value, and what to do.
+        reason: String,
+    },
     /// Stored data contradicts itself.
     #[error("{path} is damaged: {reason}")]
     Damaged {

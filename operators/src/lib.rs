@@ -20,6 +20,7 @@ pub mod config;
 pub mod decode;
 pub mod encode;
 pub mod error;
+mod murmur2;
 pub mod partition;
 pub mod position;
 pub mod progress;

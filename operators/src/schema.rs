@@ -1,5 +1,6 @@
 //! The columns on an edge, in words the engine can print without knowing Arrow.
 
+use crate::error::Problem;
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use std::fmt;
 use std::sync::Arc;
@@ -15,6 +16,15 @@ impl Schema {
 
     pub(crate) fn field(&self, column: &str) -> Option<&Field> {
         self.0.field_with_name(column).ok()
+    }
+
+    /// The index of a column, or the problem of the config value that names it; `at` are the keys that lead there.
+    pub(crate) fn index_of(&self, column: &str, at: &[&str]) -> Result<usize, Problem> {
+        self.0.index_of(column).map_err(|_| Problem {
+            at: at.iter().map(|&key| key.to_owned()).collect(),
+            message: format!("there is no column `{column}` here"),
+            help: Some(format!("the columns are: {}", self.names())),
+        })
     }
 
     /// The names of the columns, for a hint in an error.

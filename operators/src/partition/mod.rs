@@ -3,6 +3,9 @@
 pub mod key;
 pub mod round_robin;
 pub mod source;
+mod split;
+#[cfg(test)]
+mod tests;
 
 use crate::error::Problem;
 use crate::schema::Schema;

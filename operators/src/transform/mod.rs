@@ -3,6 +3,8 @@
 pub mod cast;
 pub mod filter;
 pub mod select;
+#[cfg(test)]
+mod tests;
 
 use crate::error::Problem;
 use crate::schema::Schema;
