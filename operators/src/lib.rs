@@ -13,22 +13,27 @@
 //! | [`stage`] | the traits every stage implements, and what a built stage tells the engine |
 //! | [`source`], [`decode`], [`transform`], [`encode`], [`partition`], [`sink`] | one file per stage, each with its config; the closed enum of a kind stands in its `mod.rs` |
 //! | [`config`] | value types shared by the configs: durations, sizes, secrets, column types |
+//! | `protobuf`, `json`, `value`, `dead_letter` | what the codecs of both directions share |
 //! | [`error`] | what can go wrong, in words for people |
 
 pub mod chunk;
 pub mod config;
+mod dead_letter;
 pub mod decode;
 pub mod encode;
 pub mod error;
 mod murmur2;
+mod json;
 pub mod partition;
 pub mod position;
 pub mod progress;
+mod protobuf;
 pub mod schema;
 pub mod sink;
 pub mod source;
 pub mod stage;
 pub mod transform;
+mod value;
 
 pub use chunk::Chunk;
 pub use error::{Error, Result};

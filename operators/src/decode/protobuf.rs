@@ -1,13 +1,35 @@
-//! `decode.protobuf`: wire format to Arrow columns.
+//! `decode.protobuf`: wire format to Arrow columns, without a message in between.
+//!
+//! One pass over the bytes of each row finds its fields; numbers go to their columns at once, strings are gathered
+//! afterwards, column by column. What counts as a well-formed message, and what its fields hold, is decided by prost's
+//! own primitives.
 
+use crate::chunk::Chunk;
 use crate::config::{Context, OnError};
-use crate::error::Problem;
+use crate::dead_letter::{self, Rejected};
+use crate::error::{Problem, Result};
+use crate::protobuf::{Field, Message, Scalar};
 use crate::schema::Schema;
-use crate::stage::BuiltStage;
+use crate::stage::{About, Applied, Apply, BuiltStage, Stage};
+use crate::value;
+use arrow::array::{
+    Array, ArrayRef, BinaryArray, BooleanArray, Float32Array, Float64Array, Int32Array, Int64Array, RecordBatch,
+    StringArray, UInt32Array, UInt64Array,
+};
+use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer};
+use arrow::compute;
+use arrow::datatypes::SchemaRef;
+use prost::DecodeError;
+use prost::encoding::{self as wire, DecodeContext, WireType};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::collections::HashMap;
+use std::sync::Arc;
 
-/// Reads `value` as a Protocol Buffers message; gives one column per field.
+/// Reads `value` as a Protocol Buffers message; gives one column per field, in the order of their declaration.
+///
+/// A field declared `optional` is null where the message lacks it; any other holds its default. Unknown fields are
+/// passed over, an enum is its number. The message must be flat: nothing nested, repeated, or in a oneof.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProtobufConfig {
@@ -20,8 +42,275 @@ pub struct ProtobufConfig {
     pub on_error: OnError,
 }
 
+const STAGE: &str = "decode.protobuf";
+
 impl ProtobufConfig {
-    pub(super) fn build(&self, _input: &Schema, _context: &Context) -> Result<BuiltStage, Vec<Problem>> {
-        unimplemented!()
+    pub(super) fn build(&self, input: &Schema, context: &Context) -> Result<BuiltStage, Vec<Problem>> {
+        let message = match (Message::load(context, &self.schema, &self.message), value::expect(input)) {
+            (Ok(message), Ok(())) => message,
+            (message, input) => return Err(message.err().into_iter().flatten().chain(input.err()).collect()),
+        };
+        let schema = Schema::new(message.fields.iter().map(Field::column).collect());
+        let about = About {
+            summary: format!("reads {} messages", message.name),
+            fingerprint: vec![("fields", message.fingerprint())],
+        };
+        let decoder = Decoder {
+            columns: Numbers::new(message.fields.iter().map(|field| field.number)),
+            message,
+            schema: Arc::clone(&schema.0),
+            on_error: self.on_error,
+        };
+        Ok(BuiltStage { stage: Arc::new(Protobuf(Arc::new(decoder))), schema, partitions: None, about })
     }
+}
+
+#[derive(Clone)]
+struct Protobuf(Arc<Decoder>);
+
+struct Decoder {
+    message: Message,
+    columns: Numbers,
+    schema: SchemaRef,
+    on_error: OnError,
+}
+
+impl Stage for Protobuf {
+    fn handle(&self) -> Box<dyn Apply> {
+        Box::new(self.clone())
+    }
+}
+
+impl Apply for Protobuf {
+    fn apply(&mut self, chunk: Chunk) -> Result<Applied> {
+        let messages = value::messages(&chunk)?;
+        let (rows, rejected) = self.0.decode(messages)?;
+        dead_letter::part(STAGE, self.0.on_error, chunk.with_rows(rows), rejected, |indices| {
+            Ok(BinaryArray::from(compute::take(messages, indices, None)?.to_data()))
+        })
+    }
+}
+
+impl Decoder {
+    /// A row for each message; what stands in a rejected one means nothing.
+    fn decode(&self, messages: &BinaryArray) -> Result<(RecordBatch, Vec<Rejected>)> {
+        let fields = &self.message.fields;
+        let mut columns: Vec<_> =
+            fields.iter().map(|field| Column::new(field.scalar, field.presence, messages.len())).collect();
+        let mut rejected = Vec::new();
+        for row in 0..messages.len() {
+            if messages.is_null(row) {
+                rejected.push(Rejected { row, reason: "the message has no bytes (a tombstone)".into() });
+            } else if let Err((field, fault)) = self.read(messages.value(row), row, &mut columns) {
+                rejected.push(Rejected { row, reason: self.reason(field, &fault) });
+            }
+        }
+        let mut arrays = Vec::with_capacity(columns.len());
+        for (index, column) in columns.into_iter().enumerate() {
+            arrays.push(column.finish(|row| {
+                rejected.push(Rejected { row, reason: self.reason(Some(index), &Fault::NotUtf8) });
+            })?);
+        }
+        Ok((RecordBatch::try_new(Arc::clone(&self.schema), arrays)?, rejected))
+    }
+
+    /// Reads the fields of one message into their columns.
+    fn read<'a>(
+        &self,
+        message: &'a [u8],
+        row: usize,
+        columns: &mut [Column<'a>],
+    ) -> Result<(), (Option<usize>, Fault)> {
+        let mut bytes = message;
+        while !bytes.is_empty() {
+            let (number, wire_type) = wire::decode_key(&mut bytes).map_err(|error| (None, error.into()))?;
+            let column = self.columns.get(number);
+            let read = match column {
+                Some(column) => columns[column].read(row, wire_type, &mut bytes),
+                None => wire::skip_field(wire_type, number, &mut bytes, DecodeContext::default()).map_err(Fault::from),
+            };
+            read.map_err(|fault| (column, fault))?;
+        }
+        Ok(())
+    }
+
+    fn reason(&self, field: Option<usize>, fault: &Fault) -> String {
+        let name = &self.message.name;
+        match field {
+            Some(field) => format!("no {name}: field `{}`: {fault}", self.message.fields[field].name),
+            None => format!("no {name}: {fault}"),
+        }
+    }
+}
+
+/// Why a message cannot be read.
+#[derive(Debug, thiserror::Error)]
+enum Fault {
+    #[error("{0}")]
+    Wire(#[from] DecodeError),
+    #[error("the message ends within the field")]
+    Cut,
+    #[error("not UTF-8")]
+    NotUtf8,
+}
+
+/// Which column holds the field of a number.
+struct Numbers {
+    /// By number, for the small ones that nearly all schemas use.
+    dense: Vec<Option<usize>>,
+    sparse: HashMap<u32, usize>,
+}
+
+impl Numbers {
+    const DENSE: usize = 256;
+
+    fn new(numbers: impl Iterator<Item = u32>) -> Self {
+        let sparse: HashMap<_, _> = numbers.enumerate().map(|(column, number)| (number, column)).collect();
+        Self { dense: (0..Self::DENSE as u32).map(|number| sparse.get(&number).copied()).collect(), sparse }
+    }
+
+    fn get(&self, number: u32) -> Option<usize> {
+        match self.dense.get(number as usize) {
+            Some(column) => *column,
+            None => self.sparse.get(&number).copied(),
+        }
+    }
+}
+
+/// A column being filled: one slot per row, which holds the default until the message says otherwise.
+struct Column<'a> {
+    present: Option<Vec<bool>>,
+    values: Values<'a>,
+}
+
+enum Values<'a> {
+    Double(Vec<f64>),
+    Float(Vec<f32>),
+    Int32(Vec<i32>),
+    Int64(Vec<i64>),
+    Uint32(Vec<u32>),
+    Uint64(Vec<u64>),
+    Sint32(Vec<i32>),
+    Sint64(Vec<i64>),
+    Fixed32(Vec<u32>),
+    Fixed64(Vec<u64>),
+    Sfixed32(Vec<i32>),
+    Sfixed64(Vec<i64>),
+    Bool(Vec<bool>),
+    String(Vec<&'a [u8]>),
+    Bytes(Vec<&'a [u8]>),
+}
+
+impl<'a> Column<'a> {
+    fn new(scalar: Scalar, presence: bool, rows: usize) -> Self {
+        let values = match scalar {
+            Scalar::Double => Values::Double(vec![0.0; rows]),
+            Scalar::Float => Values::Float(vec![0.0; rows]),
+            Scalar::Int32 => Values::Int32(vec![0; rows]),
+            Scalar::Int64 => Values::Int64(vec![0; rows]),
+            Scalar::Uint32 => Values::Uint32(vec![0; rows]),
+            Scalar::Uint64 => Values::Uint64(vec![0; rows]),
+            Scalar::Sint32 => Values::Sint32(vec![0; rows]),
+            Scalar::Sint64 => Values::Sint64(vec![0; rows]),
+            Scalar::Fixed32 => Values::Fixed32(vec![0; rows]),
+            Scalar::Fixed64 => Values::Fixed64(vec![0; rows]),
+            Scalar::Sfixed32 => Values::Sfixed32(vec![0; rows]),
+            Scalar::Sfixed64 => Values::Sfixed64(vec![0; rows]),
+            Scalar::Bool => Values::Bool(vec![false; rows]),
+            Scalar::String => Values::String(vec![&[]; rows]),
+            Scalar::Bytes => Values::Bytes(vec![&[]; rows]),
+        };
+        Self { present: presence.then(|| vec![false; rows]), values }
+    }
+
+    /// Reads the value at the front of `bytes`; the last of several in one message wins.
+    fn read(&mut self, row: usize, wire_type: WireType, bytes: &mut &'a [u8]) -> Result<(), Fault> {
+        let context = DecodeContext::default();
+        match &mut self.values {
+            Values::Double(values) => wire::double::merge(wire_type, &mut values[row], bytes, context)?,
+            Values::Float(values) => wire::float::merge(wire_type, &mut values[row], bytes, context)?,
+            Values::Int32(values) => wire::int32::merge(wire_type, &mut values[row], bytes, context)?,
+            Values::Int64(values) => wire::int64::merge(wire_type, &mut values[row], bytes, context)?,
+            Values::Uint32(values) => wire::uint32::merge(wire_type, &mut values[row], bytes, context)?,
+            Values::Uint64(values) => wire::uint64::merge(wire_type, &mut values[row], bytes, context)?,
+            Values::Sint32(values) => wire::sint32::merge(wire_type, &mut values[row], bytes, context)?,
+            Values::Sint64(values) => wire::sint64::merge(wire_type, &mut values[row], bytes, context)?,
+            Values::Fixed32(values) => wire::fixed32::merge(wire_type, &mut values[row], bytes, context)?,
+            Values::Fixed64(values) => wire::fixed64::merge(wire_type, &mut values[row], bytes, context)?,
+            Values::Sfixed32(values) => wire::sfixed32::merge(wire_type, &mut values[row], bytes, context)?,
+            Values::Sfixed64(values) => wire::sfixed64::merge(wire_type, &mut values[row], bytes, context)?,
+            Values::Bool(values) => wire::bool::merge(wire_type, &mut values[row], bytes, context)?,
+            Values::String(values) => {
+                let earlier = std::mem::replace(&mut values[row], delimited(wire_type, bytes)?);
+                // Only the last value is looked at when the column is finished, but none may be malformed.
+                if std::str::from_utf8(earlier).is_err() {
+                    return Err(Fault::NotUtf8);
+                }
+            }
+            Values::Bytes(values) => values[row] = delimited(wire_type, bytes)?,
+        }
+        if let Some(present) = &mut self.present {
+            present[row] = true;
+        }
+        Ok(())
+    }
+
+    /// The filled column; rows with text that is not UTF-8 are told to `reject`.
+    fn finish(self, reject: impl FnMut(usize)) -> Result<ArrayRef> {
+        let nulls = self.present.map(NullBuffer::from);
+        Ok(match self.values {
+            Values::Double(values) => Arc::new(Float64Array::try_new(values.into(), nulls)?),
+            Values::Float(values) => Arc::new(Float32Array::try_new(values.into(), nulls)?),
+            Values::Int32(values) | Values::Sint32(values) | Values::Sfixed32(values) => {
+                Arc::new(Int32Array::try_new(values.into(), nulls)?)
+            }
+            Values::Int64(values) | Values::Sint64(values) | Values::Sfixed64(values) => {
+                Arc::new(Int64Array::try_new(values.into(), nulls)?)
+            }
+            Values::Uint32(values) | Values::Fixed32(values) => Arc::new(UInt32Array::try_new(values.into(), nulls)?),
+            Values::Uint64(values) | Values::Fixed64(values) => Arc::new(UInt64Array::try_new(values.into(), nulls)?),
+            Values::Bool(values) => Arc::new(BooleanArray::new(values.into(), nulls)),
+            Values::String(values) => Arc::new(text(values, nulls, reject)?),
+            Values::Bytes(values) => {
+                let (offsets, bytes) = gather(&values);
+                Arc::new(BinaryArray::try_new(offsets, bytes, nulls)?)
+            }
+        })
+    }
+}
+
+/// The bytes of a string or bytes field at the front of `bytes`.
+fn delimited<'a>(wire_type: WireType, bytes: &mut &'a [u8]) -> Result<&'a [u8], Fault> {
+    wire::check_wire_type(WireType::LengthDelimited, wire_type)?;
+    let length = wire::decode_varint(bytes)?;
+    let length = usize::try_from(length).map_err(|_| Fault::Cut)?;
+    let (value, rest) = bytes.split_at_checked(length).ok_or(Fault::Cut)?;
+    *bytes = rest;
+    Ok(value)
+}
+
+/// A column of text, checked as a whole, and row by row only where that fails.
+fn text(mut values: Vec<&[u8]>, nulls: Option<NullBuffer>, mut reject: impl FnMut(usize)) -> Result<StringArray> {
+    let (offsets, bytes) = gather(&values);
+    if let Ok(text) = StringArray::try_new(offsets, bytes, nulls.clone()) {
+        return Ok(text);
+    }
+    for (row, value) in values.iter_mut().enumerate() {
+        if std::str::from_utf8(value).is_err() {
+            reject(row);
+            *value = &[];
+        }
+    }
+    let (offsets, bytes) = gather(&values);
+    Ok(StringArray::try_new(offsets, bytes, nulls)?)
+}
+
+/// All values behind one another. They are distinct parts of one column of bytes, so their offsets fit again.
+fn gather(values: &[&[u8]]) -> (OffsetBuffer<i32>, Buffer) {
+    let offsets = OffsetBuffer::<i32>::from_lengths(values.iter().map(|value| value.len()));
+    let mut bytes = Vec::with_capacity(offsets.last() as usize);
+    for value in values {
+        bytes.extend_from_slice(value);
+    }
+    (offsets, Buffer::from_vec(bytes))
 }
