@@ -35,7 +35,7 @@ pub struct Chunk {
 
 impl Chunk {
     /// Rows of one source partition; `positions` has one entry per row.
-    pub(crate) fn new(source: u32, positions: UInt64Array, rows: RecordBatch) -> Self {
+    pub fn new(source: u32, positions: UInt64Array, rows: RecordBatch) -> Self {
         debug_assert_eq!(positions.len(), rows.num_rows());
         Self { kind: Kind::Rows, source, partition: source, positions, rows }
     }
