@@ -12,10 +12,12 @@
 //! | [`position`] | the algebra of `Position`, `Span` and `Checkpoint` |
 //! | [`stage`] | the traits every stage implements, and what a built stage tells the engine |
 //! | [`source`], [`decode`], [`transform`], [`encode`], [`partition`], [`sink`] | one file per stage, each with its config; the closed enum of a kind stands in its `mod.rs` |
+//! | `archive`, [`store`] | batches of Parquet files and their proof; the files below them |
 //! | [`config`] | value types shared by the configs: durations, sizes, secrets, column types |
 //! | `protobuf`, `json`, `value`, `dead_letter` | what the codecs of both directions share |
 //! | [`error`] | what can go wrong, in words for people |
 
+mod archive;
 pub mod chunk;
 pub mod config;
 mod dead_letter;
@@ -32,6 +34,7 @@ pub mod schema;
 pub mod sink;
 pub mod source;
 pub mod stage;
+pub mod store;
 pub mod transform;
 mod value;
 

@@ -10,7 +10,8 @@ use std::sync::Arc;
 pub struct Schema(pub(crate) SchemaRef);
 
 impl Schema {
-    pub(crate) fn new(fields: Vec<Field>) -> Self {
+    /// The columns in their order.
+    pub fn new(fields: Vec<Field>) -> Self {
         Self(Arc::new(arrow::datatypes::Schema::new(fields)))
     }
 

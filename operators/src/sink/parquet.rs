@@ -1,11 +1,24 @@
 //! `sink.parquet`: batches of Parquet files, each published with its positions by one rename.
 
-use crate::config::Context;
-use crate::error::Problem;
+mod writer;
+
+use crate::archive::{Archive, Publisher};
+use crate::config::{Context, shown};
+use crate::error::{Problem, Result};
+use crate::progress::{Progress, Run};
 use crate::schema::Schema;
-use crate::stage::BuiltSink;
+use crate::stage::{About, Account, Audit, BuiltSink, Finding, Opened, Sink, Writer};
+use crate::store::Store;
+use crate::store::local::Local;
+use arrow::datatypes::{DataType, SchemaRef};
+use parquet::arrow::ArrowSchemaConverter;
+use parquet::basic::ZstdLevel;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::sync::Arc;
+use writer::ParquetWriter;
 
 /// Writes Parquet files into a directory, one per partition and batch.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -32,7 +45,90 @@ pub enum Compression {
 }
 
 impl ParquetConfig {
-    pub(super) fn build(&self, _input: &Schema, _context: &Context) -> Result<BuiltSink, Vec<Problem>> {
-        unimplemented!()
+    pub(super) fn build(&self, input: &Schema, context: &Context) -> Result<BuiltSink, Vec<Problem>> {
+        let directory = match self.url.strip_prefix("file:") {
+            Some(path) if !path.is_empty() => Ok(context.path(path)),
+            _ => Err(Problem::at("url", format!("`{}` is no place for Parquet files", self.url))
+                .help("write `file:` and the path of a directory, as in \"file:../data/archive\"")),
+        };
+        let columns = check_columns(input);
+        let (Ok(directory), Ok(())) = (&directory, &columns) else {
+            return Err(directory.err().into_iter().chain(columns.err()).collect());
+        };
+        let store = Arc::new(Local::new(directory.clone()));
+        let about = About {
+            summary: format!("Parquet files in {}", shown(directory)),
+            fingerprint: vec![("columns", input.to_string())],
+        };
+        let sink = ParquetSink::new(store, shown(directory), input, self.compression);
+        Ok(BuiltSink { sink: Arc::new(sink), place: format!("file:{}", directory.display()), about })
     }
+}
+
+fn check_columns(input: &Schema) -> Result<(), Problem> {
+    if input.0.fields().is_empty() {
+        return Err(Problem::whole("there are no columns to write"));
+    }
+    let converted = ArrowSchemaConverter::new().convert(&input.0);
+    converted.map(drop).map_err(|e| Problem::whole(format!("Parquet cannot hold these columns ({input}): {e}")))
+}
+
+/// A directory of Parquet files in a store.
+pub struct ParquetSink {
+    archive: Archive,
+    schema: SchemaRef,
+    properties: WriterProperties,
+}
+
+impl ParquetSink {
+    /// A sink for rows of these columns; `place` names the root of the store for people.
+    pub fn new(store: Arc<dyn Store>, place: String, schema: &Schema, compression: Compression) -> Self {
+        let schema = Arc::clone(&schema.0);
+        let properties = properties(&schema, compression);
+        Self { archive: Archive { store, place }, schema, properties }
+    }
+}
+
+impl Sink for ParquetSink {
+    fn progress(&self, flow: &str) -> Result<Option<Progress>> {
+        Ok(self.archive.newest(flow)?.map(|manifest| manifest.progress))
+    }
+
+    fn open(&self, run: &Run) -> Result<Opened> {
+        let (publisher, progress) = Publisher::open(self.archive.clone(), run)?;
+        Ok(Opened { committer: Box::new(publisher), progress })
+    }
+
+    fn writer(&self, run: &Run, attempt: u64) -> Result<Box<dyn Writer>> {
+        let (schema, properties) = (Arc::clone(&self.schema), self.properties.clone());
+        Ok(Box::new(ParquetWriter::new(self.archive.clone(), run.clone(), attempt, schema, properties)))
+    }
+}
+
+impl Audit for ParquetSink {
+    fn audit(&self, flow: &str, found: &mut dyn FnMut(Finding)) -> Result<Account> {
+        self.archive.audit(flow, found)
+    }
+}
+
+/// How files are written; `benches/parquet.rs` measures what this costs.
+fn properties(schema: &SchemaRef, compression: Compression) -> WriterProperties {
+    let compression = match compression {
+        Compression::None => parquet::basic::Compression::UNCOMPRESSED,
+        Compression::Snappy => parquet::basic::Compression::SNAPPY,
+        Compression::Zstd => parquet::basic::Compression::ZSTD(ZstdLevel::default()),
+    };
+    let mut properties = WriterProperties::builder()
+        // The form that other readers parse.
+        .set_created_by(concat!("weatherflow version ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_compression(compression)
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_max_row_group_row_count(Some(1 << 20));
+    for field in
+        schema.fields().iter().filter(|field| matches!(field.data_type(), DataType::Float32 | DataType::Float64))
+    {
+        // Measurements hardly repeat.
+        properties = properties.set_column_dictionary_enabled(ColumnPath::from(field.name().as_str()), false);
+    }
+    properties.build()
 }

@@ -1,0 +1,243 @@
+//! The proof: reads back every batch and every row, trusting nobody.
+//!
+//! Goes from batch to batch and holds one segment's names at most, whatever the length of history.
+
+use super::Archive;
+use super::footer::{self, Footer};
+use super::layout::{self, DataFile, Segment};
+use super::manifest::Manifest;
+use crate::error::{Error, Result};
+use crate::position::{Checkpoint, Span};
+use crate::progress::{FileEntry, Progress, Tally, Version};
+use crate::stage::{Account, Finding};
+use crate::store::{Cause, Entry, EntryKind, StoreError};
+use std::collections::BTreeMap;
+
+impl Archive {
+    /// Checks everything committed by a flow, giving each finding as it is met.
+    pub(crate) fn audit(&self, flow: &str, found: &mut dyn FnMut(Finding)) -> Result<Account> {
+        let mut audit = Audit {
+            archive: self,
+            flow,
+            found,
+            account: Account::default(),
+            spans: BTreeMap::new(),
+            expected: Version::FIRST,
+            last: None,
+        };
+        audit.root()?;
+        Ok(Account { spans: audit.spans.into_values().collect(), ..audit.account })
+    }
+}
+
+struct Audit<'a> {
+    archive: &'a Archive,
+    flow: &'a str,
+    found: &'a mut dyn FnMut(Finding),
+    account: Account,
+    /// Per source partition all that was read so far.
+    spans: BTreeMap<u32, Span>,
+    expected: Version,
+    /// What the last readable checkpoint said.
+    last: Option<Progress>,
+}
+
+impl Audit<'_> {
+    fn find(&mut self, path: &str, problem: impl Into<String>) {
+        (self.found)(Finding { path: self.archive.path(path), problem: problem.into() });
+    }
+
+    fn stray(&mut self, path: &str) {
+        self.find(path, "no commit put this here; move it away");
+    }
+
+    /// What a directory holds, in order of names; nothing when it is not there.
+    fn list(&self, path: &str) -> Result<Vec<Entry>> {
+        let mut entries = match self.archive.store.list(path) {
+            Err(StoreError { cause: Cause::NotFound, .. }) => Vec::new(),
+            listed => listed.map_err(|e| self.archive.failed(e))?,
+        };
+        entries.sort_unstable();
+        Ok(entries)
+    }
+
+    fn root(&mut self) -> Result<()> {
+        let mut segments = Vec::new();
+        for Entry { name, kind } in self.list("")? {
+            match (Segment::parse(&name), kind) {
+                (Some(segment), EntryKind::Directory) => segments.push(segment),
+                (None, EntryKind::Directory) if name == layout::STAGING => {}
+                _ => self.stray(&name),
+            }
+        }
+        segments.sort_unstable();
+        segments.into_iter().try_for_each(|segment| self.segment(segment))
+    }
+
+    fn segment(&mut self, segment: Segment) -> Result<()> {
+        for Entry { name, kind } in self.list(&segment.name())? {
+            match (segment.batch(&name), kind) {
+                (Some(version), EntryKind::Directory) => self.batch(version)?,
+                _ => self.stray(&layout::join(&segment.name(), &name)),
+            }
+        }
+        Ok(())
+    }
+
+    fn batch(&mut self, version: Version) -> Result<()> {
+        let directory = layout::batch(version);
+        if version != self.expected {
+            let problem = format!("missing: the batch found after {} others is {version}", self.expected);
+            self.find(&layout::batch(self.expected), problem);
+        }
+        self.expected = version.next();
+        self.account.batches += 1;
+        let mut entries: BTreeMap<_, _> = self.list(&directory)?.into_iter().map(|e| (e.name, e.kind)).collect();
+        match self.archive.manifest(version) {
+            Err(Error::Damaged { path, reason }) => (self.found)(Finding { path, problem: reason }),
+            Err(error) => return Err(error),
+            Ok(manifest) => {
+                self.chain(&layout::join(&directory, layout::CHECKPOINT), &manifest);
+                self.files(&directory, &manifest, &mut entries)?;
+                self.last = Some(manifest.progress);
+            }
+        }
+        entries.remove(layout::CHECKPOINT);
+        entries.keys().for_each(|name| self.stray(&layout::join(&directory, name)));
+        Ok(())
+    }
+
+    /// Checks that a checkpoint follows from the one before and adds up.
+    fn chain(&mut self, path: &str, manifest: &Manifest) {
+        let Manifest { progress, spans, tally, .. } = manifest;
+        let before = self.last.take();
+        if progress.run.flow != self.flow {
+            self.find(path, format!("it belongs to flow `{}`, not to `{}`", progress.run.flow, self.flow));
+        }
+        let mut positions = before.as_ref().map(|last| last.positions.clone()).unwrap_or_default();
+        self.spans_follow(path, spans, &mut positions);
+        if positions != progress.positions {
+            let problem = format!("it says [{}], but the spans so far lead to [{positions}]", progress.positions);
+            self.find(path, problem);
+        }
+        let read: u64 = spans.iter().map(|span| span.rows).sum();
+        if read != tally.read {
+            self.find(path, format!("its spans hold {read} rows, but its tally says that {} were read", tally.read));
+        }
+        if !tally.is_conserved() {
+            self.find(path, format!("not every row it read is accounted for: {tally:?}"));
+        }
+        let mut totals = before.as_ref().map(|last| last.totals).unwrap_or_default();
+        totals += *tally;
+        if totals != progress.totals {
+            self.find(
+                path,
+                format!("its totals are {:?}, but the batches so far add up to {totals:?}", progress.totals),
+            );
+        }
+        self.account.totals += *tally;
+        let Some(before) = before else { return };
+        for difference in progress.fingerprint.differences(&before.fingerprint) {
+            self.find(path, format!("its positions mean something else than those before: {difference}"));
+        }
+        if before.source.is_some() && before.source != progress.source {
+            let problem = format!("its source is {:?}, but before it was {:?}", progress.source, before.source);
+            self.find(path, problem);
+        }
+    }
+
+    fn spans_follow(&mut self, path: &str, spans: &[Span], positions: &mut Checkpoint) {
+        if spans.is_empty() {
+            self.find(path, "it moves no source partition");
+        }
+        for (i, span) in spans.iter().enumerate() {
+            if spans[..i].iter().any(|other| other.partition == span.partition) {
+                self.find(path, format!("{span} is the second of its partition"));
+            }
+            if span.to.0.saturating_sub(span.from.0) < span.rows {
+                self.find(path, format!("{span} cannot hold {} rows", span.rows));
+            }
+            if let Err(error) = positions.advance(span) {
+                self.find(path, error.to_string());
+            }
+            let all = self.spans.entry(span.partition).or_insert(Span { to: span.from, rows: 0, ..*span });
+            all.to = all.to.max(span.to);
+            all.rows += span.rows;
+        }
+    }
+
+    /// Checks the files that a checkpoint lists, and takes them out of `entries`.
+    fn files(&mut self, directory: &str, manifest: &Manifest, entries: &mut BTreeMap<String, EntryKind>) -> Result<()> {
+        let mut found = Tally::default();
+        for file in &manifest.files {
+            let path = layout::join(directory, &file.name);
+            let Some(what) = DataFile::parse(&file.name, manifest.progress.version) else {
+                self.find(&path, "the checkpoint lists a file of this name, which no batch has");
+                continue;
+            };
+            match entries.remove(&file.name) {
+                None => self.find(&path, "the checkpoint lists this file, but it is not there"),
+                Some(EntryKind::Directory) => self.find(&path, "the checkpoint lists a file, but this is a directory"),
+                Some(EntryKind::File(bytes)) => {
+                    if bytes != file.bytes {
+                        self.find(&path, format!("it has {bytes} bytes, but its checkpoint says {}", file.bytes));
+                    }
+                    let rows = self.file(&path, what, file, manifest)?;
+                    match what {
+                        DataFile::Rows(_) => found.written += rows,
+                        DataFile::DeadLetters(_) => found.dead_letters += rows,
+                    }
+                }
+            }
+        }
+        self.account.rows += found.written;
+        let tally = manifest.tally;
+        if (found.written, found.dead_letters) != (tally.written, tally.dead_letters) {
+            let problem = format!(
+                "its files hold {} rows and {} dead letters, but its checkpoint says {} and {}",
+                found.written, found.dead_letters, tally.written, tally.dead_letters
+            );
+            self.find(directory, problem);
+        }
+        Ok(())
+    }
+
+    /// Checks one file that is there; gives the rows it holds.
+    fn file(&mut self, path: &str, what: DataFile, entry: &FileEntry, manifest: &Manifest) -> Result<u64> {
+        self.account.files += 1;
+        let reader = match self.archive.store.open(path) {
+            Err(StoreError { cause: Cause::NotFound, .. }) => {
+                self.find(path, "it went away while it was checked");
+                return Ok(0);
+            }
+            opened => opened.map_err(|e| self.archive.failed(e))?,
+        };
+        let read = match footer::read_back(reader) {
+            Ok(read) => read,
+            Err(reason) => {
+                self.find(path, format!("it cannot be read: {reason}"));
+                return Ok(0);
+            }
+        };
+        if (read.claimed, read.decoded) != (entry.rows, entry.rows) {
+            let problem = format!(
+                "its checkpoint says {} rows, its footer {}, and {} are in it",
+                entry.rows, read.claimed, read.decoded
+            );
+            self.find(path, problem);
+        }
+        let Footer { run, batch, partition, spans } = &read.footer;
+        let (says, is) =
+            ((run, *batch, *partition), (&manifest.progress.run, manifest.progress.version, what.partition()));
+        if says != is {
+            self.find(path, format!("its footer says {says:?}, but it lies where {is:?} belongs"));
+        }
+        for span in spans.iter().filter(|span| !manifest.spans.contains(span)) {
+            self.find(path, format!("its footer says {span}, which is no span of its batch"));
+        }
+        if spans.iter().map(|span| span.rows).sum::<u64>() < read.decoded {
+            self.find(path, format!("it holds {} rows, more than the spans in its footer", read.decoded));
+        }
+        Ok(read.decoded)
+    }
+}

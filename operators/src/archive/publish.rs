@@ -1,0 +1,165 @@
+//! How a run takes a directory over, and how it commits.
+//!
+//! ```text
+//! open    prove that this place can rename -> move aside what other runs staged -> only then read the newest batch
+//! commit  check the staged files -> write the checkpoint beside them -> one rename -> on any doubt, read back
+//! ```
+//! The order of `open` shuts a paused older copy out: what it staged cannot be published any more, and whatever it
+//! published before is read. What it stages anew can only be published as the version after the newest, and for
+//! that name two runs race and one loses.
+
+use super::Archive;
+use super::layout::{self, Staged};
+use super::manifest::Manifest;
+use super::resolve::{self, Incomplete, Verdict};
+use crate::error::{Error, Result};
+use crate::progress::{Commit, Progress, Run, Version};
+use crate::stage::Committer;
+use crate::store::{Cause, Entry, StoreError};
+use std::io::Write;
+
+/// How often a call without an answer is made again before the run gives up.
+const TRIES: u32 = 5;
+
+/// Commits the batches of one run.
+pub(crate) struct Publisher {
+    archive: Archive,
+    run: Run,
+    next: Version,
+}
+
+impl Publisher {
+    /// Takes the directory over, and says where the flow stands.
+    pub(crate) fn open(archive: Archive, run: &Run) -> Result<(Self, Option<Progress>)> {
+        // A directory of another flow is refused before anything in it is touched.
+        archive.newest(&run.flow)?;
+        archive.prove(run)?;
+        archive.fence(run)?;
+        let progress = archive.newest(&run.flow)?.map(|manifest| manifest.progress);
+        let next = progress.as_ref().map_or(Version::FIRST, |progress| progress.version.next());
+        Ok((Self { archive, run: run.clone(), next }, progress))
+    }
+}
+
+impl Committer for Publisher {
+    fn commit(&mut self, commit: Commit) -> Result<()> {
+        let manifest = Manifest::of(commit)?;
+        let version = manifest.progress.version;
+        if version != self.next {
+            return Err(Error::Other(format!("batch {version} was not committed: {} is the next version", self.next)));
+        }
+        let staged = layout::attempt(&self.run, manifest.attempt);
+        self.archive.check_staged(&self.run, &staged, &manifest)?;
+        let text = manifest.text()?;
+        let path = layout::join(&staged, layout::CHECKPOINT);
+        self.archive.write(&path, &text).map_err(|e| self.archive.lost(&self.run, e))?;
+        self.archive.publish(&staged, &manifest)?;
+        self.next = version.next();
+        Ok(())
+    }
+}
+
+impl Archive {
+    /// Creates the directory and renames in it once, so that a place which cannot do that is refused before the first
+    /// row is read.
+    fn prove(&self, run: &Run) -> Result<()> {
+        let staging = layout::staging(run);
+        let (from, to) = (layout::join(&staging, "probe"), layout::join(&staging, "probed"));
+        let prove = || {
+            self.write(&layout::join(&from, "empty"), b"")?;
+            self.store.rename(&from, &to)?;
+            self.store.delete(&staging)
+        };
+        prove().map(drop).map_err(|e| self.lost(run, e))
+    }
+
+    /// Moves aside what other runs have staged, each in one step, and then deletes it.
+    fn fence(&self, run: &Run) -> Result<()> {
+        let mut round = 0;
+        loop {
+            let staging = self.staging()?;
+            let mut unanswered = None;
+            for other in resolve::other_runs(&staging, run) {
+                let from = layout::join(layout::STAGING, &format!("run={other}"));
+                match self.store.rename(&from, &layout::dead(run, round, other)) {
+                    Ok(()) | Err(StoreError { cause: Cause::NotFound, .. }) => {}
+                    Err(error @ StoreError { cause: Cause::Unknown(_), .. }) => unanswered = Some(error),
+                    Err(error) => return Err(self.failed(error)),
+                }
+            }
+            match unanswered {
+                None => break,
+                Some(error) if round == TRIES => return Err(self.failed(error)),
+                Some(_) => round += 1,
+            }
+        }
+        for entry in self.staging()?.iter().filter(|entry| Staged::parse(&entry.name) == Staged::Dead) {
+            self.store.delete(&layout::join(layout::STAGING, &entry.name)).map_err(|e| self.failed(e))?;
+        }
+        Ok(())
+    }
+
+    fn staging(&self) -> Result<Vec<Entry>> {
+        match self.store.list(layout::STAGING) {
+            Err(StoreError { cause: Cause::NotFound, .. }) => Ok(Vec::new()),
+            listed => listed.map_err(|e| self.failed(e)),
+        }
+    }
+
+    /// Checks that what the writers closed is what lies there.
+    fn check_staged(&self, run: &Run, staged: &str, manifest: &Manifest) -> Result<()> {
+        let entries = match self.store.list(staged) {
+            // A batch may move positions without a row, and then nothing was staged.
+            Err(StoreError { cause: Cause::NotFound, .. }) if manifest.files.is_empty() => Vec::new(),
+            listed => listed.map_err(|e| self.lost(run, e))?,
+        };
+        match resolve::incomplete(&manifest.files, &entries) {
+            None => Ok(()),
+            Some(Incomplete::Missing(name)) => {
+                let error = StoreError { action: "find", path: layout::join(staged, &name), cause: Cause::NotFound };
+                Err(self.lost(run, error))
+            }
+            Some(Incomplete::Wrong(name, reason)) => Err(self.damaged(&layout::join(staged, &name), reason)),
+        }
+    }
+
+    fn write(&self, path: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        let mut file = self.store.create(path)?;
+        let written = file.write_all(bytes);
+        written.map_err(|e| StoreError { action: "write", path: path.to_owned(), cause: e.into() })?;
+        file.finish()
+    }
+
+    /// Makes the staged batch the one of its version, in one step.
+    fn publish(&self, staged: &str, manifest: &Manifest) -> Result<()> {
+        let version = manifest.progress.version;
+        let target = layout::batch(version);
+        let mut tries = 1;
+        loop {
+            let Err(error) = self.store.rename(staged, &target) else { return Ok(()) };
+            let there = self.look(version)?;
+            match resolve::after_rename(&error.cause, manifest, there.as_ref()) {
+                Verdict::Committed => return Ok(()),
+                Verdict::Fenced(reason) => return Err(self.fenced(reason)),
+                Verdict::Taken => {
+                    return Err(
+                        self.damaged(&target, "the name is taken by something without a checkpoint; move it away")
+                    );
+                }
+                Verdict::TryAgain if tries < TRIES => tries += 1,
+                Verdict::TryAgain | Verdict::Failed => return Err(self.failed(error)),
+            }
+        }
+    }
+
+    /// Reads back what bears a version, asking again while there is no answer.
+    fn look(&self, version: Version) -> Result<Option<Manifest>> {
+        let mut tries = 1;
+        loop {
+            match self.find_manifest(version) {
+                Err(Error::Io { .. }) if tries < TRIES => tries += 1,
+                found => return found,
+            }
+        }
+    }
+}

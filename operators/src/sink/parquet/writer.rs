@@ -1,0 +1,212 @@
+//! Writes one worker's rows of one batch into staged files.
+
+use crate::archive::Archive;
+use crate::archive::footer::Footer;
+use crate::archive::layout::{self, DataFile};
+use crate::chunk::Chunk;
+use crate::error::{Error, Result};
+use crate::position::Span;
+use crate::progress::{Contents, FileEntry, Receipt, Run, Version};
+use crate::stage::Writer;
+use crate::store::StoreFile;
+use arrow::datatypes::SchemaRef;
+use parquet::arrow::ArrowWriter;
+use parquet::errors::ParquetError;
+use parquet::file::properties::WriterProperties;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Write};
+
+/// What all open files of a writer may hold before the largest is flushed.
+const MEMORY: u64 = 32 << 20;
+/// What an open file holds beside its rows: buffers and encoders.
+const OPEN_FILE: u64 = 16 << 10;
+
+/// One file per partition, opened with its first row.
+pub(super) struct ParquetWriter {
+    target: Target,
+    files: Files,
+}
+
+/// Where and how files are written.
+struct Target {
+    archive: Archive,
+    run: Run,
+    /// The directory of the attempt.
+    staged: String,
+    schema: SchemaRef,
+    properties: WriterProperties,
+}
+
+/// After the first error nothing is written any more, and the files are dropped as they are.
+enum Files {
+    Open { files: BTreeMap<DataFile, OpenFile>, held: u64 },
+    Failed,
+}
+
+struct OpenFile {
+    /// In the staging directory.
+    path: String,
+    parquet: ArrowWriter<Output>,
+    rows: u64,
+    /// Memory of rows not yet written out.
+    held: u64,
+    /// The source partitions its rows came from.
+    sources: BTreeSet<u32>,
+}
+
+impl ParquetWriter {
+    pub(super) fn new(
+        archive: Archive,
+        run: Run,
+        attempt: u64,
+        schema: SchemaRef,
+        properties: WriterProperties,
+    ) -> Self {
+        let staged = layout::attempt(&run, attempt);
+        let target = Target { archive, run, staged, schema, properties };
+        Self { target, files: Files::Open { files: BTreeMap::new(), held: 0 } }
+    }
+
+    /// The files, leaving the writer as it is to be after an error.
+    fn take(&mut self) -> Result<(BTreeMap<DataFile, OpenFile>, u64)> {
+        match std::mem::replace(&mut self.files, Files::Failed) {
+            Files::Open { files, held } => Ok((files, held)),
+            Files::Failed => Err(Error::Other(format!("writing to {} has failed before", self.target.archive.place))),
+        }
+    }
+}
+
+impl Writer for ParquetWriter {
+    fn write(&mut self, chunk: Chunk) -> Result<u64> {
+        let (mut files, mut held) = self.take()?;
+        let key = DataFile::of(&chunk);
+        let file = match files.entry(key) {
+            Entry::Occupied(open) => open.into_mut(),
+            Entry::Vacant(free) => free.insert(self.target.create(key, &chunk)?),
+        };
+        held -= file.held;
+        self.target.append(file, &chunk)?;
+        held += file.held;
+        while held > MEMORY {
+            let Some(largest) = files.values_mut().max_by_key(|file| file.held).filter(|file| file.held > 0) else {
+                break;
+            };
+            held -= largest.held;
+            self.target.flush(largest)?;
+            held += largest.held;
+        }
+        let bytes = held + OPEN_FILE * files.len() as u64;
+        self.files = Files::Open { files, held };
+        Ok(bytes)
+    }
+
+    fn close(mut self: Box<Self>, version: Version, spans: &[Span]) -> Result<Receipt> {
+        let (files, _) = self.take()?;
+        let (mut rows, mut dead_letters, mut entries) = (0, 0, Vec::new());
+        for (key, file) in files {
+            let entry = self.target.close(key, file, version, spans)?;
+            match key {
+                DataFile::Rows(_) => rows += entry.rows,
+                DataFile::DeadLetters(_) => dead_letters += entry.rows,
+            }
+            entries.push(entry);
+        }
+        Ok(Receipt { rows, dead_letters, contents: Contents::Files(entries) })
+    }
+}
+
+impl Target {
+    fn create(&self, key: DataFile, first: &Chunk) -> Result<OpenFile> {
+        let path = layout::join(&self.staged, &key.open_name());
+        let file = self.archive.store.create(&path).map_err(|e| self.archive.lost(&self.run, e))?;
+        let schema = match key {
+            DataFile::Rows(_) => self.schema.clone(),
+            DataFile::DeadLetters(_) => first.rows.schema(),
+        };
+        let output = Output { file: Some(file), bytes: 0 };
+        let parquet = ArrowWriter::try_new(output, schema, Some(self.properties.clone()));
+        let parquet = parquet.map_err(|e| self.failed(&path, e))?;
+        Ok(OpenFile { path, parquet, rows: 0, held: 0, sources: BTreeSet::new() })
+    }
+
+    fn append(&self, file: &mut OpenFile, chunk: &Chunk) -> Result<()> {
+        file.parquet.write(&chunk.rows).map_err(|e| self.failed(&file.path, e))?;
+        file.rows += chunk.len();
+        file.sources.insert(chunk.source);
+        file.held = file.parquet.memory_size() as u64;
+        Ok(())
+    }
+
+    fn flush(&self, file: &mut OpenFile) -> Result<()> {
+        file.parquet.flush().map_err(|e| self.failed(&file.path, e))?;
+        file.held = file.parquet.memory_size() as u64;
+        Ok(())
+    }
+
+    /// Closes a file and gives it the name it has in its batch.
+    fn close(&self, key: DataFile, file: OpenFile, version: Version, spans: &[Span]) -> Result<FileEntry> {
+        let OpenFile { path, mut parquet, rows, sources, .. } = file;
+        let footer = Footer {
+            run: self.run.clone(),
+            batch: version,
+            partition: key.partition(),
+            spans: spans.iter().filter(|span| sources.contains(&span.partition)).copied().collect(),
+        };
+        for pair in footer.key_values()? {
+            parquet.append_key_value_metadata(pair);
+        }
+        let output = parquet.into_inner().map_err(|e| self.failed(&path, e))?;
+        let bytes = output.bytes;
+        let file = output.file.ok_or_else(|| self.failed(&path, failed_before().into()))?;
+        file.finish().map_err(|e| self.archive.lost(&self.run, e))?;
+        let name = key.name(version);
+        let renamed = self.archive.store.rename(&path, &layout::join(&self.staged, &name));
+        renamed.map_err(|e| self.archive.lost(&self.run, e))?;
+        Ok(FileEntry { name, rows, bytes })
+    }
+
+    fn failed(&self, path: &str, error: ParquetError) -> Error {
+        let path = self.archive.path(path);
+        match error {
+            ParquetError::External(source) => match source.downcast::<io::Error>() {
+                Ok(source) => Error::Io { action: "write", path, source: *source },
+                Err(source) => Error::Other(format!("cannot write {path}: {source}")),
+            },
+            other => Error::Other(format!("cannot write {path}: {other}")),
+        }
+    }
+}
+
+/// A file that is let go at its first error: whatever is written after one, its close could say that all is well.
+struct Output {
+    file: Option<Box<dyn StoreFile>>,
+    bytes: u64,
+}
+
+impl Output {
+    fn attempt<T>(&mut self, call: impl FnOnce(&mut dyn StoreFile) -> io::Result<T>) -> io::Result<T> {
+        let file = self.file.as_mut().ok_or_else(failed_before)?;
+        let result = call(&mut **file);
+        if result.as_ref().is_err_and(|e| e.kind() != io::ErrorKind::Interrupted) {
+            self.file = None;
+        }
+        result
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let written = self.attempt(|file| file.write(data))?;
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.attempt(|file| file.flush())
+    }
+}
+
+fn failed_before() -> io::Error {
+    io::Error::other("an earlier write to this file failed")
+}

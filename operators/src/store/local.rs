@@ -1,0 +1,166 @@
+//! A directory of this machine. Files and names are synced to disk before a call returns.
+
+use super::{Cause, Entry, EntryKind, Result, Store, StoreError, StoreFile, StoreReader, parent};
+use bytes::Bytes;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// Files below one directory, which is made by the first call that creates something.
+#[derive(Debug)]
+pub struct Local {
+    root: PathBuf,
+}
+
+impl Local {
+    /// A store below a directory; touches nothing yet.
+    pub fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        if path.is_empty() { self.root.clone() } else { self.root.join(path) }
+    }
+}
+
+impl Store for Local {
+    fn create(&self, path: &str) -> Result<Box<dyn StoreFile>> {
+        let full = self.path(path);
+        let create = || {
+            make_directory(&self.path(parent(path)))?;
+            File::create_new(&full)
+        };
+        let file = create().map_err(|e| StoreError::new("create", path, e))?;
+        Ok(Box::new(LocalFile { file, full, path: path.to_owned() }))
+    }
+
+    fn read(&self, path: &str) -> Result<Vec<u8>> {
+        fs::read(self.path(path)).map_err(|e| StoreError::new("read", path, e))
+    }
+
+    fn open(&self, path: &str) -> Result<Box<dyn StoreReader>> {
+        let open = || {
+            let file = File::open(self.path(path))?;
+            let length = file.metadata()?.len();
+            Ok(LocalReader { file, length, path: path.to_owned() })
+        };
+        open()
+            .map(|reader| Box::new(reader) as Box<dyn StoreReader>)
+            .map_err(|e: io::Error| StoreError::new("open", path, e))
+    }
+
+    fn list(&self, path: &str) -> Result<Vec<Entry>> {
+        let entry = |entry: io::Result<fs::DirEntry>| -> io::Result<Entry> {
+            let entry = entry?;
+            // A directory's metadata is not asked for: a segment holds 100,000 of them.
+            let kind = match entry.file_type()?.is_dir() {
+                true => EntryKind::Directory,
+                false => EntryKind::File(entry.metadata()?.len()),
+            };
+            Ok(Entry { name: entry.file_name().to_string_lossy().into_owned(), kind })
+        };
+        let list = || fs::read_dir(self.path(path))?.map(entry).collect::<io::Result<_>>();
+        list().map_err(|e| StoreError::new("list", path, e))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<()> {
+        let rename = || -> Result<(), Cause> {
+            let (source, target) = (self.path(parent(from)), self.path(parent(to)));
+            make_directory(&target)?;
+            renameat_with(CWD, self.path(from), CWD, self.path(to), RenameFlags::NOREPLACE).map_err(refusal)?;
+            // An error from here on is no `Unknown`: the name is there, but nobody can say that it stays.
+            let synced = sync_directory(&target).and_then(|()| sync_directory(&source));
+            synced.map_err(Cause::Failed)
+        };
+        rename().map_err(|cause| StoreError::new("rename", from, cause))
+    }
+
+    fn delete(&self, path: &str) -> Result<bool> {
+        let full = self.path(path);
+        let delete = || match fs::symlink_metadata(&full)?.is_dir() {
+            true => fs::remove_dir_all(&full),
+            false => fs::remove_file(&full),
+        };
+        match delete() {
+            Ok(()) => Ok(true),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(StoreError::new("delete", path, e)),
+        }
+    }
+}
+
+/// Looking first and renaming then would let two copies of a pipeline overwrite each other, so there is no fallback.
+fn refusal(error: Errno) -> Cause {
+    match error {
+        Errno::INVAL | Errno::NOSYS | Errno::NOTSUP => Cause::Failed(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "this file system cannot rename without overwriting (renameat2 with RENAME_NOREPLACE), which is what keeps \
+             two writers apart; use a directory on a local file system such as ext4, xfs, btrfs or tmpfs",
+        )),
+        other => io::Error::from(other).into(),
+    }
+}
+
+/// Makes a directory and those above it, each durable in the one above.
+fn make_directory(path: &Path) -> io::Result<()> {
+    if path.as_os_str().is_empty() || path.is_dir() {
+        return Ok(());
+    }
+    let above = path.parent().unwrap_or(Path::new(""));
+    make_directory(above)?;
+    match fs::create_dir(path) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
+        _ => sync_directory(above),
+    }
+}
+
+fn sync_directory(path: &Path) -> io::Result<()> {
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    File::open(path)?.sync_all()
+}
+
+struct LocalFile {
+    file: File,
+    full: PathBuf,
+    path: String,
+}
+
+impl Write for LocalFile {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.file.write(data)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl StoreFile for LocalFile {
+    fn finish(self: Box<Self>) -> Result<()> {
+        let above = self.full.parent().unwrap_or(Path::new(""));
+        let synced = self.file.sync_all().and_then(|()| sync_directory(above));
+        synced.map_err(|e| StoreError::new("finish", &self.path, e))
+    }
+}
+
+struct LocalReader {
+    file: File,
+    length: u64,
+    path: String,
+}
+
+impl StoreReader for LocalReader {
+    fn length(&self) -> u64 {
+        self.length
+    }
+
+    fn read_at(&self, offset: u64, length: usize) -> Result<Bytes> {
+        let mut bytes = vec![0; length];
+        let read = self.file.read_exact_at(&mut bytes, offset);
+        read.map_err(|e| StoreError::new("read", &self.path, e))?;
+        Ok(bytes.into())
+    }
+}

@@ -1,0 +1,223 @@
+//! A store in memory: the contract of the others, and crashes.
+
+use super::{Cause, Entry, EntryKind, Result, Store, StoreError, StoreFile, StoreReader};
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Files in memory, shared by all clones. A file that was not finished may be lost or cut by [`Memory::crash`].
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    /// `None` until something is created, as with a directory that does not exist.
+    root: Arc<Mutex<Option<Directory>>>,
+}
+
+type Directory = BTreeMap<String, Node>;
+
+#[derive(Debug)]
+enum Node {
+    Directory(Directory),
+    /// Shared with its open handle, which follows the file through renames.
+    File(Arc<Mutex<Content>>),
+}
+
+#[derive(Debug, Default)]
+struct Content {
+    bytes: Vec<u8>,
+    durable: bool,
+}
+
+impl Memory {
+    /// The machine stops: every file that was not finished is lost or keeps only a beginning, as `chance` has it, and
+    /// handles from before write into nothing.
+    pub fn crash(&self, chance: u64) {
+        if let Some(root) = lock(&self.root).as_mut() {
+            crash(root, &mut chance.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        }
+    }
+}
+
+fn crash(directory: &mut Directory, chance: &mut u64) {
+    directory.retain(|_, node| match node {
+        Node::Directory(below) => {
+            crash(below, chance);
+            true
+        }
+        Node::File(file) => {
+            let content = lock(file);
+            if content.durable {
+                return true;
+            }
+            *chance = chance.rotate_left(7).wrapping_add(1);
+            let kept = *chance as usize % (content.bytes.len() + 2);
+            let left = content.bytes.get(..kept).map(<[u8]>::to_vec);
+            drop(content);
+            let survives = left.is_some();
+            *file = Arc::new(Mutex::new(Content { bytes: left.unwrap_or_default(), durable: true }));
+            survives
+        }
+    });
+}
+
+impl Store for Memory {
+    fn create(&self, path: &str) -> Result<Box<dyn StoreFile>> {
+        let file = Arc::new(Mutex::new(Content::default()));
+        let insert = || -> Result<(), Cause> {
+            let mut root = lock(&self.root);
+            let (above, name) = made(&mut root, path)?;
+            if above.contains_key(name) {
+                return Err(Cause::AlreadyExists);
+            }
+            above.insert(name.to_owned(), Node::File(Arc::clone(&file)));
+            Ok(())
+        };
+        insert().map_err(|cause| StoreError::new("create", path, cause))?;
+        Ok(Box::new(MemoryFile { file }))
+    }
+
+    fn read(&self, path: &str) -> Result<Vec<u8>> {
+        let file = self.file(path).map_err(|cause| StoreError::new("read", path, cause))?;
+        Ok(lock(&file).bytes.clone())
+    }
+
+    fn open(&self, path: &str) -> Result<Box<dyn StoreReader>> {
+        let file = self.file(path).map_err(|cause| StoreError::new("open", path, cause))?;
+        Ok(Box::new(MemoryReader { bytes: lock(&file).bytes.clone().into(), path: path.to_owned() }))
+    }
+
+    fn list(&self, path: &str) -> Result<Vec<Entry>> {
+        let entry = |(name, node): (&String, &Node)| {
+            let kind = match node {
+                Node::Directory(_) => EntryKind::Directory,
+                Node::File(file) => EntryKind::File(lock(file).bytes.len() as u64),
+            };
+            Entry { name: name.clone(), kind }
+        };
+        let mut root = lock(&self.root);
+        let directory = found(&mut root, path);
+        directory.map(|d| d.iter().map(entry).collect()).map_err(|cause| StoreError::new("list", path, cause))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<()> {
+        let rename = || -> Result<(), Cause> {
+            let mut root = lock(&self.root);
+            let (target, new) = made(&mut root, to)?;
+            let taken = target.contains_key(new);
+            let (source, old) = above(&mut root, from)?;
+            if !source.contains_key(old) {
+                return Err(Cause::NotFound);
+            }
+            if taken {
+                return Err(Cause::AlreadyExists);
+            }
+            let node = source.remove(old).ok_or(Cause::NotFound)?;
+            let (target, new) = made(&mut root, to)?;
+            target.insert(new.to_owned(), node);
+            Ok(())
+        };
+        rename().map_err(|cause| StoreError::new("rename", from, cause))
+    }
+
+    fn delete(&self, path: &str) -> Result<bool> {
+        let mut root = lock(&self.root);
+        match above(&mut root, path) {
+            Ok((directory, name)) => Ok(directory.remove(name).is_some()),
+            Err(Cause::NotFound) => Ok(false),
+            Err(cause) => Err(StoreError::new("delete", path, cause)),
+        }
+    }
+}
+
+impl Memory {
+    fn file(&self, path: &str) -> Result<Arc<Mutex<Content>>, Cause> {
+        let mut root = lock(&self.root);
+        let (directory, name) = above(&mut root, path)?;
+        match directory.get(name) {
+            Some(Node::File(file)) => Ok(Arc::clone(file)),
+            Some(Node::Directory(_)) => Err(io::Error::from(io::ErrorKind::IsADirectory).into()),
+            None => Err(Cause::NotFound),
+        }
+    }
+}
+
+/// The directory of this path.
+fn found<'a>(root: &'a mut Option<Directory>, path: &str) -> Result<&'a mut Directory, Cause> {
+    let mut directory = root.as_mut().ok_or(Cause::NotFound)?;
+    for part in path.split('/').filter(|part| !part.is_empty()) {
+        directory = match directory.get_mut(part) {
+            Some(Node::Directory(below)) => below,
+            Some(Node::File(_)) => return Err(not_a_directory()),
+            None => return Err(Cause::NotFound),
+        };
+    }
+    Ok(directory)
+}
+
+/// The directory above this path, and the path's last part.
+fn above<'a, 'p>(root: &'a mut Option<Directory>, path: &'p str) -> Result<(&'a mut Directory, &'p str), Cause> {
+    let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+    Ok((found(root, parent)?, name))
+}
+
+/// As [`above`], making what is missing on the way.
+fn made<'a, 'p>(root: &'a mut Option<Directory>, path: &'p str) -> Result<(&'a mut Directory, &'p str), Cause> {
+    let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let mut directory = root.get_or_insert_default();
+    for part in parent.split('/').filter(|part| !part.is_empty()) {
+        let below = directory.entry(part.to_owned()).or_insert_with(|| Node::Directory(Directory::new()));
+        let Node::Directory(below) = below else { return Err(not_a_directory()) };
+        directory = below;
+    }
+    Ok((directory, name))
+}
+
+fn not_a_directory() -> Cause {
+    io::Error::from(io::ErrorKind::NotADirectory).into()
+}
+
+/// A panic elsewhere leaves the data whole: every change is one insert or remove.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct MemoryFile {
+    file: Arc<Mutex<Content>>,
+}
+
+impl Write for MemoryFile {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        lock(&self.file).bytes.extend_from_slice(data);
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl StoreFile for MemoryFile {
+    fn finish(self: Box<Self>) -> Result<()> {
+        lock(&self.file).durable = true;
+        Ok(())
+    }
+}
+
+struct MemoryReader {
+    bytes: Bytes,
+    path: String,
+}
+
+impl StoreReader for MemoryReader {
+    fn length(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn read_at(&self, offset: u64, length: usize) -> Result<Bytes> {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        match start.checked_add(length) {
+            Some(end) if end <= self.bytes.len() => Ok(self.bytes.slice(start..end)),
+            _ => Err(StoreError::new("read", &self.path, io::Error::from(io::ErrorKind::UnexpectedEof))),
+        }
+    }
+}

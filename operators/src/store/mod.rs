@@ -1,0 +1,136 @@
+//! Files under the Parquet sink: the few things a place must be able to do, and do reliably.
+//!
+//! Paths are relative to the root of a store, in parts joined by `/`; `""` is the root itself.
+//!
+//! | store | what it is |
+//! |---|---|
+//! | [`local::Local`] | a directory of this machine |
+//! | [`memory::Memory`] | the same contract in memory, with crashes that lose what was not durable; for tests |
+//! | [`faulty::Faulty`] | wraps another and fails as planned, call by call; for tests |
+
+pub mod faulty;
+pub mod local;
+pub mod memory;
+
+use bytes::Bytes;
+use std::io;
+
+/// Result of one store call.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// A place for files. Any call may fail without telling whether it was applied ([`Cause::Unknown`]), and may hang.
+pub trait Store: Send + Sync {
+    /// Creates a new file and the directories above it; [`Cause::AlreadyExists`] when the name is taken. What is
+    /// written counts once [`StoreFile::finish`] is done, and not before.
+    fn create(&self, path: &str) -> Result<Box<dyn StoreFile>>;
+
+    /// Reads a small file whole.
+    fn read(&self, path: &str) -> Result<Vec<u8>>;
+
+    /// Opens a file for reading any part of it.
+    fn open(&self, path: &str) -> Result<Box<dyn StoreReader>>;
+
+    /// What a directory holds, in no order.
+    fn list(&self, path: &str) -> Result<Vec<Entry>>;
+
+    /// Moves a file, or a directory with all it holds, to a free name in one step, durably; the directories above the
+    /// new name are made. [`Cause::AlreadyExists`] when the name is taken, be it by an empty directory.
+    fn rename(&self, from: &str, to: &str) -> Result<()>;
+
+    /// Deletes a file, or a directory with all it holds; `false` when nothing was there.
+    fn delete(&self, path: &str) -> Result<bool>;
+}
+
+/// A new file. Dropping it leaves garbage; after an error it is dropped and never used again.
+pub trait StoreFile: io::Write + Send {
+    /// Makes the file and its name durable.
+    fn finish(self: Box<Self>) -> Result<()>;
+}
+
+/// A file open for reading.
+pub trait StoreReader: Send + Sync {
+    /// Its length in bytes.
+    fn length(&self) -> u64;
+
+    /// Reads exactly this range; a range past the end is an error.
+    fn read_at(&self, offset: u64, length: usize) -> Result<Bytes>;
+}
+
+/// One name in a directory.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry {
+    /// The last part of its path.
+    pub name: String,
+    /// What it is.
+    pub kind: EntryKind,
+}
+
+/// What a name in a directory stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EntryKind {
+    /// A directory.
+    Directory,
+    /// A file and its length in bytes.
+    File(u64),
+}
+
+/// A store call that did not succeed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} {path}: {cause}")]
+pub struct StoreError {
+    /// Verb: `create`, `rename`.
+    pub action: &'static str,
+    /// Below the root of the store.
+    pub path: String,
+    /// What the store answered.
+    pub cause: Cause,
+}
+
+/// Why a store call did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum Cause {
+    /// Nothing has this name.
+    #[error("not found")]
+    NotFound,
+    /// The name is taken.
+    #[error("already exists")]
+    AlreadyExists,
+    /// No answer: the call may have been applied, or be applied later.
+    #[error("no answer, and so it is unknown whether it was done: {0}")]
+    Unknown(String),
+    /// It failed, and trying again would not help.
+    #[error("{0}")]
+    Failed(io::Error),
+}
+
+impl From<io::Error> for Cause {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::NotFound,
+            io::ErrorKind::AlreadyExists => Self::AlreadyExists,
+            _ => Self::Failed(error),
+        }
+    }
+}
+
+impl From<Cause> for io::Error {
+    fn from(cause: Cause) -> Self {
+        match cause {
+            Cause::NotFound => io::ErrorKind::NotFound.into(),
+            Cause::AlreadyExists => io::ErrorKind::AlreadyExists.into(),
+            Cause::Unknown(_) => Self::other(cause.to_string()),
+            Cause::Failed(error) => error,
+        }
+    }
+}
+
+impl StoreError {
+    fn new(action: &'static str, path: &str, cause: impl Into<Cause>) -> Self {
+        Self { action, path: path.to_owned(), cause: cause.into() }
+    }
+}
+
+/// The directory a path lies in; the root for a name without directory.
+fn parent(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(parent, _)| parent)
+}
