@@ -5,7 +5,7 @@ use crate::error::Problem;
 use crate::schema::Schema;
 use crate::stage::BuiltSink;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Writes Parquet files into a directory, one per partition and batch.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -19,7 +19,7 @@ pub struct ParquetConfig {
 }
 
 /// How Parquet column chunks are compressed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Compression {
     /// not at all
