@@ -51,7 +51,10 @@ fn operators_never_name_timely() {
     let found: Vec<_> = rust_files("operators/src").iter().flat_map(|file| naming(file, "timely")).collect();
     assert_none(&found, "operators know nothing of time");
     let manifest = fs::read_to_string(root().join("operators/Cargo.toml")).unwrap();
-    assert!(!manifest.contains("timely") && !manifest.contains("engine"), "operators depend on what they must not know");
+    assert!(
+        !manifest.contains("timely") && !manifest.contains("engine"),
+        "operators depend on what they must not know"
+    );
 }
 
 #[test]
@@ -67,7 +70,8 @@ fn the_engine_never_looks_inside_a_batch() {
 
 #[test]
 fn timely_stays_in_the_dataflow_folder() {
-    let files = rust_files("engine/src").into_iter().filter(|file| !file.starts_with(root().join("engine/src/dataflow")));
+    let files =
+        rust_files("engine/src").into_iter().filter(|file| !file.starts_with(root().join("engine/src/dataflow")));
     let found: Vec<_> = files.flat_map(|file| naming(&file, "timely")).collect();
     assert_none(&found, "only the dataflow folder names timely");
 }
@@ -101,15 +105,17 @@ fn files_are_short() {
 
 #[test]
 fn the_top_level_is_the_agreed_one() {
-    let agreed = ["Cargo.toml", "Cargo.lock", "engine", "operators", "pipelines", "proto", "docker", "README.md", "LICENSE"];
+    let agreed =
+        ["Cargo.toml", "Cargo.lock", "engine", "operators", "pipelines", "proto", "docker", "README.md", "LICENSE"];
     // What a build, a run or an editor leaves there is ignored by git.
     let ignored = ["target", "data"];
     let entries = fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let strange = entries.filter(|name| {
-        !name.starts_with('.') && !agreed.contains(&name.as_str()) && !ignored.contains(&name.as_str())
-    });
+    let strange = entries
+        .filter(|name| !name.starts_with('.') && !agreed.contains(&name.as_str()) && !ignored.contains(&name.as_str()));
     assert_none(&strange.collect::<Vec<_>>(), "not agreed at the top level");
-    for name in ["Cargo.toml", "Cargo.lock", "engine", "operators", "pipelines", "proto", "README.md", "LICENSE", ".ci/run"] {
+    for name in
+        ["Cargo.toml", "Cargo.lock", "engine", "operators", "pipelines", "proto", "README.md", "LICENSE", ".ci/run"]
+    {
         assert!(root().join(name).exists(), "{name} is missing");
     }
 }

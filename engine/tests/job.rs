@@ -101,7 +101,9 @@ fn a_wrong_command_line_or_file_is_status_2() {
     assert_eq!(job.output("run", &["--workers", "0"]).status.code(), Some(2));
     let file = fs::read_to_string(job.file()).unwrap();
     fs::write(job.file(), file.replace("topic = \"temperatures\"", "topc = \"temperatures\"")).unwrap();
-    for (command, arguments) in [("check", vec![]), ("run", vec!["--dry-run"]), ("run", vec!["--drain"]), ("verify", vec![])] {
+    for (command, arguments) in
+        [("check", vec![]), ("run", vec!["--dry-run"]), ("run", vec!["--drain"]), ("verify", vec![])]
+    {
         let output = job.output(command, &arguments);
         assert_eq!(output.status.code(), Some(2), "{command} {arguments:?}: {}", both(&output));
         assert!(both(&output).contains("topc"), "{}", both(&output));
@@ -133,10 +135,16 @@ fn edits_that_break_the_meaning_of_positions_are_refused_and_others_go_through()
         with_edit(&job, from, to, || {
             let output = job.output("run", &["--drain"]);
             assert_eq!(output.status.code(), Some(1), "{to}: {}", both(&output));
-            assert!(both(&output).contains(says) && both(&output).contains("would mean other rows"), "{}", both(&output));
+            assert!(
+                both(&output).contains(says) && both(&output).contains("would mean other rows"),
+                "{}",
+                both(&output)
+            );
         });
     }
-    for (from, to) in [("every = \"100ms\"", "every = \"70ms\""), ("\"zstd\"", "\"snappy\""), ("[[flow]]", "\n# a comment\n[[flow]]")] {
+    for (from, to) in
+        [("every = \"100ms\"", "every = \"70ms\""), ("\"zstd\"", "\"snappy\""), ("[[flow]]", "\n# a comment\n[[flow]]")]
+    {
         with_edit(&job, from, to, || assert!(job.output("run", &["--drain"]).status.success(), "{to}"));
     }
     job.finish_and_prove();

@@ -44,11 +44,7 @@ fn measure(criterion: &mut Criterion, name: &str, encode: &EncodeConfig, decode:
     let mut group = criterion.benchmark_group(name);
     group.throughput(Throughput::Elements(ROWS as u64));
     group.bench_function("encode", |bencher| {
-        bencher.iter_batched(
-            || reports.clone(),
-            |chunk| black_box(apply(&mut *encoder, chunk)),
-            BatchSize::SmallInput,
-        );
+        bencher.iter_batched(|| reports.clone(), |chunk| black_box(apply(&mut *encoder, chunk)), BatchSize::SmallInput);
     });
     group.bench_function("decode", |bencher| {
         bencher.iter_batched(

@@ -2,7 +2,7 @@
 
 use arrow::datatypes::{DataType, TimeUnit};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::borrow::Cow;
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
@@ -61,6 +61,12 @@ impl Interval {
     }
 }
 
+impl fmt::Display for Interval {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}s", self.0.as_secs_f64())
+    }
+}
+
 fn not_an_interval(text: &str) -> String {
     format!("`{text}` is not a length of time; write \"0.1s\", \"10ms\", \"2m\", \"1h\" or a number of seconds")
 }
@@ -86,6 +92,16 @@ impl std::str::FromStr for Size {
         };
         let number: u64 = number.parse().map_err(|_| error())?;
         number.checked_mul(scale).map(Self).ok_or_else(error)
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+        match units.iter().find(|(scale, _)| self.0 > 0 && self.0 % scale == 0) {
+            Some((scale, unit)) => write!(f, "{}{unit}", self.0 / scale),
+            None => self.0.fmt(f),
+        }
     }
 }
 
@@ -120,7 +136,7 @@ impl fmt::Display for Secret {
     }
 }
 
-/// Deserializes from text through `FromStr`, and where `number` is given from a bare number too.
+/// Deserializes from text through `FromStr`, and where `number` is given from a bare number too; serializes as shown.
 macro_rules! from_text {
     ($type:ident, $name:literal, $schema:tt, $number:expr) => {
         impl<'de> Deserialize<'de> for $type {
@@ -150,6 +166,12 @@ macro_rules! from_text {
             }
         }
 
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
         impl JsonSchema for $type {
             fn inline_schema() -> bool {
                 true
@@ -166,8 +188,8 @@ macro_rules! from_text {
     };
 }
 
-from_text!(Interval, "a length of time such as \"0.1s\"", {"type": ["string", "number"], "format": "duration"}, Interval::seconds);
-from_text!(Size, "a size such as \"256MiB\"", {"type": ["string", "integer"], "format": "size"}, |n| {
+from_text!(Interval, "a length of time such as \"0.1s\"", {"type": ["string", "number"], "format": "duration", "minimum": 0}, Interval::seconds);
+from_text!(Size, "a size such as \"256MiB\"", {"type": ["string", "integer"], "format": "size", "minimum": 0}, |n| {
     (n >= 0.0 && n.fract() == 0.0).then_some(Size(n as u64))
 });
 from_text!(Secret, "a secret text", {"type": "string", "format": "secret"}, |_| None);
@@ -215,7 +237,7 @@ impl ColumnType {
 }
 
 /// What a stage does with a row it cannot process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnError {
     /// stop, and name the row's partition and position
@@ -242,6 +264,7 @@ mod tests {
         for (text, ms) in [("0.1s", 100), ("10ms", 10), ("2m", 120_000), ("1h", 3_600_000), ("0.05", 50), ("0", 0)] {
             assert_eq!(text.parse(), Ok(Interval(Duration::from_millis(ms))), "{text}");
         }
+        assert_eq!(Interval(Duration::from_millis(100)).to_string(), "0.1s");
         for text in ["", "s", "-1s", "1 fortnight", "1.2.3s", "99999999999999999999h"] {
             assert!(text.parse::<Interval>().is_err(), "{text}");
         }
@@ -251,6 +274,9 @@ mod tests {
     fn sizes_have_units() {
         assert_eq!("256MiB".parse(), Ok(Size(256 << 20)));
         assert_eq!("17".parse(), Ok(Size(17)));
+        for text in ["256MiB", "3KiB", "1000", "0"] {
+            assert_eq!(text.parse::<Size>().unwrap().to_string(), text);
+        }
         for text in ["", "MiB", "256MB", "-1", "99999999999GiB"] {
             assert!(text.parse::<Size>().is_err(), "{text}");
         }

@@ -1,41 +1,75 @@
-//! stub
-use operators::config::{Interval, Size};
-use operators::progress::Fingerprint;
-use operators::stage::{BuiltSink, BuiltSource, BuiltStage};
+//! The pipeline file, exactly as written; the doc comments here and on the stages' configs are its reference.
 
-/// When an epoch closes: at the first of these.
-#[derive(Clone, Copy, Debug)]
+use operators::config::{Interval, Size};
+use operators::decode::DecodeConfig;
+use operators::encode::EncodeConfig;
+use operators::partition::PartitionConfig;
+use operators::sink::SinkConfig;
+use operators::source::SourceConfig;
+use operators::transform::TransformConfig;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::time::Duration;
+
+/// A pipeline: flows that run together in one process.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pipeline {
+    /// Name of the pipeline: lower-case letters, digits, `_` and `-`.
+    pub name: String,
+    /// Bytes that all rows on their way may hold together.
+    #[serde(default = "memory")]
+    pub memory: Size,
+    /// The flows, each a `[[flow]]`.
+    pub flow: Vec<Flow>,
+}
+
+/// One flow: rows from a source through stages into a sink.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Flow {
+    /// Name of the flow, unique in the file: lower-case letters, digits, `_` and `-`.
+    pub name: String,
+    /// When an epoch closes and is committed.
+    #[serde(default)]
+    pub commit: CommitConfig,
+    /// Where rows come from.
+    pub source: SourceConfig,
+    /// How the bytes of a message become columns.
+    pub decode: Option<DecodeConfig>,
+    /// What is done with rows, in order; each a `[[flow.transform]]`.
+    #[serde(default)]
+    pub transform: Vec<TransformConfig>,
+    /// How columns become the bytes of a message.
+    pub encode: Option<EncodeConfig>,
+    /// How rows are spread over the sink's partitions.
+    pub partition: Option<PartitionConfig>,
+    /// Where rows go.
+    pub sink: SinkConfig,
+}
+
+/// The slots of a flow that hold a stage, in the order rows pass them.
+pub(super) const SLOTS: [&str; 6] = ["source", "decode", "transform", "encode", "partition", "sink"];
+
+/// An epoch closes at the first of these.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
 pub struct CommitConfig {
-    /// time
+    /// This long after it was opened.
     pub every: Interval,
-    /// rows
+    /// With this many rows.
+    #[schemars(range(min = 1))]
     pub rows: u64,
-    /// bytes
+    /// With this many bytes of rows.
     pub bytes: Size,
 }
-/// flow
-pub struct BuiltFlow {
-    /// n
-    pub name: String,
-    /// c
-    pub commit: CommitConfig,
-    /// s
-    pub source: BuiltSource,
-    /// s
-    pub stages: Vec<NamedStage>,
-    /// s
-    pub sink: BuiltSink,
-    /// f
-    pub fingerprint: Fingerprint,
-    /// f
-    pub source_name: String,
-    /// f
-    pub sink_name: String,
+
+impl Default for CommitConfig {
+    fn default() -> Self {
+        Self { every: Interval(Duration::from_secs(10)), rows: 4_000_000, bytes: Size(1 << 30) }
+    }
 }
-/// stage
-pub struct NamedStage {
-    /// n
-    pub name: String,
-    /// b
-    pub built: BuiltStage,
+
+fn memory() -> Size {
+    Size(256 << 20)
 }

@@ -137,7 +137,8 @@ pub struct Random(pub u64);
 impl Random {
     /// From the environment variable `WEATHERFLOW_SEED`, or the clock.
     pub fn from_environment() -> Self {
-        let seed = std::env::var("WEATHERFLOW_SEED").ok().map(|text| text.parse().expect("WEATHERFLOW_SEED is a number"));
+        let seed =
+            std::env::var("WEATHERFLOW_SEED").ok().map(|text| text.parse().expect("WEATHERFLOW_SEED is a number"));
         let clock = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64;
         let seed = seed.unwrap_or_else(clock);
         println!("seed {seed}; WEATHERFLOW_SEED={seed} makes the same choices again");

@@ -7,7 +7,7 @@ use crate::chunk::Chunk;
 use crate::error::{Error, Result};
 use crate::position::Span;
 use crate::progress::{Contents, FileEntry, Receipt, Run, Version};
-use crate::stage::Writer;
+use crate::stage::{Held, Writer};
 use crate::store::StoreFile;
 use arrow::datatypes::SchemaRef;
 use parquet::arrow::ArrowWriter;
@@ -78,7 +78,7 @@ impl ParquetWriter {
 }
 
 impl Writer for ParquetWriter {
-    fn write(&mut self, chunk: Chunk) -> Result<u64> {
+    fn write(&mut self, chunk: Chunk) -> Result<Held> {
         let (mut files, mut held) = self.take()?;
         let key = DataFile::of(&chunk);
         let file = match files.entry(key) {
@@ -98,7 +98,7 @@ impl Writer for ParquetWriter {
         }
         let bytes = held + OPEN_FILE * files.len() as u64;
         self.files = Files::Open { files, held };
-        Ok(bytes)
+        Ok(Held { bytes, until_commit: 0 })
     }
 
     fn close(mut self: Box<Self>, version: Version, spans: &[Span]) -> Result<Receipt> {

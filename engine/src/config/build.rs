@@ -1,0 +1,231 @@
+//! Config types to built stages: each is given the columns of the one before it, and what does not fit is shown.
+
+use super::diagnostic::{Diagnostic, Diagnostics};
+use super::pipeline::CommitConfig;
+use super::places;
+use super::read::read;
+use super::tree::{Node, Step};
+use operators::Schema;
+use operators::config::{Context, Size};
+use operators::decode::DecodeConfig;
+use operators::encode::EncodeConfig;
+use operators::error::Problem;
+use operators::partition::PartitionConfig;
+use operators::progress::Fingerprint;
+use operators::sink::SinkConfig;
+use operators::source::SourceConfig;
+use operators::stage::{About, BuiltSink, BuiltSource, BuiltStage};
+use operators::transform::TransformConfig;
+use serde::de::DeserializeOwned;
+use std::ops::Range;
+
+/// A flow with every stage built; the columns of each fit the next.
+pub struct BuiltFlow {
+    /// Unique in the file.
+    pub name: String,
+    /// When an epoch closes.
+    pub commit: CommitConfig,
+    /// Name of the source: `source.topic`.
+    pub source_name: String,
+    /// Where rows come from.
+    pub source: BuiltSource,
+    /// The stages between source and sink, in the order rows pass them.
+    pub stages: Vec<NamedStage>,
+    /// Name of the sink: `sink.parquet`.
+    pub sink_name: String,
+    /// Where rows go.
+    pub sink: BuiltSink,
+    /// What gives stored positions their meaning: `source.topic.topic` and alike, and `sink.columns`.
+    pub fingerprint: Fingerprint,
+}
+
+/// A stage between source and sink.
+pub struct NamedStage {
+    /// Slot and kind: `decode.protobuf`.
+    pub name: String,
+    /// The stage.
+    pub built: BuiltStage,
+}
+
+/// A flow's source or sink and where the file says so.
+pub(super) struct Placed {
+    pub(super) place: String,
+    pub(super) span: Range<usize>,
+}
+
+/// What of a flow is known to the checks across flows, however much else of it is wrong.
+#[derive(Default)]
+pub(super) struct Ends {
+    pub(super) name: String,
+    pub(super) source: Option<Placed>,
+    pub(super) sink: Option<Placed>,
+}
+
+/// Builds the flows that can be built and reports what is wrong with them, and between them.
+pub(super) fn build(root: &Node, context: &Context, found: &mut Diagnostics) -> Vec<BuiltFlow> {
+    check_name("pipeline", root, found);
+    if let Some(node) = root.get("memory")
+        && read(node, found) == Some(Size(0))
+    {
+        found.push(Diagnostic::new(node.span.clone(), "`memory` must be more than 0"));
+    }
+    let Some(list) = root.get("flow") else { return Vec::new() };
+    if list.items().is_empty() && list.is_whole() {
+        found.push(
+            Diagnostic::new(list.span.clone(), "a pipeline has at least one flow")
+                .help("each begins with [[flow]] and has a name, a source and a sink"),
+        );
+    }
+    let mut ends = Vec::new();
+    let mut built = Vec::new();
+    for node in list.items() {
+        let mut flow = Ends { name: check_name("flow", node, found).unwrap_or_default(), ..Ends::default() };
+        built.extend(self::flow(node, &mut flow, context, found));
+        ends.push(flow);
+    }
+    places::check_names(list.items(), found);
+    places::check(&ends, found);
+    built
+}
+
+/// Names become parts of paths and of SQL.
+fn check_name(of: &str, node: &Node, found: &mut Diagnostics) -> Option<String> {
+    let node = node.get("name")?;
+    let name: String = read(node, found)?;
+    let may = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-');
+    if name.is_empty() || !name.chars().all(may) {
+        found.push(
+            Diagnostic::new(node.span.clone(), format!("`{name}` is no name for a {of}"))
+                .help("a name has lower-case letters, digits, `_` and `-`, and at least one of them"),
+        );
+        return None;
+    }
+    Some(name)
+}
+
+fn flow(node: &Node, ends: &mut Ends, context: &Context, found: &mut Diagnostics) -> Option<BuiltFlow> {
+    // Every slot is read before any is built, so that a wrong value in one does not hide those of the next.
+    let commit = slot(node, "commit", found);
+    let source = slot::<SourceConfig>(node, "source", found);
+    let decode = slot::<DecodeConfig>(node, "decode", found);
+    let transform = slot::<Vec<TransformConfig>>(node, "transform", found);
+    let encode = slot::<EncodeConfig>(node, "encode", found);
+    let partition = slot::<PartitionConfig>(node, "partition", found);
+    let sink = slot::<SinkConfig>(node, "sink", found);
+    // A slot under a misspelled name is missing here, so that nothing can be said about columns.
+    if node.flawed {
+        return None;
+    }
+    let commit = match (commit?, node.get("commit").and_then(|commit| commit.get("bytes"))) {
+        (Some(CommitConfig { bytes: Size(0), .. }), Some(node)) => {
+            found.push(Diagnostic::new(node.span.clone(), "`bytes` must be more than 0"));
+            CommitConfig::default()
+        }
+        (commit, _) => commit.unwrap_or_default(),
+    };
+    let mut line = Line { found, stages: Vec::new(), fingerprint: Fingerprint::default() };
+
+    let at = Stage::of("source", node.get("source")?)?;
+    let source = line.source(&at, source??.build(context))?;
+    ends.source = Some(Placed { place: source.place.clone(), span: at.span.clone() });
+    let mut columns = source.schema.clone();
+    if let Some(config) = decode? {
+        columns = line.stage("decode", node.get("decode")?, config.build(&columns, context))?;
+    }
+    let items = node.get("transform").map(Node::items).unwrap_or_default();
+    for (config, node) in transform?.unwrap_or_default().iter().zip(items) {
+        columns = line.stage("transform", node, config.build(&columns))?;
+    }
+    if let Some(config) = encode? {
+        columns = line.stage("encode", node.get("encode")?, config.build(&columns, context))?;
+    }
+    if let Some(config) = partition? {
+        columns = line.stage("partition", node.get("partition")?, config.build(&columns))?;
+    }
+    let partitions = line.stages.iter().rev().find_map(|stage| stage.built.partitions);
+    let to = Stage::of("sink", node.get("sink")?)?;
+    let sink = line.sink(&to, sink??.build(&columns, partitions, context))?;
+    ends.sink = Some(Placed { place: sink.place.clone(), span: to.span.clone() });
+
+    let Line { stages, mut fingerprint, .. } = line;
+    fingerprint.0.insert("sink.columns".to_owned(), columns.to_string());
+    let name = Some(ends.name.clone()).filter(|name| !name.is_empty())?;
+    Some(BuiltFlow { name, commit, source_name: at.name, source, stages, sink_name: to.name, sink, fingerprint })
+}
+
+/// The config in one slot of a flow: `None` when it is wrong, `Some(None)` when the slot is not there.
+fn slot<T: DeserializeOwned>(flow: &Node, name: &str, found: &mut Diagnostics) -> Option<Option<T>> {
+    match flow.get(name) {
+        Some(node) => read(node, found).map(Some),
+        None => Some(None),
+    }
+}
+
+/// A stage's table in the file: the one entry of its slot.
+struct Stage<'a> {
+    name: String,
+    node: &'a Node,
+    span: Range<usize>,
+}
+
+impl<'a> Stage<'a> {
+    fn of(slot: &str, node: &'a Node) -> Option<Self> {
+        let [entry] = node.entries() else { return None };
+        let name = format!("{slot}.{}", entry.key);
+        Some(Self { name, node: &entry.node, span: entry.node.span.clone() })
+    }
+}
+
+/// A flow being built, from its source on.
+struct Line<'a> {
+    found: &'a mut Diagnostics,
+    stages: Vec<NamedStage>,
+    fingerprint: Fingerprint,
+}
+
+impl Line<'_> {
+    fn source(&mut self, at: &Stage<'_>, built: Result<BuiltSource, Vec<Problem>>) -> Option<BuiltSource> {
+        let built = self.sound(at, built)?;
+        self.remember(at, &built.about);
+        Some(built)
+    }
+
+    fn sink(&mut self, at: &Stage<'_>, built: Result<BuiltSink, Vec<Problem>>) -> Option<BuiltSink> {
+        let built = self.sound(at, built)?;
+        self.remember(at, &built.about);
+        Some(built)
+    }
+
+    /// Adds a stage; returns the columns it gives.
+    fn stage(&mut self, slot: &str, node: &Node, built: Result<BuiltStage, Vec<Problem>>) -> Option<Schema> {
+        let at = Stage::of(slot, node)?;
+        let built = self.sound(&at, built)?;
+        self.remember(&at, &built.about);
+        let columns = built.schema.clone();
+        self.stages.push(NamedStage { name: at.name, built });
+        Some(columns)
+    }
+
+    fn sound<T>(&mut self, at: &Stage<'_>, built: Result<T, Vec<Problem>>) -> Option<T> {
+        built.map_err(|problems| problems.into_iter().for_each(|problem| self.report(at, problem))).ok()
+    }
+
+    fn report(&mut self, at: &Stage<'_>, problem: Problem) {
+        let path: Vec<_> = problem.at.into_iter().map(Step::Key).collect();
+        let place = at.node.nearest(&path);
+        let error = Diagnostic::new(place.span.clone(), problem.message);
+        self.found.push(match problem.help {
+            Some(help) => error.help(help),
+            None => error,
+        });
+    }
+
+    /// Stages of one name are told apart by a number, as a flow may filter twice.
+    fn remember(&mut self, at: &Stage<'_>, about: &About) {
+        let before = self.stages.iter().filter(|stage| stage.name == at.name).count();
+        let number = if before == 0 { String::new() } else { format!("#{}", before + 1) };
+        for (entry, value) in &about.fingerprint {
+            self.fingerprint.0.insert(format!("{}{number}.{entry}", at.name), value.clone());
+        }
+    }
+}

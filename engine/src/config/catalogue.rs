@@ -1,0 +1,102 @@
+//! The stages a flow can have and their fields, from the doc comments of their configs.
+
+use super::pipeline::{Pipeline, SLOTS};
+use super::shape::{Field, Shape};
+use std::fmt::Write;
+
+/// A stage as the README describes it.
+#[derive(Clone, Debug)]
+pub struct StageDoc {
+    /// Where it may stand: `source`.
+    pub slot: &'static str,
+    /// Its name there: `topic`.
+    pub kind: String,
+    /// What it does.
+    pub doc: String,
+    /// Its keys; those that must be given come first.
+    pub fields: Vec<FieldDoc>,
+}
+
+/// A key of a stage.
+#[derive(Clone, Debug)]
+pub struct FieldDoc {
+    /// As written in the file.
+    pub name: String,
+    /// What may stand there: `text`, `a whole number`.
+    pub kind: String,
+    /// Whether it must be given.
+    pub required: bool,
+    /// What holds when it is not given, as the file would spell it.
+    pub default: Option<String>,
+    /// What it says.
+    pub doc: String,
+}
+
+/// All stages, slot by slot in the order rows pass them.
+pub fn catalogue() -> Vec<StageDoc> {
+    let Ok(pipeline) = Shape::of::<Pipeline>() else { return Vec::new() };
+    let flow = match pipeline.field("flow").map(|flow| &flow.shape) {
+        Some(Shape::List(flow)) => flow,
+        _ => return Vec::new(),
+    };
+    let kinds = |slot: &'static str| match flow.field(slot).map(|field| &field.shape) {
+        Some(Shape::List(items)) => items.fields(),
+        Some(shape) => shape.fields(),
+        None => &[],
+    };
+    SLOTS.into_iter().flat_map(|slot| kinds(slot).iter().map(move |kind| stage(slot, kind))).collect()
+}
+
+fn stage(slot: &'static str, kind: &Field) -> StageDoc {
+    let doc = match &kind.shape {
+        Shape::Table { doc, .. } if !doc.is_empty() => doc,
+        _ => &kind.doc,
+    };
+    let field = |field: &Field| FieldDoc {
+        name: field.name.clone(),
+        kind: kind_of(&field.shape),
+        required: field.required,
+        default: field.default.clone(),
+        doc: field.doc.clone(),
+    };
+    StageDoc {
+        slot,
+        kind: kind.name.clone(),
+        doc: doc.clone(),
+        fields: kind.shape.fields().iter().map(field).collect(),
+    }
+}
+
+/// What may stand at a place, for a table cell.
+fn kind_of(shape: &Shape) -> String {
+    match shape {
+        Shape::Map(inner) => format!("table of {}", kind_of(inner)),
+        Shape::List(inner) => format!("list of {}", kind_of(inner)),
+        Shape::Words(words) => words.iter().map(|(word, _)| format!("`{word}`")).collect::<Vec<_>>().join(", "),
+        other => other.to_string().trim_start_matches("a ").to_owned(),
+    }
+}
+
+/// The catalogue as Markdown: a table per stage that has keys.
+pub fn markdown() -> String {
+    let mut text = String::new();
+    for stage in catalogue() {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "**`{}.{}`** {}\n", stage.slot, stage.kind, stage.doc);
+        if stage.fields.is_empty() {
+            continue;
+        }
+        text.push_str("| key | what | default | |\n|---|---|---|---|\n");
+        for field in &stage.fields {
+            let default = match (&field.default, field.required) {
+                (_, true) => "required".to_owned(),
+                (Some(default), _) => format!("`{default}`"),
+                (None, _) => "none".to_owned(),
+            };
+            let cell = |text: &str| text.replace('|', "\\|");
+            let _ = writeln!(text, "| `{}` | {} | {default} | {} |", field.name, cell(&field.kind), cell(&field.doc));
+        }
+        text.push('\n');
+    }
+    text.trim_end().to_owned() + "\n"
+}

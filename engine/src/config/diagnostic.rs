@@ -1,0 +1,128 @@
+//! Everything wrong with a file, each mistake shown at its place.
+
+use super::mask::Masked;
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet, normalize_untrusted_str};
+use std::fmt;
+use std::ops::Range;
+
+/// Everything wrong with a file.
+pub struct Diagnostics {
+    path: String,
+    text: String,
+    errors: Vec<Diagnostic>,
+    secrets: Vec<Range<usize>>,
+}
+
+/// One mistake and its place in the file.
+#[derive(Clone, Debug)]
+pub(super) struct Diagnostic {
+    pub(super) span: Range<usize>,
+    message: String,
+    related: Option<(Range<usize>, String)>,
+    help: Option<String>,
+}
+
+impl Diagnostic {
+    pub(super) fn new(span: Range<usize>, message: impl Into<String>) -> Self {
+        Self { span, message: message.into(), related: None, help: None }
+    }
+
+    /// Another place that explains this one.
+    pub(super) fn related(mut self, span: Range<usize>, label: impl Into<String>) -> Self {
+        self.related = Some((span, label.into()));
+        self
+    }
+
+    /// What would be right.
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+impl Diagnostics {
+    /// Nothing wrong yet with this text of this file.
+    pub(super) fn new(path: String, text: String) -> Self {
+        Self { path, text, errors: Vec::new(), secrets: Vec::new() }
+    }
+
+    pub(super) fn push(&mut self, error: Diagnostic) {
+        self.errors.push(error);
+    }
+
+    /// Never shows this part of the file.
+    pub(super) fn hide(&mut self, secret: Range<usize>) {
+        self.secrets.push(secret);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.errors.is_empty()
+    }
+
+    /// Whether something was found wrong at exactly this place.
+    pub(super) fn knows(&self, span: &Range<usize>) -> bool {
+        self.errors.iter().any(|error| error.span == *span)
+    }
+
+    /// All mistakes in the order of the file, and their number.
+    pub fn render(&self, color: bool) -> String {
+        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+        let masked = Masked::new(&self.text, &self.secrets);
+        let mut errors: Vec<_> = self.errors.iter().collect();
+        errors.sort_by_key(|error| (error.span.start, error.span.end));
+        let mut text = String::new();
+        for error in &errors {
+            let shown = renderer.render(&[self.group(error, &masked)]);
+            // The renderer counts columns in the masked line; people look them up in their file.
+            let at = |place| format!("{}:{place}", self.path);
+            let [mask, file] =
+                [position(&masked.text, masked.span(&error.span).start), position(&self.text, error.span.start)];
+            text.push_str(&shown.replacen(&at(mask), &at(file), 1));
+            text.push_str("\n\n");
+        }
+        let plural = if errors.len() == 1 { "" } else { "s" };
+        text.push_str(&format!("{} error{plural} in {}", errors.len(), self.path));
+        text
+    }
+
+    fn group<'a>(&'a self, error: &'a Diagnostic, masked: &'a Masked) -> Group<'a> {
+        let title = Level::ERROR.primary_title(masked.words(&error.message));
+        if self.text.is_empty() {
+            return title.element(Origin::path(self.path.as_str()));
+        }
+        let mut snippet = Snippet::source(masked.text.as_str())
+            .path(self.path.as_str())
+            .annotation(AnnotationKind::Primary.span(masked.span(&error.span)));
+        if let Some((span, label)) = &error.related {
+            snippet = snippet.annotation(AnnotationKind::Context.span(masked.span(span)).label(masked.words(label)));
+        }
+        let group = title.element(snippet);
+        match &error.help {
+            Some(help) => group.element(Level::HELP.message(normalize_untrusted_str(&masked.words(help)))),
+            None => group,
+        }
+    }
+}
+
+/// `line:column`, counted from 1, of a byte.
+fn position(text: &str, byte: usize) -> String {
+    let before = text.get(..byte).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    format!("{line}:{column}")
+}
+
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(false))
+    }
+}
+
+impl fmt::Debug for Diagnostics {
+    /// As displayed: the text of the file may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(false))
+    }
+}
+
+impl std::error::Error for Diagnostics {}

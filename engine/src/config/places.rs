@@ -1,0 +1,98 @@
+//! Checks across flows: one name each, one place for each sink, and no flow that feeds itself.
+
+use super::build::{Ends, Placed};
+use super::diagnostic::{Diagnostic, Diagnostics};
+use super::tree::{Node, Value};
+use std::collections::BTreeMap;
+
+/// No two flows of one name: it is the name their progress is stored under.
+pub(super) fn check_names(flows: &[Node], found: &mut Diagnostics) {
+    let mut seen = BTreeMap::new();
+    for node in flows.iter().filter_map(|flow| flow.get("name")) {
+        let Value::Text(name) = &node.value else { continue };
+        if let Some(first) = seen.get(name) {
+            found.push(
+                Diagnostic::new(node.span.clone(), format!("two flows are named `{name}`"))
+                    .related(Clone::clone(first), "the first")
+                    .help("progress is stored under the name of a flow, so each has its own"),
+            );
+        } else {
+            seen.insert(name, node.span.clone());
+        }
+    }
+}
+
+/// No two sinks in one place, and no flow that reads what it writes, by itself or through others.
+pub(super) fn check(flows: &[Ends], found: &mut Diagnostics) {
+    let sinks: Vec<_> = flows.iter().filter_map(|flow| flow.sink.as_ref().map(|sink| (flow, sink))).collect();
+    for (index, (_, sink)) in sinks.iter().enumerate() {
+        for (other, first) in &sinks[..index] {
+            if first.place == sink.place {
+                found.push(
+                    Diagnostic::new(sink.span.clone(), format!("two sinks write to {}", sink.place))
+                        .related(first.span.clone(), format!("flow `{}` writes there too", other.name))
+                        .help("the sink holds the positions of its flow, so each flow has a place of its own"),
+                );
+            } else if within(&first.place, &sink.place) || within(&sink.place, &first.place) {
+                found.push(
+                    Diagnostic::new(
+                        sink.span.clone(),
+                        format!("{} and {} lie one within the other", sink.place, first.place),
+                    )
+                    .related(first.span.clone(), format!("flow `{}` writes here", other.name))
+                    .help("put them side by side, so that no flow takes the other's files for its own"),
+                );
+            }
+        }
+    }
+    for start in 0..flows.len() {
+        // A circle is reported once, at its first flow.
+        if let Some(way) = way_back(flows, start, &mut vec![start])
+            && way.iter().all(|flow| *flow >= start)
+            && let Some(source) = &flows[start].source
+        {
+            report_circle(flows, &way, source, found);
+        }
+    }
+}
+
+/// The flows from `start` back to it, each feeding the next.
+fn way_back(flows: &[Ends], start: usize, way: &mut Vec<usize>) -> Option<Vec<usize>> {
+    let last = &flows[*way.last()?].sink.as_ref()?.place;
+    for (next, flow) in flows.iter().enumerate() {
+        if flow.source.as_ref().is_none_or(|source| source.place != *last) {
+            continue;
+        }
+        if next == start {
+            return Some(way.clone());
+        }
+        if way.contains(&next) {
+            continue;
+        }
+        way.push(next);
+        if let Some(way) = way_back(flows, start, way) {
+            return Some(way);
+        }
+        way.pop();
+    }
+    None
+}
+
+fn report_circle(flows: &[Ends], way: &[usize], source: &Placed, found: &mut Diagnostics) {
+    let names: Vec<_> = way.iter().map(|flow| format!("`{}`", flows[*flow].name)).collect();
+    let message = match names.as_slice() {
+        [name] => format!("flow {name} reads what it writes"),
+        names => format!("flows {} feed each other in a circle", names.join(" -> ")),
+    };
+    let error = Diagnostic::new(source.span.clone(), message)
+        .help("rows would go round for ever; let one read or write elsewhere");
+    let feeder = way.last().and_then(|flow| flows[*flow].sink.as_ref());
+    found.push(match feeder {
+        Some(sink) => error.related(sink.span.clone(), "written here"),
+        None => error,
+    });
+}
+
+fn within(place: &str, outer: &str) -> bool {
+    place.strip_prefix(outer.trim_end_matches('/')).is_some_and(|rest| rest.starts_with('/'))
+}

@@ -1,0 +1,275 @@
+//! What the file may say, read from the JSON schema of the config types: the one source of known keys and their types.
+
+use schemars::JsonSchema;
+use serde_json::{Map, Value};
+use std::fmt;
+
+/// What may stand at one place of the file.
+#[derive(Debug)]
+pub(super) enum Shape {
+    /// A table with these keys and no others.
+    Table { doc: String, fields: Vec<Field> },
+    /// A table with any keys.
+    Map(Box<Shape>),
+    /// A table with exactly one of these keys.
+    Choice(Vec<Field>),
+    /// A list.
+    List(Box<Shape>),
+    /// One of these words, each with its meaning.
+    Words(Vec<(String, String)>),
+    /// A single value.
+    Scalar(Scalar),
+}
+
+/// A key of a table.
+#[derive(Debug)]
+pub(super) struct Field {
+    pub(super) name: String,
+    pub(super) doc: String,
+    pub(super) required: bool,
+    /// As the file would spell it.
+    pub(super) default: Option<String>,
+    pub(super) shape: Shape,
+}
+
+/// Which single values may stand at a place.
+#[derive(Debug, Default)]
+pub(super) struct Scalar {
+    pub(super) text: bool,
+    pub(super) whole: bool,
+    pub(super) number: bool,
+    pub(super) flag: bool,
+    pub(super) format: Option<Format>,
+    pub(super) min: Option<i128>,
+    pub(super) max: Option<i128>,
+}
+
+/// What a text means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    Date,
+    Duration,
+    Size,
+    Secret,
+}
+
+impl Shape {
+    /// The shape of a config type; an error names the part of its schema that has no shape.
+    pub(super) fn of<T: JsonSchema>() -> Result<Self, String> {
+        let schema = schemars::schema_for!(T).to_value();
+        let definitions = schema.get("$defs").and_then(Value::as_object).cloned().unwrap_or_default();
+        Reader { definitions: &definitions }.shape(&schema)
+    }
+
+    /// A table's field, or a choice's kind.
+    pub(super) fn field(&self, name: &str) -> Option<&Field> {
+        self.fields().iter().find(|field| field.name == name)
+    }
+
+    /// A table's fields, or a choice's kinds.
+    pub(super) fn fields(&self) -> &[Field] {
+        match self {
+            Self::Table { fields, .. } | Self::Choice(fields) => fields,
+            _ => &[],
+        }
+    }
+
+    pub(super) fn is_secret(&self) -> bool {
+        matches!(self, Self::Scalar(Scalar { format: Some(Format::Secret), .. }))
+    }
+
+    /// The names of all secret fields in it.
+    pub(super) fn secrets(&self) -> Vec<&str> {
+        match self {
+            Self::Map(inner) | Self::List(inner) => inner.secrets(),
+            _ => self.fields().iter().flat_map(Field::secrets).collect(),
+        }
+    }
+}
+
+impl Field {
+    fn secrets(&self) -> Vec<&str> {
+        if self.shape.is_secret() { vec![&self.name] } else { self.shape.secrets() }
+    }
+}
+
+impl fmt::Display for Shape {
+    /// In words that follow "must be".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Table { .. } | Self::Map(_) => f.write_str("a table"),
+            Self::Choice(kinds) => {
+                write!(f, "a table with one of {}", names(kinds.iter().map(|kind| kind.name.as_str())))
+            }
+            Self::List(_) => f.write_str("a list"),
+            Self::Words(words) => write!(f, "one of {}", names(words.iter().map(|(word, _)| word.as_str()))),
+            Self::Scalar(scalar) => scalar.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Scalar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self.format {
+            Some(Format::Date) => "a date such as \"2000-01-01\"",
+            Some(Format::Duration) => "a length of time such as \"10s\"",
+            Some(Format::Size) => "a size such as \"256MiB\"",
+            Some(Format::Secret) | None => "text",
+        };
+        let number = if self.number { "a number" } else { "a whole number" };
+        let kinds = [(self.text, text), (self.whole || self.number, number), (self.flag, "true or false")];
+        // A format says it all: a bare number is another spelling of it.
+        let kinds: Vec<_> = kinds.iter().filter(|(may, _)| *may).map(|(_, kind)| *kind).collect();
+        f.write_str(&if self.format.is_some() { text.to_owned() } else { kinds.join(" or ") })
+    }
+}
+
+/// Names in backticks, one after the other.
+pub(super) fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+struct Reader<'a> {
+    definitions: &'a Map<String, Value>,
+}
+
+impl Reader<'_> {
+    fn shape(&self, schema: &Value) -> Result<Shape, String> {
+        if let Some(target) = text(schema, "$ref") {
+            let name = target.rsplit('/').next().unwrap_or(target);
+            let definition = self.definitions.get(name).ok_or_else(|| format!("no definition of {target}"))?;
+            return self.shape(definition);
+        }
+        if let Some(cases) = list(schema, "oneOf") {
+            return self.choice(cases);
+        }
+        if let Some(cases) = list(schema, "anyOf") {
+            return self.any(cases);
+        }
+        if let Some(words) = list(schema, "enum") {
+            let words = words.iter().filter_map(Value::as_str);
+            return Ok(Shape::Words(words.map(|word| (word.to_owned(), String::new())).collect()));
+        }
+        match types(schema).as_slice() {
+            ["object"] => self.object(schema),
+            ["array"] => {
+                let items = schema.get("items").ok_or_else(|| format!("a list of what? {schema}"))?;
+                Ok(Shape::List(Box::new(self.shape(items)?)))
+            }
+            kinds => scalar(kinds, schema).map(Shape::Scalar),
+        }
+    }
+
+    /// An object names its keys, or says what is under every key.
+    fn object(&self, schema: &Value) -> Result<Shape, String> {
+        match schema.get("additionalProperties") {
+            Some(Value::Bool(false)) => {
+                let required: Vec<_> =
+                    list(schema, "required").into_iter().flatten().filter_map(Value::as_str).collect();
+                let properties = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
+                let mut fields = Vec::new();
+                for (name, property) in properties {
+                    fields.push(self.field(name, property, required.contains(&name.as_str()))?);
+                }
+                // What must be given comes first, in the order of the type.
+                fields.sort_by_key(|field| required.iter().position(|name| *name == field.name).unwrap_or(usize::MAX));
+                Ok(Shape::Table { doc: doc(schema), fields })
+            }
+            Some(values @ Value::Object(_)) => Ok(Shape::Map(Box::new(self.shape(values)?))),
+            _ => Err(format!("an object that takes unknown keys: {schema}")),
+        }
+    }
+
+    fn field(&self, name: &str, property: &Value, required: bool) -> Result<Field, String> {
+        let default = property.get("default").filter(|default| !default.is_null()).map(Value::to_string);
+        Ok(Field { name: name.to_owned(), doc: doc(property), required, default, shape: self.shape(property)? })
+    }
+
+    /// An enum: words, or tables with one key each.
+    fn choice(&self, cases: &[Value]) -> Result<Shape, String> {
+        let mut words = Vec::new();
+        let mut kinds = Vec::new();
+        for case in cases {
+            if let Some(word) = text(case, "const") {
+                words.push((word.to_owned(), doc(case)));
+                continue;
+            }
+            match self.object(case)? {
+                Shape::Table { doc, mut fields } if fields.len() == 1 => {
+                    kinds.extend(fields.pop().map(|field| Field { doc, ..field }));
+                }
+                other => return Err(format!("an enum with a case that is {other}: {case}")),
+            }
+        }
+        match (words.is_empty(), kinds.is_empty()) {
+            (false, true) => Ok(Shape::Words(words)),
+            (true, false) => Ok(Shape::Choice(kinds)),
+            _ => Err("an enum of words and tables".to_owned()),
+        }
+    }
+
+    /// Something optional, or any of several single values.
+    fn any(&self, cases: &[Value]) -> Result<Shape, String> {
+        let cases: Vec<_> = cases.iter().filter(|case| text(case, "type") != Some("null")).collect();
+        if let [case] = cases.as_slice() {
+            return self.shape(case);
+        }
+        let kinds: Vec<_> = cases.iter().flat_map(|case| types(case)).collect();
+        scalar(&kinds, &Value::Null).map(Shape::Scalar)
+    }
+}
+
+fn scalar(kinds: &[&str], schema: &Value) -> Result<Scalar, String> {
+    let mut scalar = Scalar::default();
+    for kind in kinds {
+        match *kind {
+            "string" => scalar.text = true,
+            "integer" => scalar.whole = true,
+            "number" => scalar.number = true,
+            "boolean" => scalar.flag = true,
+            "null" => {}
+            other => return Err(format!("a value of type {other}: {schema}")),
+        }
+    }
+    let format = text(schema, "format").unwrap_or_default();
+    let (min, max) = match format {
+        "int32" => (Some(i32::MIN.into()), Some(i32::MAX.into())),
+        "int64" => (Some(i64::MIN.into()), Some(i64::MAX.into())),
+        "uint32" => (Some(0), Some(u32::MAX.into())),
+        "uint64" | "uint" => (Some(0), Some(u64::MAX.into())),
+        _ => (None, None),
+    };
+    let bound = |key| schema.get(key).and_then(Value::as_i64).map(i128::from);
+    scalar.min = bound("minimum").or(min);
+    scalar.max = bound("maximum").or(max);
+    scalar.format = match format {
+        "date" => Some(Format::Date),
+        "duration" => Some(Format::Duration),
+        "size" => Some(Format::Size),
+        "secret" => Some(Format::Secret),
+        _ => None,
+    };
+    let any = scalar.text || scalar.whole || scalar.number || scalar.flag;
+    if any { Ok(scalar) } else { Err(format!("nothing may stand here: {schema}")) }
+}
+
+fn text<'a>(schema: &'a Value, key: &str) -> Option<&'a str> {
+    schema.get(key).and_then(Value::as_str)
+}
+
+fn list<'a>(schema: &'a Value, key: &str) -> Option<&'a [Value]> {
+    schema.get(key).and_then(Value::as_array).map(Vec::as_slice)
+}
+
+fn types(schema: &Value) -> Vec<&str> {
+    match schema.get("type") {
+        Some(Value::String(kind)) => vec![kind],
+        Some(Value::Array(kinds)) => kinds.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// A doc comment on one line.
+fn doc(schema: &Value) -> String {
+    text(schema, "description").unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
+}

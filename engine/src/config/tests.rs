@@ -1,0 +1,252 @@
+use super::diagnostic::Diagnostics;
+use super::pipeline::Pipeline;
+use super::read::read;
+use super::resolve::Outside;
+use super::shape::Shape;
+use operators::config::{Context, Interval, OnError, Secret, Size};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::env::VarError;
+use std::path::Path;
+use std::time::Duration;
+
+/// One field of every type that a config has.
+#[derive(Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct Every {
+    text: String,
+    whole: u32,
+    signed: i64,
+    number: f64,
+    flag: bool,
+    every: Option<Interval>,
+    size: Option<Size>,
+    word: OnError,
+    list: Vec<String>,
+    map: BTreeMap<String, String>,
+    password: Option<Secret>,
+}
+
+const VARIABLES: [(&str, &str); 12] = [
+    ("QUOTES", "say \"it's\" '''now'''"),
+    ("LINES", "one\ntwo = 2\r\n[three]\n"),
+    ("DOLLAR", "${HOME} $HOME {{x}}"),
+    ("TOML", "\"\nwhole = 7\n[[flow]]\nname = \"x\""),
+    ("EMPTY", ""),
+    ("FOUR", "4"),
+    ("MINUS", "-4"),
+    ("TRUE", "true"),
+    ("SECONDS", "0.05"),
+    ("SIZE", "3KiB"),
+    ("SKIP", "skip"),
+    ("PASSWORD", "hunter2"),
+];
+
+/// Reads a text as a file of this folder; the environment is the one above.
+fn parse(dir: &Path, text: &str) -> Result<Every, Diagnostics> {
+    let context = Context { dir: dir.to_owned() };
+    let env = |name: &str| match VARIABLES.iter().find(|(known, _)| *known == name) {
+        Some((_, value)) => Ok((*value).to_owned()),
+        None => Err(VarError::NotPresent),
+    };
+    let mut found = Diagnostics::new("test.toml".to_owned(), text.to_owned());
+    let outside = Outside { context: &context, env: &env };
+    let root = super::checked::<Every>(text, &outside, &mut found);
+    match root.and_then(|root| read(&root, &mut found)) {
+        Some(every) if found.is_empty() => Ok(every),
+        _ => Err(found),
+    }
+}
+
+fn good(text: &str) -> Every {
+    parse(Path::new("/"), text).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+fn bad(text: &str) -> String {
+    match parse(Path::new("/"), text) {
+        Ok(every) => panic!("accepted {text} as {every:?}"),
+        Err(errors) => errors.to_string(),
+    }
+}
+
+#[test]
+fn what_a_variable_holds_stays_one_value() {
+    let texts = ["QUOTES", "LINES", "DOLLAR", "TOML", "EMPTY", "FOUR", "TRUE"];
+    for name in texts {
+        let (_, value) = VARIABLES.iter().find(|(known, _)| *known == name).unwrap();
+        let every = good(&format!("text = {{ env = \"{name}\" }}\nlist = [\"a\", {{ env = \"{name}\" }}]"));
+        assert_eq!((every.text.as_str(), every.list[1].as_str()), (*value, *value), "{name}");
+        assert_eq!(every, Every { text: every.text.clone(), list: every.list.clone(), ..Every::default() });
+    }
+    println!("{} texts of variables kept", texts.len());
+}
+
+#[test]
+fn what_a_file_holds_stays_one_value() {
+    let dir = tempfile::tempdir().unwrap();
+    let contents = [
+        "",
+        "\n",
+        "plain",
+        "line\n",
+        "two\n\n",
+        "dos\r\n",
+        "\"quoted\" '''x'''",
+        "a = 1\n[t]\n",
+        "${HOME}",
+        "{ env = \"X\" }",
+    ];
+    for (index, content) in contents.iter().enumerate() {
+        std::fs::write(dir.path().join(format!("{index}.txt")), content).unwrap();
+        let every = parse(dir.path(), &format!("text = {{ file = \"{index}.txt\" }}")).unwrap();
+        let expected = content.strip_suffix("\r\n").or(content.strip_suffix('\n')).unwrap_or(content);
+        assert_eq!(every, Every { text: expected.to_owned(), ..Every::default() });
+    }
+    std::fs::write(dir.path().join("n"), "12\n").unwrap();
+    assert_eq!(parse(dir.path(), "whole = { file = \"n\" }").unwrap().whole, 12);
+    println!("{} contents of files kept", contents.len());
+}
+
+#[test]
+fn what_a_variable_holds_is_read_by_the_type_of_its_field() {
+    let every = good(
+        "whole = { env = \"FOUR\" }\nsigned = { env = \"MINUS\" }\nnumber = { env = \"SECONDS\" }\nflag = { env = \"TRUE\" }\n\
+         every = { env = \"SECONDS\" }\nsize = { env = \"SIZE\" }\nword = { env = \"SKIP\" }",
+    );
+    let expected = Every {
+        whole: 4,
+        signed: -4,
+        number: 0.05,
+        flag: true,
+        every: Some(Interval(Duration::from_millis(50))),
+        size: Some(Size(3 << 10)),
+        word: OnError::Skip,
+        ..Every::default()
+    };
+    assert_eq!(every, expected);
+    assert_eq!(good("size = { env = \"FOUR\" }").size, Some(Size(4)));
+    assert_eq!(good("number = { env = \"FOUR\" }").number, 4.0);
+}
+
+#[test]
+fn a_default_holds_when_the_variable_is_not_set() {
+    for (default, whole) in [("7", 7), ("\"7\"", 7)] {
+        assert_eq!(good(&format!("whole = {{ env = \"NO\", default = {default} }}")).whole, whole);
+        assert_eq!(good(&format!("whole = {{ env = \"FOUR\", default = {default} }}")).whole, 4);
+    }
+    assert_eq!(good("every = { env = \"NO\", default = 2 }").every, Some(Interval(Duration::from_secs(2))));
+    assert!(good("flag = { env = \"NO\", default = true }").flag);
+    let wrong = bad("whole = { env = \"FOUR\", default = \"many\" }");
+    assert!(wrong.contains("`whole` must be a whole number, but this is `many`"), "{wrong}");
+}
+
+#[test]
+fn a_table_of_free_keys_is_no_reference() {
+    let every = good("map = { env = \"FOUR\", default = \"x\" }");
+    assert_eq!(every.map["env"], "FOUR");
+}
+
+#[test]
+fn what_does_not_resolve_names_the_variable_or_file() {
+    let cases = [
+        ("text = { env = \"NO\" }", "the environment variable NO is not set"),
+        ("whole = { env = \"TRUE\" }", "the environment variable TRUE holds `true`"),
+        ("whole = { env = \"MINUS\" }", "must be at least 0 (from the environment variable MINUS)"),
+        ("flag = { env = \"FOUR\" }", "the environment variable FOUR holds `4`"),
+        ("every = { env = \"TRUE\" }", "(from the environment variable TRUE)"),
+        ("word = { env = \"TRUE\" }", "(from the environment variable TRUE)"),
+        ("list = { env = \"FOUR\" }", "`list` must be a list, but this is a table"),
+        ("text = { env = 4 }", "`env` must be the name of an environment variable"),
+        ("text = { env = \"FOUR\", defualt = \"x\" }", "unknown key `defualt` in a reference"),
+        ("text = { file = \"x\", default = \"y\" }", "unknown key `default` in a reference"),
+        ("text = { env = \"NO\", default = { env = \"FOUR\" } }", "`text` must be text, but this is a table"),
+        ("text = { file = \"nowhere/x\" }", "cannot read /nowhere/x"),
+        ("text = { vault = \"x\" }", "`text` must be text, but this is a table"),
+    ];
+    for (text, expected) in cases {
+        let errors = bad(text);
+        assert!(errors.contains(expected) && errors.ends_with("1 error in test.toml"), "{text}\n{errors}");
+    }
+    println!("{} references refused", cases.len());
+}
+
+#[test]
+fn secrets_never_show() {
+    let cases = [
+        // a wrong neighbour in the same line, and the secret itself wrong in every way
+        "text = 1\npassword = \"hunter2\"",
+        "text = 1 # mysql://user:hunter2@host/db",
+        "password = [\"hunter2\"]",
+        "password = { vault = \"hunter2\" }",
+        "password = { env = \"NO\", default = [\"hunter2\"] }",
+        "password = { env = \"NO\", default = \"hunter2\", x = 1 }",
+        "pasword = \"hunter2\"",
+        "password = \"\"\"\nhunter2\nhunter2\"\"\"\ntext = 1",
+        // a file that is not TOML
+        "password = \"hunter2",
+        "password = hunter2",
+        "\"password\" = \"\"\"\nhunter2\n",
+        "password = \"hunter2\"\npassword = \"hunter2\"",
+        // values that come from elsewhere
+        "password = { env = \"PASSWORD\" }\ntext = 1",
+        "whole = \"mysql://user:hunter2@host\"",
+        "word = \"mysql://user:hunter2/x@host\"",
+    ];
+    for text in cases {
+        for color in [false, true] {
+            let errors = parse(Path::new("/"), text).map(|_| ()).unwrap_err();
+            let shown = format!("{}{errors:?}", errors.render(color));
+            assert!(!shown.contains("hunter2"), "{text}\n{shown}");
+        }
+    }
+    println!("{} files with a secret shown without it", cases.len());
+}
+
+#[test]
+fn a_mask_keeps_places() {
+    let errors = bad("map = { url = \"mysql://u:secret-and-long@h\" }\nlist = [\"mysql://u:secret-and-long@h\", 5]");
+    assert!(errors.contains("--> test.toml:2:40"), "{errors}");
+    let lines: Vec<_> = errors.lines().collect();
+    let marked = lines.iter().position(|line| line.contains('^')).unwrap();
+    assert_eq!(lines[marked].find('^'), lines[marked - 1].rfind('5'), "{errors}");
+}
+
+#[test]
+fn one_wrong_value_does_not_hide_the_next() {
+    let errors =
+        bad("every = \"soon\"\nsize = \"big\"\nlist = [1, \"a\", 2]\nwhole = -1\nflag = 1\nnumbr = 2\nword = \"skp\"");
+    assert!(errors.ends_with("8 errors in test.toml"), "{errors}");
+    let errors = bad("every = \"soon\"\nflag = 1\ntext = \"open\n");
+    assert!(errors.ends_with("2 errors in test.toml"), "what stands before a syntax error is checked\n{errors}");
+}
+
+#[test]
+fn every_table_of_the_file_knows_its_keys() {
+    let shape = Shape::of::<Pipeline>().unwrap();
+    let (mut tables, mut fields) = (0, 0);
+    count(&shape, &mut tables, &mut fields);
+    println!("{tables} tables with {fields} keys refuse every other key");
+    assert!(tables > 15 && fields > 40, "{tables} tables, {fields} keys");
+    // A config without `deny_unknown_fields` has no shape.
+    #[derive(Deserialize, JsonSchema)]
+    struct Open {
+        _x: Option<u32>,
+    }
+    assert!(Shape::of::<Open>().unwrap_err().contains("unknown keys"));
+}
+
+fn count(shape: &Shape, tables: &mut u32, keys: &mut u32) {
+    match shape {
+        Shape::Map(inner) | Shape::List(inner) => count(inner, tables, keys),
+        Shape::Table { fields, .. } | Shape::Choice(fields) => {
+            *tables += 1;
+            *keys += fields.len() as u32;
+            for field in fields {
+                assert!(!field.doc.is_empty(), "{} says nothing about itself", field.name);
+                count(&field.shape, tables, keys);
+            }
+        }
+        Shape::Words(_) | Shape::Scalar(_) => {}
+    }
+}

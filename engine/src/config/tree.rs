@@ -1,0 +1,178 @@
+//! The file as a tree of values that know their places in the text.
+
+use super::diagnostic::{Diagnostic, Diagnostics};
+use std::ops::Range;
+use toml::de::{DeTable, DeValue};
+
+/// A value and where it stands.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    pub(super) value: Value,
+    /// Bytes of the file; the header for a table that has one.
+    pub(super) span: Range<usize>,
+    /// Where the value came from when it is not written there.
+    pub(super) origin: Option<Origin>,
+    /// A part of it was reported and taken out, so it does not say any more what the file says.
+    pub(super) flawed: bool,
+}
+
+/// Where a value came from that a reference stands for.
+#[derive(Clone, Debug)]
+pub(super) enum Origin {
+    /// The environment variable of this name.
+    Env(String),
+    /// The file of this path.
+    File(String),
+    /// The `default` beside the name of an environment variable that is not set.
+    Default,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Value {
+    Text(String),
+    Whole(i128),
+    Number(f64),
+    Flag(bool),
+    /// A date, a time or both, as TOML spells them without quotes.
+    Date(String),
+    List(Vec<Node>),
+    Table(Vec<Entry>),
+}
+
+/// A key and its value, in the order of the file.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) key: String,
+    pub(super) key_span: Range<usize>,
+    pub(super) node: Node,
+}
+
+/// One step from a node to a part of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Key(String),
+    Index(usize),
+}
+
+impl Node {
+    pub(super) fn new(value: Value, span: Range<usize>) -> Self {
+        Self { value, span, origin: None, flawed: false }
+    }
+
+    /// The value under a key; `None` too when this is no table.
+    pub(super) fn get(&self, key: &str) -> Option<&Self> {
+        self.entries().iter().find(|entry| entry.key == key).map(|entry| &entry.node)
+    }
+
+    /// The entries of a table; none when this is no table.
+    pub(super) fn entries(&self) -> &[Entry] {
+        if let Value::Table(entries) = &self.value { entries } else { &[] }
+    }
+
+    /// The items of a list; none when this is no list.
+    pub(super) fn items(&self) -> &[Self] {
+        if let Value::List(items) = &self.value { items } else { &[] }
+    }
+
+    /// Whether nothing was taken out of it or of any part of it.
+    pub(super) fn is_whole(&self) -> bool {
+        !self.flawed
+            && self.items().iter().all(Self::is_whole)
+            && self.entries().iter().all(|entry| entry.node.is_whole())
+    }
+
+    /// The deepest part on a path that is there; a number as key leads to an item of a list.
+    pub(super) fn nearest(&self, path: &[Step]) -> &Self {
+        let Some((step, rest)) = path.split_first() else { return self };
+        let part = match step {
+            Step::Key(key) => self.get(key).or_else(|| self.items().get(key.parse::<usize>().ok()?)),
+            Step::Index(index) => self.items().get(*index),
+        };
+        part.map_or(self, |part| part.nearest(rest))
+    }
+
+    /// Takes out the part a path leads to and marks what it was part of.
+    pub(super) fn take_out(&mut self, path: &[Step]) {
+        let [step, rest @ ..] = path else { return };
+        self.flawed |= rest.is_empty();
+        match (&mut self.value, step) {
+            (Value::Table(entries), Step::Key(key)) if rest.is_empty() => entries.retain(|entry| entry.key != *key),
+            (Value::Table(entries), Step::Key(key)) => {
+                entries.iter_mut().filter(|entry| entry.key == *key).for_each(|entry| entry.node.take_out(rest));
+            }
+            (Value::List(items), Step::Index(index)) if rest.is_empty() && *index < items.len() => {
+                items.remove(*index);
+            }
+            (Value::List(items), Step::Index(index)) => {
+                items.iter_mut().skip(*index).take(1).for_each(|item| item.take_out(rest))
+            }
+            _ => {}
+        }
+    }
+
+    /// What kind of value it is, for people.
+    pub(super) fn described(&self) -> &'static str {
+        match self.value {
+            Value::Text(_) => "text",
+            Value::Whole(_) => "a whole number",
+            Value::Number(_) => "a number with a fraction",
+            Value::Flag(_) => "true or false",
+            Value::Date(_) => "a date or time",
+            Value::List(_) => "a list",
+            Value::Table(_) => "a table",
+        }
+    }
+}
+
+/// Reads TOML as far as it can be read. The second value is where the first syntax error stands, after which the tree
+/// is guesswork; a duplicate key leaves the tree sound.
+pub(super) fn parse(text: &str, found: &mut Diagnostics) -> (Node, Option<usize>) {
+    let (root, errors) = DeTable::parse_recoverable(text);
+    let mut broken = None;
+    for error in errors {
+        let span = error.span().unwrap_or(0..0);
+        if error.message() == "duplicate key" {
+            let key = text.get(span.clone()).unwrap_or_default();
+            found.push(Diagnostic::new(span, format!("duplicate key `{key}`")).help(
+                "a key stands once in its table, and a table once in its flow; a further flow begins with [[flow]]",
+            ));
+        } else {
+            broken = Some(broken.map_or(span.start, |first: usize| first.min(span.start)));
+            found.push(Diagnostic::new(span, format!("not TOML: {}", error.message())));
+        }
+    }
+    (Node::new(table(root.into_inner()), 0..0), broken)
+}
+
+fn table(table: DeTable<'_>) -> Value {
+    let mut entries: Vec<_> = table
+        .into_iter()
+        .map(|(key, value)| {
+            let (key_span, span) = (key.span(), value.span());
+            Entry { key: key.into_inner().into_owned(), key_span, node: Node::new(convert(value.into_inner()), span) }
+        })
+        .collect();
+    entries.sort_by_key(|entry| entry.key_span.start);
+    Value::Table(entries)
+}
+
+fn convert(value: DeValue<'_>) -> Value {
+    match value {
+        DeValue::String(text) => Value::Text(text.into_owned()),
+        // A number that even i128 cannot hold is out of the range of every field.
+        DeValue::Integer(n) => Value::Whole(i128::from_str_radix(n.as_str(), n.radix()).unwrap_or(i128::MAX)),
+        DeValue::Float(n) => Value::Number(n.as_str().parse().unwrap_or(f64::NAN)),
+        DeValue::Boolean(flag) => Value::Flag(flag),
+        DeValue::Datetime(date) => Value::Date(date.to_string()),
+        DeValue::Array(items) => Value::List(
+            items
+                .into_iter()
+                .map(|item| {
+                    let span = item.span();
+                    Node::new(convert(item.into_inner()), span)
+                })
+                .collect(),
+        ),
+        DeValue::Table(entries) => table(entries),
+    }
+}
