@@ -1,6 +1,6 @@
 //! What several integration tests need: a pipeline in a folder of its own, the built binary, and an independent
 //! reader that uses nothing of the product.
-#![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use arrow::array::{Array, Float64Array, RecordBatch, StringArray};
 use arrow::compute::cast;

@@ -1,5 +1,5 @@
 //! A small world for tests of the engine alone: a sink in memory that can stall and fail, stages that misbehave.
-#![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use engine::config::pipeline::CommitConfig;
 use engine::config::{BuiltFlow, NamedStage};
