@@ -26,6 +26,7 @@ pub mod progress;
 pub mod schema;
 pub mod sink;
 pub mod source;
+mod sql;
 pub mod stage;
 pub mod transform;
 
