@@ -33,6 +33,7 @@ mod protobuf;
 pub mod schema;
 pub mod sink;
 pub mod source;
+mod sql;
 pub mod stage;
 pub mod store;
 pub mod transform;

@@ -1,11 +1,24 @@
 //! `sink.topic`: messages and progress in one SQL transaction of the embedded topic.
 
+use crate::chunk::Chunk;
 use crate::config::Context;
-use crate::error::Problem;
-use crate::schema::Schema;
-use crate::stage::BuiltSink;
+use crate::error::{Error, Problem, Result};
+use crate::progress::Progress;
+use crate::schema::{Schema, type_name};
+use crate::sql::insert::{Insert, in_order};
+use crate::sql::sink::{SqlSink, Target};
+use crate::sql::topic::{self, LAST_OFFSET};
+use crate::sql::{Kind, Place, Transaction};
+use crate::stage::{About, BuiltSink, Finding};
+use arrow::array::{Array, AsArray, BinaryArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
+use futures_util::TryStreamExt;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use sqlx::Row;
+use sqlx::sqlite::SqliteConnection;
+use std::sync::Arc;
 
 /// Appends messages to an embedded topic: the column `value`, and `key` where there is one.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -17,13 +30,166 @@ pub struct TopicConfig {
     pub topic: String,
 }
 
+const KEY: &str = "key";
+const VALUE: &str = "value";
+
 impl TopicConfig {
     pub(super) fn build(
         &self,
-        _input: &Schema,
-        _partitions: Option<u32>,
-        _context: &Context,
+        input: &Schema,
+        partitions: Option<u32>,
+        context: &Context,
     ) -> Result<BuiltSink, Vec<Problem>> {
-        unimplemented!()
+        let topic = self.topic(input, partitions, context)?;
+        let fingerprint = vec![("topic", self.topic.clone()), ("partitions", topic.partitions.to_string())];
+        Ok(BuiltSink {
+            place: topic.place.id(),
+            about: About { summary: topic.place.to_string(), fingerprint },
+            sink: Arc::new(SqlSink::new(topic)),
+        })
+    }
+
+    pub(crate) fn topic(
+        &self,
+        input: &Schema,
+        partitions: Option<u32>,
+        context: &Context,
+    ) -> Result<Topic, Vec<Problem>> {
+        let place = Place::new(Kind::Topic, &self.url, &self.topic, context);
+        let mut problems = place.as_ref().err().cloned().unwrap_or_default();
+        match input.field(VALUE).map(|field| field.data_type()) {
+            Some(DataType::Binary) => {}
+            Some(other) => {
+                let message = format!("a message is bytes, and the column `{VALUE}` is {}", type_name(other));
+                problems.push(Problem::whole(message).help("add an encode stage, such as encode.json"));
+            }
+            None => {
+                let message = format!("there is no column `{VALUE}` to send; the rows have {}", input.names());
+                problems.push(Problem::whole(message).help("add an encode stage, such as encode.json"));
+            }
+        }
+        if let Some(field) = input.field(KEY).filter(|f| !matches!(f.data_type(), DataType::Binary | DataType::Utf8)) {
+            let message =
+                format!("a key is a string or bytes, and the column `{KEY}` is {}", type_name(field.data_type()));
+            problems.push(Problem::whole(message).help("cast it to string, or rename it with transform.select"));
+        }
+        if partitions.is_none() {
+            let message = "nothing says how many partitions the topic has";
+            problems.push(Problem::whole(message).help("add partition.key or partition.round_robin to the flow"));
+        }
+        match (place, partitions) {
+            (Ok(place), Some(partitions)) if problems.is_empty() => {
+                Ok(Topic { place, partitions, keyed: input.field(KEY).is_some() })
+            }
+            _ => Err(problems),
+        }
+    }
+}
+
+/// A topic that messages are appended to.
+pub(crate) struct Topic {
+    place: Place,
+    partitions: u32,
+    /// Whether rows have keys.
+    keyed: bool,
+}
+
+impl Target for Topic {
+    fn place(&self) -> &Place {
+        &self.place
+    }
+
+    async fn create(&self, tx: &mut Transaction<'_>, last: Option<&Progress>) -> Result<()> {
+        topic::create_tables(tx).await?;
+        match topic::find(tx.connection(), &self.place).await? {
+            Some(topic) if topic.partitions == self.partitions => Ok(()),
+            Some(topic) => Err(self.place.refused(format!(
+                "the topic has {} partitions, and the flow asks for {}. Another number would move keys to other \
+                 partitions: set it back to {}, or name another topic",
+                topic.partitions, self.partitions, topic.partitions
+            ))),
+            None if last.is_some_and(|last| last.totals.written > 0) => Err(self.place.refused(
+                "the topic is gone, and the messages that the flow sent with it. Restore it; or, to send all rows \
+                 anew, delete the flow's row from weatherflow_progress",
+            )),
+            None => {
+                let insert = "INSERT INTO topics (name, id, partitions) VALUES (?, lower(hex(randomblob(16))), ?)";
+                let insert = sqlx::query(insert).bind(&self.place.name).bind(self.partitions);
+                tx.execute("create the topic", insert).await.map(drop)
+            }
+        }
+    }
+
+    async fn insert(&self, tx: &mut Transaction<'_>, chunks: &[Chunk]) -> Result<()> {
+        let columns: Vec<_> = chunks.iter().map(|chunk| self.columns(&chunk.rows)).collect::<Result<_>>()?;
+        let topic: Arc<str> = self.place.name.as_str().into();
+        let now = chrono::Utc::now().timestamp_millis();
+        let insert = Insert::into("messages", ["topic", "partition", "offset", "timestamp", KEY, VALUE]);
+        if let Some(chunk) = chunks.iter().find(|chunk| chunk.partition >= self.partitions) {
+            let (partition, partitions) = (chunk.partition, self.partitions);
+            return Err(Error::Other(format!("{}: rows for partition {partition} of {partitions}", self.place)));
+        }
+        for partition in 0..self.partitions {
+            let chunks = (0..).zip(chunks).filter(|(_, chunk)| chunk.partition == partition);
+            let rows = in_order(chunks);
+            if rows.is_empty() {
+                continue;
+            }
+            let last = sqlx::query(LAST_OFFSET).bind(&self.place.name).bind(partition);
+            let last = tx.first("find the end of a partition", last).await?;
+            let last =
+                last.map(|row| row.try_get::<i64, _>(0)).transpose().map_err(self.place.failed("read an offset"))?;
+            let first = last.map_or(0, |last| last + 1);
+            let put = |(offset, at): (i64, crate::sql::insert::RowRef), values: &mut crate::sql::stored::Values| {
+                let (key, value) = &columns[at.chunk as usize];
+                let row = at.row as usize;
+                values.text(Arc::clone(&topic))?;
+                values.integer(i64::from(partition))?;
+                values.integer(offset)?;
+                values.integer(now)?;
+                values.blob(key.as_ref().and_then(|key| key.is_valid(row).then(|| key.value(row))))?;
+                values.blob(value.is_valid(row).then(|| value.value(row)))
+            };
+            insert.rows("insert messages", tx, (first..).zip(rows), put).await?;
+        }
+        Ok(())
+    }
+
+    async fn count(&self, connection: &mut SqliteConnection, found: &mut Vec<Finding>) -> Result<Option<u64>> {
+        let Some(topic) = topic::find(connection, &self.place).await? else { return Ok(None) };
+        let mut problem = |problem| found.push(Finding { path: self.place.to_string(), problem });
+        if topic.partitions != self.partitions {
+            problem(format!("has {} partitions, and the flow asks for {}", topic.partitions, self.partitions));
+        }
+        let sql = "SELECT m.partition, count(*), min(m.\"offset\"), max(m.\"offset\") FROM messages AS m \
+                   WHERE m.topic = ? GROUP BY m.partition";
+        let mut rows = sqlx::query_as::<_, (i64, i64, i64, i64)>(sql).bind(&self.place.name).fetch(connection);
+        let mut total = 0;
+        while let Some((partition, count, min, max)) =
+            rows.try_next().await.map_err(self.place.failed("count messages"))?
+        {
+            total += count.cast_unsigned();
+            if min != 0 || max != count - 1 {
+                problem(format!(
+                    "partition {partition} has {count} messages with offsets from {min} to {max}, not [0, {count})"
+                ));
+            }
+            if partition < 0 || partition >= i64::from(topic.partitions) {
+                problem(format!("has messages in partition {partition} of {}", topic.partitions));
+            }
+        }
+        Ok(Some(total))
+    }
+}
+
+impl Topic {
+    /// Keys, where rows have them, and values.
+    fn columns(&self, rows: &RecordBatch) -> Result<(Option<BinaryArray>, BinaryArray)> {
+        let column = |name| {
+            let column = rows.column_by_name(name);
+            let column = column.ok_or_else(|| Error::Other(format!("{}: rows came without `{name}`", self.place)))?;
+            Ok::<_, Error>(cast(column, &DataType::Binary)?.as_binary().clone())
+        };
+        Ok((self.keyed.then(|| column(KEY)).transpose()?, column(VALUE)?))
     }
 }

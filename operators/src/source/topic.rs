@@ -1,10 +1,21 @@
 //! `source.topic`: the messages of the embedded topic, in the order of their offsets.
 
+use crate::chunk::Chunk;
 use crate::config::Context;
-use crate::error::Problem;
-use crate::stage::BuiltSource;
+use crate::error::{Error, Problem, Result};
+use crate::position::{Checkpoint, Position, Span};
+use crate::schema::Schema;
+use crate::sql::database::Opened;
+use crate::sql::topic::{self, Topic};
+use crate::sql::{Kind, Place, page, signed, wait};
+use crate::stage::{About, BuiltSource, Read, Reader, Share, Source};
+use arrow::array::{BinaryBuilder, RecordBatch, UInt64Array};
+use arrow::datatypes::{DataType, Field};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{Connection, Row};
+use std::sync::Arc;
 
 /// Reads the messages of an embedded topic; gives the columns `key` and `value`, both bytes.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -17,7 +28,234 @@ pub struct TopicConfig {
 }
 
 impl TopicConfig {
-    pub(super) fn build(&self, _context: &Context) -> Result<BuiltSource, Vec<Problem>> {
-        unimplemented!()
+    pub(super) fn build(&self, context: &Context) -> Result<BuiltSource, Vec<Problem>> {
+        let place = Place::new(Kind::Topic, &self.url, &self.topic, context)?;
+        let field = |name| Field::new(name, DataType::Binary, true);
+        let schema = Schema::new(vec![field("key"), field("value")]);
+        let fingerprint = vec![("url", self.url.clone()), ("topic", self.topic.clone())];
+        Ok(BuiltSource {
+            schema: schema.clone(),
+            place: place.id(),
+            about: About { summary: place.to_string(), fingerprint },
+            source: Arc::new(TopicSource { place, schema }),
+        })
+    }
+}
+
+struct TopicSource {
+    place: Place,
+    schema: Schema,
+}
+
+impl Source for TopicSource {
+    fn open(&self, share: Share, from: &Checkpoint) -> Result<Box<dyn Reader>> {
+        let (place, schema) = (self.place.clone(), self.schema.clone());
+        let mut reader = TopicReader { place, schema, share, next: from.clone(), opened: None, topic: None, turn: 0 };
+        wait(reader.ready())?;
+        Ok(Box::new(reader))
+    }
+
+    fn identity(&self) -> Result<Option<String>> {
+        let place = &self.place;
+        let topic = wait(place.database.look(async |connection| topic::find(connection, place).await))?;
+        Ok(topic.flatten().map(|topic| topic.id))
+    }
+
+    fn count(&self, span: &Span) -> Result<Option<u64>> {
+        let place = &self.place;
+        let counted = place.database.look(async |connection| {
+            if topic::find(connection, place).await?.is_none() {
+                return Ok(None);
+            }
+            topic::count(connection, place, span).await.map(Some)
+        });
+        Ok(wait(counted)?.flatten())
+    }
+}
+
+struct TopicReader {
+    place: Place,
+    schema: Schema,
+    share: Share,
+    /// Next offsets of the partitions of this share.
+    next: Checkpoint,
+    opened: Option<Opened>,
+    /// The topic as it was first seen; it must stay the same.
+    topic: Option<Topic>,
+    /// The partition whose turn is next.
+    turn: u32,
+}
+
+impl Reader for TopicReader {
+    fn read(&mut self) -> Result<Read> {
+        wait(async {
+            if !self.ready().await? {
+                return Ok(Read::CaughtUp(page::AGAIN));
+            }
+            self.next_page().await.map(|read| read.unwrap_or(Read::CaughtUp(page::AGAIN)))
+        })
+    }
+
+    fn behind(&mut self) -> Result<Option<u64>> {
+        wait(async {
+            if !self.ready().await? {
+                return Ok(None);
+            }
+            let partitions = self.partitions();
+            let Some(opened) = &mut self.opened else { return Ok(None) };
+            let mut behind = 0;
+            for partition in partitions {
+                let end = topic::end(&mut opened.connection, &self.place, partition).await?;
+                behind += end.saturating_sub(at(&self.next, partition));
+            }
+            Ok(Some(behind))
+        })
+    }
+}
+
+fn at(next: &Checkpoint, partition: u32) -> u64 {
+    next.position(partition).unwrap_or_default().0
+}
+
+impl TopicReader {
+    /// The partitions of this share, the one whose turn it is first.
+    fn partitions(&self) -> Vec<u32> {
+        let all = self.topic.as_ref().map_or(0, |topic| topic.partitions);
+        let turn = self.turn;
+        (turn..all).chain(0..turn.min(all)).filter(|partition| self.share.owns(*partition)).collect()
+    }
+
+    /// Whether there is a topic to read; checks it whenever it appears.
+    async fn ready(&mut self) -> Result<bool> {
+        let file = self.place.database.file()?;
+        if self.opened.as_ref().is_some_and(|opened| Some(opened.file) != file) {
+            self.opened = None;
+        }
+        if self.opened.is_none() {
+            let Some(mut opened) = self.place.database.read().await? else { return self.nothing_there() };
+            let Some(topic) = topic::find(&mut opened.connection, &self.place).await? else {
+                return self.nothing_there();
+            };
+            self.same(&topic)?;
+            if let Some((partition, next)) = self.next.0.range(topic.partitions..).next() {
+                return Err(self.lost(&format!(
+                    "the topic has {} partitions, and the flow stands at {next} of partition {partition}",
+                    topic.partitions
+                )));
+            }
+            self.topic = Some(topic);
+            for partition in self.partitions() {
+                self.check_position(&mut opened.connection, partition).await?;
+            }
+            self.opened = Some(opened);
+        }
+        Ok(true)
+    }
+
+    /// A topic that never was is another flow's to create; one that was read is lost.
+    fn nothing_there(&self) -> Result<bool> {
+        let read = self.topic.is_some() || self.next.0.values().any(|next| next.0 > 0);
+        if read { Err(self.lost("the topic does not exist any more")) } else { Ok(false) }
+    }
+
+    /// Refuses another topic under the same name.
+    fn same(&self, topic: &Topic) -> Result<()> {
+        match &self.topic {
+            Some(before) if before != topic => Err(self.lost("the topic was recreated while it was read")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses a partition that ends before the position.
+    async fn check_position(&self, connection: &mut SqliteConnection, partition: u32) -> Result<()> {
+        let next = at(&self.next, partition);
+        let end = topic::end(connection, &self.place, partition).await?;
+        if end < next {
+            let what = format!("partition {partition} ends at {end}, and the flow stands at {next}");
+            return Err(self.lost(&format!("{what}: the topic was truncated, recreated or put back from a copy")));
+        }
+        Ok(())
+    }
+
+    fn lost(&self, what: &str) -> Error {
+        self.place.refused(format!(
+            "{what}. Messages that were read already are gone or have other offsets. Put the old database back, or \
+             start the flow anew: remove what its sink has written, and it reads from the first message"
+        ))
+    }
+
+    /// The next page of the next partition that has one.
+    async fn next_page(&mut self) -> Result<Option<Read>> {
+        let Some(mut opened) = self.opened.take() else { return Ok(None) };
+        let read = self.read_pages(&mut opened.connection).await;
+        self.opened = Some(opened);
+        read
+    }
+
+    async fn read_pages(&mut self, connection: &mut SqliteConnection) -> Result<Option<Read>> {
+        // One view of the database: the topic is still the same one when its messages are read.
+        let mut tx = connection.begin().await.map_err(self.place.failed("start reading"))?;
+        match topic::find(&mut tx, &self.place).await? {
+            Some(topic) => self.same(&topic)?,
+            None => return self.nothing_there().map(|_| None),
+        }
+        for partition in self.partitions() {
+            let next = at(&self.next, partition);
+            let mut page = Page::new(&self.place, partition, next);
+            let sql = "SELECT m.\"offset\", m.key, m.value FROM messages AS m \
+                       WHERE m.topic = ? AND m.partition = ? AND m.\"offset\" >= ? ORDER BY m.\"offset\" LIMIT ?";
+            let query = sqlx::query(sql).bind(&self.place.name).bind(partition).bind(signed(next)).bind(page::ROWS);
+            page::read(&mut tx, &self.place, query, |row| page.take(row)).await?;
+            if page.to == next {
+                self.check_position(&mut tx, partition).await?;
+                continue;
+            }
+            let to = Position(page.to);
+            let chunk = page.finish(&self.schema)?;
+            let span = Span { partition, from: Position(next), to, rows: chunk.len() };
+            self.next.0.insert(partition, to);
+            self.turn = partition + 1;
+            return Ok(Some(Read::Rows(chunk, span)));
+        }
+        Ok(None)
+    }
+}
+
+/// Messages of one partition without a gap.
+struct Page<'p> {
+    place: &'p Place,
+    partition: u32,
+    from: u64,
+    to: u64,
+    keys: BinaryBuilder,
+    values: BinaryBuilder,
+}
+
+impl<'p> Page<'p> {
+    fn new(place: &'p Place, partition: u32, from: u64) -> Self {
+        Self { place, partition, from, to: from, keys: BinaryBuilder::new(), values: BinaryBuilder::new() }
+    }
+
+    /// Takes a message; returns its bytes.
+    fn take(&mut self, row: &SqliteRow) -> Result<usize> {
+        let message = || -> sqlx::Result<(i64, Option<&[u8]>, Option<&[u8]>)> {
+            Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))
+        };
+        let (offset, key, value) = message().map_err(self.place.failed("read a message"))?;
+        if offset.cast_unsigned() != self.to {
+            let (partition, expected) = (self.partition, self.to);
+            let place = self.place;
+            return Err(place.damaged(format!("partition {partition} goes on at {offset} after a hole at {expected}")));
+        }
+        self.keys.append_option(key);
+        self.values.append_option(value);
+        self.to += 1;
+        Ok(size_of_val(&offset) + key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len))
+    }
+
+    fn finish(mut self, schema: &Schema) -> Result<Chunk> {
+        let columns = vec![Arc::new(self.keys.finish()) as _, Arc::new(self.values.finish()) as _];
+        let rows = RecordBatch::try_new(Arc::clone(&schema.0), columns)?;
+        Ok(Chunk::new(self.partition, UInt64Array::from_iter_values(self.from..self.to), rows))
     }
 }

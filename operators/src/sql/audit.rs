@@ -1,0 +1,79 @@
+//! Reads back what a SQL sink has committed, and counts it against what the commits say.
+
+use super::insert::count_dead_letters;
+use super::sink::{SqlSink, Target};
+use super::{Place, progress, wait};
+use crate::error::{Error, Result};
+use crate::position::{Position, Span};
+use crate::progress::Progress;
+use crate::stage::{Account, Audit, Finding};
+use sqlx::sqlite::SqliteConnection;
+
+impl<T: Target> Audit for SqlSink<T> {
+    fn audit(&self, flow: &str, found: &mut dyn FnMut(Finding)) -> Result<Account> {
+        let target = self.target();
+        let database = &target.place().database;
+        // Gathered first, because a look may be repeated; there are a few per partition at most.
+        let seen = wait(database.look(async |connection| audit(target, connection, flow).await))?;
+        let (account, findings) = seen.unwrap_or_default();
+        findings.into_iter().for_each(found);
+        Ok(account)
+    }
+}
+
+async fn audit<T: Target>(
+    target: &T,
+    connection: &mut SqliteConnection,
+    flow: &str,
+) -> Result<(Account, Vec<Finding>)> {
+    let place = target.place();
+    let mut found = Vec::new();
+    let last = match progress::read(connection, place, flow).await {
+        Ok(held) => held.and_then(|held| held.progress),
+        Err(Error::Damaged { reason, .. }) => {
+            found.push(finding(place, reason));
+            None
+        }
+        Err(error) => return Err(error),
+    };
+    let rows = target.count(connection, &mut found).await?;
+    let dead_letters = count_dead_letters(connection, flow).await.map_err(place.failed("count dead letters"))?;
+    let totals = last.as_ref().map(|last| last.totals).unwrap_or_default();
+    if !totals.is_conserved() {
+        found.push(finding(place, format!("the rows of flow {flow} do not add up: {totals:?}")));
+    }
+    if rows.is_none() && totals.written > 0 {
+        found.push(finding(place, format!("is gone, and {} rows with it", totals.written)));
+    }
+    let rows = rows.unwrap_or(0);
+    found.extend(difference("rows", rows, totals.written, flow).map(|problem| finding(place, problem)));
+    let rejected = difference("dead letters", dead_letters, totals.dead_letters, flow);
+    found.extend(rejected.map(|problem| finding(place, problem)));
+    let batches = last.as_ref().map_or(0, |last| last.version.0 + 1);
+    let spans = last.map(|last| spans(&last)).unwrap_or_default();
+    Ok((Account { batches, files: 0, rows, totals, spans }, found))
+}
+
+fn finding(place: &Place, problem: String) -> Finding {
+    Finding { path: place.to_string(), problem }
+}
+
+fn difference(what: &str, there: u64, committed: u64, flow: &str) -> Option<String> {
+    let numbers = format!("holds {there} {what}, and the commits of flow {flow} wrote {committed}");
+    match there.checked_sub(committed) {
+        Some(0) => None,
+        Some(more) => Some(format!(
+            "{numbers}: {more} more. They were there before the first commit, or another program added them"
+        )),
+        None => Some(format!("{numbers}: {} fewer. Another program deleted them", committed - there)),
+    }
+}
+
+/// All that was read of each source partition. How many rows that was is known exactly for a single partition; of
+/// several, only the sum is, and each counts as one without gaps.
+fn spans(last: &Progress) -> Vec<Span> {
+    let positions = &last.positions.0;
+    let rows = |to: Position| if positions.len() == 1 { last.totals.read } else { to.0 };
+    let span = |(&partition, &to): (&u32, &Position)| Span { partition, from: Position(0), to, rows: rows(to) };
+    positions.iter().map(span).collect()
+}

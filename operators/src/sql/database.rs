@@ -1,0 +1,207 @@
+//! A SQLite database: how it is opened for writing, for reading, and for a look that leaves no trace.
+
+use crate::config::shown;
+use crate::error::{Error, Result};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, Row};
+use std::fmt;
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long to wait for another writer of the same database.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Rows between the thread that steps through a result and the one that takes them: enough for both to run side by
+/// side, few enough that rows of megabytes do not fill the memory.
+const ROWS_IN_FLIGHT: usize = 64;
+
+/// A database, by its file.
+#[derive(Clone, Debug)]
+pub(crate) struct Database {
+    path: PathBuf,
+}
+
+/// Tells a file from another one under the same name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+/// An open connection, and the file it was opened on.
+pub(crate) struct Opened {
+    pub(crate) connection: SqliteConnection,
+    pub(crate) file: FileId,
+}
+
+impl Database {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file that has the name now; `None` when there is none.
+    pub(crate) fn file(&self) -> Result<Option<FileId>> {
+        Ok(self.metadata(&self.path)?.map(|data| FileId { device: data.dev(), inode: data.ino() }))
+    }
+
+    /// Opens for writing, and creates the database and its folder when they are not there.
+    pub(crate) async fn write(&self) -> Result<Opened> {
+        if let Some(folder) = self.path.parent() {
+            fs::create_dir_all(folder).map_err(|source| self.io("create the folder of", source))?;
+        }
+        // FULL: another flow reads, and may publish elsewhere, what a power cut would otherwise take back.
+        let options = self
+            .options()
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full);
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            match self.connect(&options).await {
+                // SQLite does not wait by itself while another program switches a new database to WAL.
+                Err(error) if is_busy(&error) && Instant::now() < give_up => {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                connected => return connected.map_err(|error| self.failed(error)),
+            }
+        }
+    }
+
+    /// Opens for reading; `None` when there is no such file. Creates nothing.
+    pub(crate) async fn read(&self) -> Result<Option<Opened>> {
+        if self.file()?.is_none() {
+            return Ok(None);
+        }
+        self.connect(&self.options().read_only(true)).await.map(Some).map_err(|error| self.failed(error))
+    }
+
+    /// Reads without leaving a trace, not even the lock files of a reader; `None` when there is no such file. The
+    /// reading may be done twice.
+    pub(crate) async fn look<T>(
+        &self,
+        mut reading: impl AsyncFnMut(&mut SqliteConnection) -> Result<T>,
+    ) -> Result<Option<T>> {
+        // At rest the file is all there is, and is read as it is; the reading counts if it was at rest to the end.
+        if let Some(before) = self.at_rest()? {
+            let options = self.options().read_only(true).immutable(true);
+            if let Ok(mut opened) = self.connect(&options).await {
+                let seen = reading(&mut opened.connection).await;
+                if self.at_rest()? == Some(before) {
+                    return seen.map(Some);
+                }
+            }
+        }
+        match self.read().await? {
+            Some(mut opened) => reading(&mut opened.connection).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// What tells one state of the file from another, when nobody is writing.
+    fn at_rest(&self) -> Result<Option<(u64, i64, i64, u64)>> {
+        for journal in ["-wal", "-journal"] {
+            let mut name = self.path.clone().into_os_string();
+            name.push(journal);
+            if self.metadata(Path::new(&name))?.is_some() {
+                return Ok(None);
+            }
+        }
+        Ok(self.metadata(&self.path)?.map(|data| (data.ino(), data.mtime(), data.mtime_nsec(), data.len())))
+    }
+
+    fn options(&self) -> SqliteConnectOptions {
+        SqliteConnectOptions::new()
+            .filename(&self.path)
+            .busy_timeout(PATIENCE)
+            .row_buffer_size(ROWS_IN_FLIGHT)
+            .disable_statement_logging()
+    }
+
+    async fn connect(&self, options: &SqliteConnectOptions) -> sqlx::Result<Opened> {
+        let mut connection = options.connect().await?;
+        // Opening alone reads nothing; this tells at once when the file is no database or somebody else's.
+        sqlx::query("SELECT count(*) FROM sqlite_schema").execute(&mut connection).await?;
+        let data = fs::metadata(&self.path)?;
+        Ok(Opened { connection, file: FileId { device: data.dev(), inode: data.ino() } })
+    }
+
+    fn metadata(&self, path: &Path) -> Result<Option<Metadata>> {
+        match fs::metadata(path) {
+            Ok(data) => Ok(Some(data)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(self.io("look at", source)),
+        }
+    }
+
+    fn io(&self, action: &'static str, source: io::Error) -> Error {
+        Error::Io { action, path: self.to_string(), source }
+    }
+
+    fn failed(&self, error: sqlx::Error) -> Error {
+        Error::Sql { action: "open the database".into(), place: self.to_string(), source: error.into() }
+    }
+}
+
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&shown(&self.path))
+    }
+}
+
+impl Opened {
+    /// Ends the connection and with it any transaction, and waits until that is done.
+    pub(crate) async fn close(self) {
+        // An error would say that the thread behind it is gone already, which is what is wanted.
+        let _ = self.connection.close().await;
+    }
+}
+
+/// Whether somebody else holds the lock.
+fn is_busy(error: &sqlx::Error) -> bool {
+    const SQLITE_BUSY: i64 = 5;
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.and_then(|code| code.parse::<i64>().ok()).is_some_and(|code| code & 0xff == SQLITE_BUSY)
+}
+
+/// Whether there is a table or view of a name.
+pub(crate) async fn has_table(connection: &mut SqliteConnection, table: &str) -> sqlx::Result<bool> {
+    Ok(!columns(connection, table).await?.is_empty())
+}
+
+/// A column as the database describes it.
+pub(crate) struct Column {
+    pub(crate) name: String,
+    /// As written in its table's definition.
+    pub(crate) declared: String,
+    pub(crate) not_null: bool,
+    /// Whether it is part of the primary key.
+    pub(crate) in_key: bool,
+}
+
+/// The columns of a table or view; none when it does not exist.
+pub(crate) async fn columns(connection: &mut SqliteConnection, table: &str) -> sqlx::Result<Vec<Column>> {
+    let sql = "SELECT c.name, c.type, c.\"notnull\", c.pk FROM pragma_table_xinfo(?) AS c ORDER BY c.cid";
+    let rows = sqlx::query(sql).bind(table).fetch_all(connection).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Column {
+                name: row.try_get(0)?,
+                declared: row.try_get(1)?,
+                not_null: row.try_get(2)?,
+                in_key: row.try_get::<i64, _>(3)? > 0,
+            })
+        })
+        .collect()
+}
+
+/// Finds a column as SQLite does: ASCII letters are the same in both cases.
+pub(crate) fn find<'a>(columns: &'a [Column], name: &str) -> Option<&'a Column> {
+    columns.iter().find(|column| column.name.eq_ignore_ascii_case(name))
+}

@@ -1,0 +1,145 @@
+//! The rows of a batch as multi-row INSERTs.
+
+use super::database::has_table;
+use super::stored::{Stored, Values};
+use super::{Transaction, quoted, statement};
+use crate::chunk::Chunk;
+use crate::error::{Error, Result};
+use sqlx::Row;
+use sqlx::sqlite::SqliteConnection;
+use std::sync::Arc;
+
+/// Rows of one statement: enough that parsing and hand-over no longer count.
+const ROWS: usize = 256;
+/// Bytes after which a statement is full whatever its rows, so that rows of megabytes are not copied in hundreds.
+const BYTES: usize = 1 << 20;
+/// SQLite's limit of values in one statement.
+const VALUES: usize = 32_766;
+
+/// A row of a batch: where it came from, and where it is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct RowRef {
+    source: u32,
+    position: u64,
+    pub(crate) chunk: u32,
+    pub(crate) row: u32,
+}
+
+/// The rows of all chunks by source partition and position: the same order whatever worker had them.
+pub(crate) fn in_order<'c>(chunks: impl IntoIterator<Item = (u32, &'c Chunk)>) -> Vec<RowRef> {
+    let mut rows: Vec<_> = chunks
+        .into_iter()
+        .flat_map(|(number, chunk)| {
+            let positions = chunk.positions.values().iter().zip(0..);
+            positions.map(move |(&position, row)| RowRef { source: chunk.source, position, chunk: number, row })
+        })
+        .collect();
+    // Chunks are runs that are in order already, which this sort merges.
+    rows.sort();
+    rows
+}
+
+/// An INSERT into some columns of a table.
+pub(crate) struct Insert {
+    head: String,
+    width: usize,
+}
+
+impl Insert {
+    pub(crate) fn into<'n>(table: &str, columns: impl IntoIterator<Item = &'n str>) -> Self {
+        let columns: Vec<_> = columns.into_iter().map(quoted).collect();
+        let head = format!("INSERT INTO {} ({}) VALUES ", quoted(table), columns.join(", "));
+        Self { head, width: columns.len() }
+    }
+
+    /// Inserts rows, whose values `put` adds one after the other.
+    pub(crate) async fn rows<R>(
+        &self,
+        step: &'static str,
+        tx: &mut Transaction<'_>,
+        rows: impl IntoIterator<Item = R>,
+        mut put: impl FnMut(R, &mut Values) -> Result<()>,
+    ) -> Result<()> {
+        let full = ROWS.min(VALUES / self.width.max(1)).max(1);
+        let sql: Arc<str> = self.sql(full).into();
+        let mut rows = rows.into_iter();
+        loop {
+            let mut values = Values::default();
+            let mut count = 0;
+            while count < full && values.bytes < BYTES {
+                let Some(row) = rows.next() else { break };
+                put(row, &mut values)?;
+                count += 1;
+            }
+            let insert = match count {
+                0 => return Ok(()),
+                _ if count == full => sqlx::query_with(sqlx::AssertSqlSafe(Arc::clone(&sql)), values.arguments),
+                _ => sqlx::query_with(sqlx::AssertSqlSafe(self.sql(count)), values.arguments).persistent(false),
+            };
+            tx.execute(step, insert).await?;
+        }
+    }
+
+    fn sql(&self, rows: usize) -> String {
+        let row = format!("({})", vec!["?"; self.width].join(","));
+        format!("{}{}", self.head, vec![row; rows].join(","))
+    }
+}
+
+const DEAD_LETTERS: &str = "weatherflow_dead_letters";
+
+/// Creates the table of rejected rows.
+pub(super) async fn create_dead_letters(tx: &mut Transaction<'_>) -> Result<()> {
+    let create = format!(
+        "CREATE TABLE IF NOT EXISTS {DEAD_LETTERS} (flow TEXT NOT NULL, source_partition INTEGER NOT NULL, \
+         position INTEGER NOT NULL, stage TEXT NOT NULL, reason TEXT NOT NULL, raw BLOB)"
+    );
+    tx.execute("create the table of dead letters", statement(create)).await.map(drop)
+}
+
+/// Inserts rows that a stage rejected.
+pub(super) async fn dead_letters(tx: &mut Transaction<'_>, flow: &str, chunks: &[Chunk]) -> Result<()> {
+    const COLUMNS: [&str; 5] = ["source_partition", "position", "stage", "reason", "raw"];
+    let stored: Vec<_> = chunks.iter().map(|chunk| stored(chunk, &COLUMNS)).collect::<Result<_>>()?;
+    let flow: Arc<str> = flow.into();
+    let insert = Insert::into(DEAD_LETTERS, ["flow"].into_iter().chain(COLUMNS));
+    insert
+        .rows("insert dead letters", tx, in_order((0..).zip(chunks)), |at, values| {
+            values.text(Arc::clone(&flow))?;
+            put_row(&stored, &COLUMNS, at, values)
+        })
+        .await
+}
+
+/// The columns of a chunk that have these names, in their order.
+pub(crate) fn stored<N: AsRef<str>>(chunk: &Chunk, names: &[N]) -> Result<Vec<Stored>> {
+    names
+        .iter()
+        .map(|name| {
+            let name = name.as_ref();
+            let column = chunk.rows.column_by_name(name);
+            Stored::new(column.ok_or_else(|| Error::Other(format!("rows came without their column {name}")))?)
+        })
+        .collect()
+}
+
+/// Adds the values of one row of many chunks.
+pub(crate) fn put_row<N: AsRef<str>>(
+    chunks: &[Vec<Stored>],
+    names: &[N],
+    at: RowRef,
+    values: &mut Values,
+) -> Result<()> {
+    let columns = chunks[at.chunk as usize].iter().zip(names);
+    columns.into_iter().try_for_each(|(column, name)| column.put(at.row as usize, name.as_ref(), values))
+}
+
+/// Counts the rows of a flow that stages rejected.
+pub(super) async fn count_dead_letters(connection: &mut SqliteConnection, flow: &str) -> sqlx::Result<u64> {
+    if !has_table(connection, DEAD_LETTERS).await? {
+        return Ok(0);
+    }
+    let sql = format!("SELECT count(*) FROM {DEAD_LETTERS} AS d WHERE d.flow = ?");
+    let count: i64 = statement(sql).bind(flow).fetch_one(connection).await?.try_get(0)?;
+    Ok(count.cast_unsigned())
+}

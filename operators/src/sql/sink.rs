@@ -1,0 +1,186 @@
+//! How a SQL sink opens, commits and is audited; what it creates, inserts and counts is its [`Target`]'s to say.
+
+use super::database::Opened as Connected;
+use super::failpoint::Failpoints;
+use super::{Place, Transaction, insert, progress, wait};
+use crate::chunk::{Chunk, Kind};
+use crate::error::{Error, Result};
+use crate::position::Span;
+use crate::progress::{Commit, Contents, Progress, Receipt, Run, Version};
+use crate::stage::{Committer, Finding, Opened, Sink, Writer};
+use sqlx::sqlite::SqliteConnection;
+use std::sync::Arc;
+
+/// What rows become in the database.
+pub(crate) trait Target: Send + Sync + 'static {
+    /// Where they go.
+    fn place(&self) -> &Place;
+
+    /// Creates what is missing, and refuses what does not fit; `last` is the flow's last commit.
+    async fn create(&self, tx: &mut Transaction<'_>, last: Option<&Progress>) -> Result<()>;
+
+    /// Inserts the rows of one commit.
+    async fn insert(&self, tx: &mut Transaction<'_>, chunks: &[Chunk]) -> Result<()>;
+
+    /// Counts the rows there are, and gives what is wrong with them in themselves. `None` when the place is gone.
+    async fn count(&self, connection: &mut SqliteConnection, found: &mut Vec<Finding>) -> Result<Option<u64>>;
+}
+
+/// A sink whose rows and positions arrive in one transaction.
+pub(crate) struct SqlSink<T> {
+    target: Arc<T>,
+    failpoints: Failpoints,
+}
+
+impl<T: Target> SqlSink<T> {
+    pub(crate) fn new(target: T) -> Self {
+        Self { target: Arc::new(target), failpoints: Failpoints::default() }
+    }
+
+    pub(super) fn target(&self) -> &T {
+        &self.target
+    }
+
+    #[cfg(test)]
+    pub(crate) fn with_failpoints(target: T, failpoints: Failpoints) -> Self {
+        Self { target: Arc::new(target), failpoints }
+    }
+}
+
+impl<T: Target> Sink for SqlSink<T> {
+    fn progress(&self, flow: &str) -> Result<Option<Progress>> {
+        let place = self.target.place();
+        let held = wait(place.database.look(async |connection| progress::read(connection, place, flow).await))?;
+        Ok(held.flatten().and_then(|held| held.progress))
+    }
+
+    fn open(&self, run: &Run) -> Result<Opened> {
+        let (target, failpoints) = (Arc::clone(&self.target), self.failpoints.clone());
+        let place = target.place();
+        let (connected, progress) = wait(async {
+            let mut connected = place.database.write().await?;
+            let connection = &mut connected.connection;
+            let mut tx = Transaction::begin("start taking over", connection, &failpoints, place).await?;
+            let last = progress::take_over(&mut tx, place, run).await?;
+            insert::create_dead_letters(&mut tx).await?;
+            target.create(&mut tx, last.as_ref()).await?;
+            const DONE: &str = "finish taking over";
+            tx.commit(DONE).await.map_err(place.failed(DONE))?;
+            Ok((connected, last))
+        })?;
+        let committer = Box::new(SqlCommitter { target, failpoints, connected: Some(connected), run: run.clone() });
+        Ok(Opened { committer, progress })
+    }
+
+    fn writer(&self, _run: &Run, _attempt: u64) -> Result<Box<dyn Writer>> {
+        Ok(Box::new(SqlWriter::default()))
+    }
+}
+
+/// Holds rows in memory until their commit inserts them.
+#[derive(Default)]
+struct SqlWriter {
+    chunks: Vec<Chunk>,
+    bytes: u64,
+}
+
+impl Writer for SqlWriter {
+    fn write(&mut self, chunk: Chunk) -> Result<u64> {
+        self.bytes += chunk.bytes();
+        self.chunks.push(chunk);
+        Ok(self.bytes)
+    }
+
+    fn close(self: Box<Self>, _version: Version, _spans: &[Span]) -> Result<Receipt> {
+        let rows = |kind| self.chunks.iter().filter(|chunk| chunk.kind == kind).map(Chunk::len).sum();
+        Ok(Receipt {
+            rows: rows(Kind::Rows),
+            dead_letters: rows(Kind::DeadLetters),
+            contents: Contents::Chunks(self.chunks),
+        })
+    }
+}
+
+struct SqlCommitter<T> {
+    target: Arc<T>,
+    failpoints: Failpoints,
+    /// `None` after a commit whose outcome could not be found out.
+    connected: Option<Connected>,
+    run: Run,
+}
+
+impl<T: Target> Committer for SqlCommitter<T> {
+    fn commit(&mut self, commit: Commit) -> Result<()> {
+        wait(self.publish(commit))
+    }
+}
+
+impl<T: Target> SqlCommitter<T> {
+    async fn publish(&mut self, commit: Commit) -> Result<()> {
+        let target = Arc::clone(&self.target);
+        let place = target.place();
+        let Commit { progress, tally, receipts, .. } = commit;
+        let (rows, dead_letters) = sorted(receipts)?;
+        let (written, rejected) = (count(&rows), count(&dead_letters));
+        if (written, rejected) != (tally.written, tally.dead_letters) || progress.run != self.run {
+            return Err(Error::Other(format!(
+                "{place}: the batch says {} rows and {} dead letters by run {}, and holds {written} and {rejected} by \
+                 run {}; nothing of it was committed",
+                tally.written, tally.dead_letters, progress.run.id, self.run.id
+            )));
+        }
+        let Some(connected) = &mut self.connected else {
+            return Err(Error::Other(format!("{place}: the outcome of the last commit is not known; start again")));
+        };
+        if place.database.file()? != Some(connected.file) {
+            return Err(place.refused(
+                "the database was deleted or replaced while it was open; nothing more was committed. Put it back, or \
+                 start again to see where the flow stands",
+            ));
+        }
+        let mut tx = Transaction::begin("start the commit", &mut connected.connection, &self.failpoints, place).await?;
+        progress::advance(&mut tx, place, &progress).await?;
+        target.insert(&mut tx, &rows).await?;
+        insert::dead_letters(&mut tx, &self.run.flow, &dead_letters).await?;
+        const COMMIT: &str = "commit";
+        match tx.commit(COMMIT).await {
+            Ok(()) => Ok(()),
+            Err(error) => self.find_out(&progress, place.failed(COMMIT)(error)).await,
+        }
+    }
+
+    /// The answer to COMMIT was an error, which says nothing: asks a new connection what is there.
+    async fn find_out(&mut self, mine: &Progress, error: Error) -> Result<()> {
+        let target = Arc::clone(&self.target);
+        let place = target.place();
+        // The old connection ends first: what it did not commit is rolled back, and cannot be committed later.
+        if let Some(old) = self.connected.take() {
+            old.close().await;
+        }
+        let connected = self.connected.insert(place.database.write().await?);
+        let held = progress::read(&mut connected.connection, place, &mine.run.flow).await?;
+        match held {
+            Some(held) if held.progress.as_ref().is_some_and(|p| p.version == mine.version && p.run == mine.run) => {
+                Ok(())
+            }
+            Some(held) if held.owner != mine.run.id => Err(progress::fenced(place, mine, &held)),
+            _ => Err(error),
+        }
+    }
+}
+
+/// The rows of all writers, and their dead letters.
+fn sorted(receipts: Vec<Receipt>) -> Result<(Vec<Chunk>, Vec<Chunk>)> {
+    let mut chunks = Vec::new();
+    for receipt in receipts {
+        match receipt.contents {
+            Contents::Chunks(more) => chunks.extend(more),
+            Contents::Files(_) => return Err(Error::Other("files were given to a sink that inserts rows".into())),
+        }
+    }
+    Ok(chunks.into_iter().partition(|chunk| chunk.kind == Kind::Rows))
+}
+
+fn count(chunks: &[Chunk]) -> u64 {
+    chunks.iter().map(Chunk::len).sum()
+}

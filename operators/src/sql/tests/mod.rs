@@ -1,0 +1,232 @@
+//! The SQL stages from outside: a driver that replays like the engine does, and a reader that trusts nobody.
+
+mod audit;
+mod crashes;
+mod sinks;
+mod speed;
+mod table_source;
+mod topic_source;
+mod zombies;
+
+use super::failpoint::Failpoints;
+use super::sink::SqlSink;
+use super::{Place, wait};
+use crate::chunk::{Chunk, Kind};
+use crate::config::Context;
+use crate::position::{Checkpoint, Position, Span};
+use crate::progress::{Commit, Fingerprint, Progress, Run, Tally, Version};
+use crate::schema::Schema;
+use crate::sink::{SinkConfig, table, topic};
+use crate::source::SourceConfig;
+use crate::stage::{BuiltSink, BuiltSource, Committer, Read, Reader, Share, Sink};
+use arrow::array::{ArrayRef, BinaryArray, Float64Array, RecordBatch, StringArray, UInt32Array, UInt64Array};
+use sqlx::sqlite::SqliteConnection;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What the driver writes into.
+#[derive(Clone, Copy, Debug)]
+enum Target {
+    Table,
+    Topic,
+}
+
+const PARTITIONS: u32 = 3;
+
+impl Target {
+    /// A sink in `weather.db` of a folder.
+    fn sink(self, dir: &Path, failpoints: Failpoints) -> Box<dyn Sink> {
+        let (url, context) = ("sqlite:weather.db".to_owned(), Context { dir: dir.to_owned() });
+        match self {
+            Self::Table => {
+                let config = table::TableConfig { url, table: "temper\"atures".into() };
+                Box::new(SqlSink::with_failpoints(config.table(&schema(), &context).unwrap(), failpoints))
+            }
+            Self::Topic => {
+                let config = topic::TopicConfig { url, topic: "temper\"atures".into() };
+                let topic = config.topic(&schema(), Some(PARTITIONS), &context).unwrap();
+                Box::new(SqlSink::with_failpoints(topic, failpoints))
+            }
+        }
+    }
+
+    /// All that counts in the database, in words: rows, dead letters and progress without the names of runs.
+    fn dump(self, dir: &Path) -> Vec<String> {
+        let rows = match self {
+            Self::Table => {
+                "SELECT t.id || ' ' || t.station || ' ' || t.degrees FROM \"temper\"\"atures\" AS t ORDER BY t.id"
+            }
+            Self::Topic => {
+                "SELECT m.topic || ' ' || m.partition || ' ' || m.\"offset\" || ' ' || hex(m.key) || ' ' || hex(m.value) \
+                 FROM messages AS m ORDER BY m.topic, m.partition, m.\"offset\""
+            }
+        };
+        let mut all = texts(dir, rows);
+        let dead = "SELECT d.flow || ' ' || d.source_partition || ' ' || d.position || ' ' || d.stage || ' ' || d.reason \
+                    || ' ' || hex(d.raw) FROM weatherflow_dead_letters AS d ORDER BY d.rowid";
+        all.extend(texts(dir, dead));
+        for json in texts(dir, "SELECT p.progress FROM weatherflow_progress AS p") {
+            let progress: Progress = serde_json::from_str(&json).unwrap();
+            all.push(format!("{} {} {:?}", progress.version, progress.positions, progress.totals));
+        }
+        all
+    }
+}
+
+/// Runs one query on `weather.db` of a folder; each row is one text.
+fn texts(dir: &Path, sql: &str) -> Vec<String> {
+    let sql = sql.to_owned();
+    with_database(dir, async move |connection| sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_all(connection).await)
+}
+
+/// Runs statements on `weather.db` of a folder.
+fn execute(dir: &Path, sql: &str) {
+    let sql = sql.to_owned();
+    with_database(dir, async move |connection| {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(connection).await.map(drop)
+    });
+}
+
+fn with_database<T>(dir: &Path, work: impl AsyncFnOnce(&mut SqliteConnection) -> sqlx::Result<T>) -> T {
+    let place = Place::new(super::Kind::Table, "sqlite:weather.db", "t", &Context { dir: dir.to_owned() }).unwrap();
+    wait(async {
+        let mut opened = place.database.write().await?;
+        let done = work(&mut opened.connection).await.map_err(place.failed("test"));
+        opened.close().await;
+        done
+    })
+    .unwrap()
+}
+
+fn schema() -> Schema {
+    Schema(rows(0, 0..1).rows.schema())
+}
+
+/// Rows of a source partition: a pure function of their positions.
+fn rows(source: u32, positions: std::ops::Range<u64>) -> Chunk {
+    let station: StringArray =
+        positions.clone().map(|p| (p % 7 != 3).then(|| format!("s{source}-{}", p % 10))).collect();
+    let degrees: Float64Array = positions.clone().map(|p| Some(p as f64 / 4.0 - 10.0)).collect();
+    let key: BinaryArray = positions.clone().map(|p| (p % 5 != 2).then(|| p.to_be_bytes())).collect();
+    let value: BinaryArray = positions.clone().map(|p| Some(format!("{source}:{p}"))).collect();
+    let columns: [(&str, ArrayRef); 4] = [
+        ("station", Arc::new(station)),
+        ("degrees", Arc::new(degrees)),
+        ("key", Arc::new(key)),
+        ("value", Arc::new(value)),
+    ];
+    let batch = RecordBatch::try_from_iter_with_nullable(columns.map(|(name, array)| (name, array, true))).unwrap();
+    Chunk::new(source, UInt64Array::from_iter_values(positions), batch)
+}
+
+/// One rejected row.
+fn dead_letter(source: u32, position: u64) -> Chunk {
+    let columns: [(&str, ArrayRef); 5] = [
+        ("source_partition", Arc::new(UInt32Array::from(vec![source]))),
+        ("position", Arc::new(UInt64Array::from(vec![position]))),
+        ("stage", Arc::new(StringArray::from(vec!["decode.test"]))),
+        ("reason", Arc::new(StringArray::from(vec!["odd"]))),
+        ("raw", Arc::new(BinaryArray::from_vec(vec![b"raw"]))),
+    ];
+    let rows = RecordBatch::try_from_iter(columns).unwrap();
+    Chunk { kind: Kind::DeadLetters, ..Chunk::new(source, UInt64Array::from(vec![position]), rows) }
+}
+
+fn run(id: &str) -> Run {
+    Run { id: id.into(), flow: "weather/test".into() }
+}
+
+/// Rows per source partition and batch, the last of which is rejected.
+const STEP: u64 = 10;
+
+/// The batch that follows a commit, cut among two workers in a way that depends on the attempt.
+fn batch(sink: &dyn Sink, run: &Run, last: Option<&Progress>, attempt: u64) -> Commit {
+    let mut writers = [sink.writer(run, attempt).unwrap(), sink.writer(run, attempt).unwrap()];
+    let mut progress = last.cloned().unwrap_or(Progress {
+        version: Version::FIRST,
+        run: run.clone(),
+        fingerprint: Fingerprint::default(),
+        source: None,
+        positions: Checkpoint::default(),
+        totals: Tally::default(),
+    });
+    progress.version = last.map_or(Version::FIRST, |last| last.version.next());
+    progress.run = run.clone();
+    let mut spans = Vec::new();
+    for source in 0..2 {
+        let from = progress.positions.position(source).unwrap_or_default().0;
+        let span = Span { partition: source, from: Position(from), to: Position(from + STEP), rows: STEP };
+        progress.positions.advance(&span).unwrap();
+        spans.push(span);
+        let good = rows(source, from..from + STEP - 1);
+        let worker = (attempt as usize + source as usize) % 2;
+        for partition in (0..PARTITIONS).rev() {
+            let mine = (0..STEP as u32 - 1).filter(|row| row % PARTITIONS == partition);
+            let mine = good.take(&UInt32Array::from_iter_values(mine), partition).unwrap();
+            writers[(worker + partition as usize) % 2].write(mine).unwrap();
+        }
+        writers[1 - worker].write(dead_letter(source, from + STEP - 1)).unwrap();
+    }
+    let tally = Tally { read: 2 * STEP, written: 2 * (STEP - 1), dead_letters: 2, ..Tally::default() };
+    progress.totals += tally;
+    let receipts = writers.map(|writer| writer.close(progress.version, &spans).unwrap()).into();
+    Commit { progress, spans, tally, attempt, receipts }
+}
+
+/// Commits one batch after the other until `batches` are there; returns how far it came.
+fn drive(sink: &dyn Sink, run: &Run, batches: u64) -> crate::Result<Option<Progress>> {
+    let opened = sink.open(run)?;
+    let (mut committer, mut last): (Box<dyn Committer>, _) = (opened.committer, opened.progress);
+    let done = |last: &Option<Progress>| last.as_ref().map_or(0, |last| last.version.0 + 1);
+    while done(&last) < batches {
+        let attempt = done(&last) + u64::from(run.id.len() % 2 == 0);
+        let commit = batch(sink, run, last.as_ref(), attempt);
+        let progress = commit.progress.clone();
+        committer.commit(commit)?;
+        last = Some(progress);
+    }
+    Ok(last)
+}
+
+/// A source or sink as a pipeline file writes it, in a folder.
+fn source(dir: &Path, json: &str) -> BuiltSource {
+    let config: SourceConfig = serde_json::from_str(json).unwrap();
+    config.build(&Context { dir: dir.to_owned() }).unwrap()
+}
+
+fn sink(dir: &Path, json: &str, input: &Schema, partitions: Option<u32>) -> BuiltSink {
+    let config: SinkConfig = serde_json::from_str(json).unwrap();
+    config.build(input, partitions, &Context { dir: dir.to_owned() }).unwrap()
+}
+
+/// The only worker.
+const ALL: Share = Share { index: 0, of: 1 };
+
+fn at(position: u64) -> Checkpoint {
+    Checkpoint([(0, Position(position))].into())
+}
+
+/// Reads until there is nothing more for now.
+fn read_all(reader: &mut dyn Reader) -> crate::Result<Vec<(Chunk, Span)>> {
+    let mut all = Vec::new();
+    loop {
+        match reader.read()? {
+            Read::Rows(chunk, span) => all.push((chunk, span)),
+            Read::CaughtUp(_) | Read::End => return Ok(all),
+            Read::Pause(_) => unreachable!("a table never pauses"),
+        }
+    }
+}
+
+/// Numbers from a seed, the same on every machine.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % n
+    }
+}
