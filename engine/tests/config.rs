@@ -1,0 +1,101 @@
+//! Pipeline files: the wrong ones and what is said about them, and those that people start from.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use engine::config::load;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// Files with one ending in a folder, by name. Paths are relative to the package, where cargo runs its tests.
+fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = entries.filter(|path| path.extension().is_some_and(|is| is == extension)).collect();
+    files.sort();
+    files
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().unwrap().to_str().unwrap().to_owned()
+}
+
+/// Every mistake as people see it. A difference fails the test; `INSTA_UPDATE=always` takes it over, to be reviewed.
+#[test]
+fn wrong_files_are_explained() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_str().unwrap();
+    let wrong = files("tests/wrong", "toml");
+    let mut settings = insta::Settings::clone_current();
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    let mut errors = 0;
+    let mut failed = Vec::new();
+    settings.bind(|| {
+        for file in &wrong {
+            let Err(found) = load(file) else { panic!("{} was accepted", file.display()) };
+            let text = found.to_string();
+            assert!(!text.contains("hunter2"), "{} shows a password\n{text}", file.display());
+            let last = text.lines().last().unwrap();
+            errors += last.split(' ').next().unwrap().parse::<u32>().unwrap();
+            // Some messages name places by their absolute path.
+            let text = text.replace(root, "ROOT");
+            let compared = std::panic::catch_unwind(|| insta::assert_snapshot!(stem(file), text));
+            failed.extend(compared.is_err().then(|| stem(file)));
+        }
+    });
+    println!("{} wrong files, {errors} mistakes explained", wrong.len());
+    assert!(failed.is_empty(), "other words than the snapshots for {}", failed.join(", "));
+    assert!(wrong.len() >= 25);
+    let stems = |files: Vec<PathBuf>| files.iter().map(|path| stem(path)).collect::<BTreeSet<_>>();
+    assert_eq!(stems(files("tests/snapshots", "snap")), stems(wrong), "snapshots and wrong files differ");
+}
+
+#[test]
+fn every_pipeline_file_of_the_repository_is_accepted() {
+    let pipelines = files("../pipelines", "toml");
+    for file in &pipelines {
+        let loaded = load(file).unwrap_or_else(|errors| panic!("{errors}"));
+        assert_eq!(loaded.built.len(), loaded.pipeline.flow.len());
+    }
+    println!("{} pipeline files accepted", pipelines.len());
+    assert!(!pipelines.is_empty());
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let Err(errors) = load(Path::new("tests/wrong/nowhere.toml")) else { panic!("there is no such file") };
+    let text = errors.to_string();
+    assert!(text.starts_with("error: cannot read tests/wrong/nowhere.toml: "), "{text}");
+    assert!(text.ends_with("1 error in tests/wrong/nowhere.toml"), "{text}");
+    let folder = tempfile::tempdir().unwrap();
+    let binary = folder.path().join("binary.toml");
+    std::fs::write(&binary, b"name = \"\xff\"").unwrap();
+    let Err(errors) = load(&binary) else { panic!("this is not UTF-8") };
+    assert!(errors.to_string().contains("UTF-8"), "{errors}");
+}
+
+/// What the built flows say about themselves, for the main job.
+#[test]
+fn the_main_job_is_built_in_order() {
+    let loaded = load(Path::new("../pipelines/weather.toml")).unwrap();
+    let stages: Vec<Vec<_>> = loaded
+        .built
+        .iter()
+        .map(|flow| {
+            let between = flow.stages.iter().map(|stage| stage.name.as_str());
+            std::iter::once(flow.source_name.as_str()).chain(between).chain([flow.sink_name.as_str()]).collect()
+        })
+        .collect();
+    assert_eq!(
+        stages,
+        [
+            vec!["source.weather", "sink.table"],
+            vec!["source.table", "encode.protobuf", "partition.key", "sink.topic"],
+            vec!["source.topic", "decode.protobuf", "transform.select", "partition.source", "sink.parquet"],
+        ]
+    );
+    // Each flow reads where the one before it writes.
+    for pair in loaded.built.windows(2) {
+        assert_eq!(pair[0].sink.place, pair[1].source.place);
+    }
+    let archive = &loaded.built[2].fingerprint.0;
+    assert_eq!(archive["source.topic.topic"], "temperatures");
+    assert!(archive["sink.columns"].starts_with("station_id: string"), "{}", archive["sink.columns"]);
+}
