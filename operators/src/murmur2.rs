@@ -4,7 +4,7 @@ const SEED: u32 = 0x9747_b28c;
 const M: u32 = 0x5bd1_e995;
 const R: u32 = 24;
 
-/// The hash of a key. Kafka's `partition = (hash & 0x7fff_ffff) % partitions`; see [`partition`].
+/// The hash of a key, as Kafka computes it.
 pub(crate) fn murmur2(key: &[u8]) -> u32 {
     // Kafka counts lengths in 32 bits; no key of a message is longer.
     let mut hash = SEED ^ key.len() as u32;

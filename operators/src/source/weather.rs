@@ -1,7 +1,7 @@
 //! `source.weather`: simulated stations, one row per station and day.
 //!
 //! One source partition, 0. Position `n` is row `n`: station `n % stations` on the day `n / stations` days after the
-//! first, so that every row can be made again from its position alone. See [`degrees`] for the formula.
+//! first, so that every row can be made again from its position alone; `degrees` below has the formula.
 
 use crate::chunk::Chunk;
 use crate::config::Interval;
