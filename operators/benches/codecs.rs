@@ -4,11 +4,11 @@
 
 use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, UInt64Array};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use operators::Chunk;
 use operators::config::{ColumnType, Context, OnError};
 use operators::decode::{self, DecodeConfig};
 use operators::encode::{self, EncodeConfig};
-use operators::stage::{Apply, BuiltStage};
-use operators::{Chunk, Schema};
+use operators::stage::Apply;
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
@@ -35,11 +35,10 @@ fn apply(handle: &mut dyn Apply, chunk: Chunk) -> Chunk {
 /// Measures a pair of codecs; the decoder reads what the encoder wrote.
 fn measure(criterion: &mut Criterion, name: &str, encode: &EncodeConfig, decode: &DecodeConfig) {
     let context = Context { dir: Path::new(env!("CARGO_MANIFEST_DIR")).join("../pipelines") };
-    let columns = [("date", ColumnType::String), ("degrees", ColumnType::Float64), ("station_id", ColumnType::String)];
-    let encoder: BuiltStage = encode.build(&Schema::of(&columns), &context).unwrap();
-    let decoder: BuiltStage = decode.build(&encoder.schema, &context).unwrap();
-    let (mut encoder, mut decoder) = (encoder.stage.handle(), decoder.stage.handle());
     let reports = reports();
+    let encoder = encode.build(&reports.columns(), &context).unwrap();
+    let decoder = decode.build(&encoder.schema, &context).unwrap();
+    let (mut encoder, mut decoder) = (encoder.stage.handle(), decoder.stage.handle());
     let messages = apply(&mut *encoder, reports.clone());
     let mut group = criterion.benchmark_group(name);
     group.throughput(Throughput::Elements(ROWS as u64));

@@ -50,6 +50,11 @@ impl Chunk {
         self.rows.num_rows() == 0
     }
 
+    /// Its columns.
+    pub fn columns(&self) -> crate::Schema {
+        crate::Schema(self.rows.schema())
+    }
+
     /// Bytes of memory its columns hold.
     pub fn bytes(&self) -> u64 {
         (self.rows.get_array_memory_size() + self.positions.get_array_memory_size()) as u64

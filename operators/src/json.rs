@@ -27,3 +27,6 @@ pub(crate) fn objects(rows: &RecordBatch) -> Result<BinaryArray> {
 fn offset(length: usize) -> Result<i32> {
     i32::try_from(length).map_err(|_| Error::Other("the rows of one chunk are over 2 GiB as JSON".into()))
 }
+
+#[cfg(test)]
+mod tests;

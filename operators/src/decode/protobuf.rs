@@ -136,9 +136,11 @@ impl Decoder {
 
     fn reason(&self, field: Option<usize>, fault: &Fault) -> String {
         let name = &self.message.name;
+        let fault = fault.to_string();
+        let fault = fault.trim_start_matches("failed to decode Protobuf message: ");
         match field {
-            Some(field) => format!("no {name}: field `{}`: {fault}", self.message.fields[field].name),
-            None => format!("no {name}: {fault}"),
+            Some(field) => format!("not a {name}: field `{}`: {fault}", self.message.fields[field].name),
+            None => format!("not a {name}: {fault}"),
         }
     }
 }

@@ -26,3 +26,6 @@ impl Message {
         Self::plan(&descriptor)
     }
 }
+
+#[cfg(test)]
+mod tests;

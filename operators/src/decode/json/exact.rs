@@ -54,8 +54,8 @@ impl ArrayDecoder for Checked {
     }
 }
 
-/// Whether a number has no fraction: `12`, and also `12.0` or `1.2e1` as far as a double counts exactly.
+/// Whether a number has no fraction: `12`, and also `12.0` or `1.2e1` as far as a double counts every integer.
 fn is_whole(text: &str) -> bool {
     const EXACT: f64 = (1_u64 << 53) as f64;
-    text.parse::<i64>().is_ok() || text.parse().is_ok_and(|number: f64| number.fract() == 0.0 && number.abs() <= EXACT)
+    text.parse::<i64>().is_ok() || text.parse().is_ok_and(|number: f64| number.fract() == 0.0 && number.abs() < EXACT)
 }
