@@ -20,8 +20,16 @@ fn the_readme_lists_every_stage() {
         std::fs::write(&path, format!("{}\n{expected}\n{}", &readme[..begin], &readme[end..])).unwrap();
         return;
     }
-    println!("{} stages with {} keys", catalogue().len(), catalogue().iter().map(|stage| stage.fields.len()).sum::<usize>());
-    assert_eq!(readme[begin..end].trim(), expected.trim(), "README.md is behind the code; WEATHERFLOW_UPDATE=1 brings it up");
+    println!(
+        "{} stages with {} keys",
+        catalogue().len(),
+        catalogue().iter().map(|stage| stage.fields.len()).sum::<usize>()
+    );
+    assert_eq!(
+        readme[begin..end].trim(),
+        expected.trim(),
+        "README.md is behind the code; WEATHERFLOW_UPDATE=1 brings it up"
+    );
 }
 
 #[test]

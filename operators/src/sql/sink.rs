@@ -7,7 +7,7 @@ use crate::chunk::{Chunk, Kind};
 use crate::error::{Error, Result};
 use crate::position::Span;
 use crate::progress::{Commit, Contents, Progress, Receipt, Run, Version};
-use crate::stage::{Committer, Finding, Opened, Sink, Writer};
+use crate::stage::{Committer, Finding, Held, Opened, Sink, Writer};
 use sqlx::sqlite::SqliteConnection;
 use std::sync::Arc;
 
@@ -85,10 +85,10 @@ struct SqlWriter {
 }
 
 impl Writer for SqlWriter {
-    fn write(&mut self, chunk: Chunk) -> Result<u64> {
+    fn write(&mut self, chunk: Chunk) -> Result<Held> {
         self.bytes += chunk.bytes();
         self.chunks.push(chunk);
-        Ok(self.bytes)
+        Ok(Held { bytes: self.bytes, until_commit: self.bytes })
     }
 
     fn close(self: Box<Self>, _version: Version, _spans: &[Span]) -> Result<Receipt> {
