@@ -79,14 +79,14 @@ fn every_crash_point_on_a_local_disk() {
     for fault in [Fault::StopBefore, Fault::StopAfter, Fault::Unanswered] {
         for call in 0..calls {
             let directory = tempfile::tempdir().unwrap();
-            let local = Arc::new(Local::new(directory.path().join("archive")));
-            let faulty = Faulty::new(local.clone(), [(call, fault)]);
+            let local = Local::new(directory.path().join("archive"));
+            let faulty = Faulty::new(Arc::new(local.clone()), [(call, fault)]);
             let first = job.live(&sink(&faulty), "first");
             faulty.restart();
             if first.is_err() {
                 job.live(&sink(&faulty), "second").unwrap();
             }
-            assert_whole(&Faulty::new(local, []), job, &format!("{fault:?} at {call}"));
+            assert_whole(&local, job, &format!("{fault:?} at {call}"));
         }
     }
     println!("{calls} calls, each with 3 faults, in real directories");
