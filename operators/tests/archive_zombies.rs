@@ -209,7 +209,7 @@ fn zombies() {
     let number = |name| std::env::var(name).ok().map(|value: String| value.parse::<u64>().unwrap());
     let seeds = match number("WEATHERFLOW_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("WEATHERFLOW_SEEDS").unwrap_or(3_000),
+        None => 0..number("WEATHERFLOW_SEEDS").unwrap_or(2_000),
     };
     let one = seeds.end - seeds.start == 1;
     let mut all = Fates::default();

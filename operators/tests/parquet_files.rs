@@ -11,7 +11,7 @@ use operators::config::Context;
 use operators::progress::{Contents, Version};
 use operators::sink::SinkConfig;
 use operators::sink::parquet::{Compression, ParquetSink};
-use operators::stage::{Sink, Writer};
+use operators::stage::Sink;
 use operators::store::faulty::{Call, Fault, Faulty};
 use operators::store::local::Local;
 use operators::store::memory::Memory;
