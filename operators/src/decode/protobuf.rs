@@ -17,7 +17,6 @@ use arrow::array::{
     StringArray, UInt32Array, UInt64Array,
 };
 use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer};
-use arrow::compute;
 use arrow::datatypes::SchemaRef;
 use prost::DecodeError;
 use prost::encoding::{self as wire, DecodeContext, WireType};
@@ -86,7 +85,7 @@ impl Apply for Protobuf {
         let messages = value::messages(&chunk)?;
         let (rows, rejected) = self.0.decode(messages)?;
         dead_letter::part(STAGE, self.0.on_error, chunk.with_rows(rows), rejected, |indices| {
-            Ok(BinaryArray::from(compute::take(messages, indices, None)?.to_data()))
+            value::take(messages, indices)
         })
     }
 }
