@@ -47,7 +47,7 @@ macro_rules! scalars {
             }
 
             fn of_row(rows: &RecordBatch, row: usize) -> Self {
-                fn column<A: Array + 'static>(rows: &RecordBatch, name: &str) -> A where A: Clone {
+                fn column<A: Array + Clone + 'static>(rows: &RecordBatch, name: &str) -> A {
                     rows.column_by_name(name).unwrap().as_any().downcast_ref::<A>().unwrap().clone()
                 }
                 Self {
