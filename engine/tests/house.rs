@@ -83,7 +83,8 @@ fn stages_never_import_each_other() {
     for kind in kinds {
         let folder = format!("operators/src/{kind}");
         let index = fs::read_to_string(root().join(&folder).join("mod.rs")).unwrap();
-        let stages: Vec<_> = index.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
+        let stages: Vec<_> =
+            index.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
         assert!(!stages.is_empty(), "{folder} has no stages");
         for file in rust_files(&folder) {
             found.extend(kinds.iter().flat_map(|other| naming(&file, &format!("crate::{other}"))));
