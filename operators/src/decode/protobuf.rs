@@ -244,25 +244,21 @@ impl<'a> Column<'a> {
     /// Reads the value at the front of `bytes`, which has the wire type of the field; the last of several in one
     /// message wins.
     fn read(&mut self, row: usize, bytes: &mut &'a [u8]) -> Result<(), Fault> {
-        let context = DecodeContext::default();
+        let limits = DecodeContext::default();
         match &mut self.values {
-            Values::Double(values) => wire::double::merge(WireType::SixtyFourBit, &mut values[row], bytes, context)?,
-            Values::Float(values) => wire::float::merge(WireType::ThirtyTwoBit, &mut values[row], bytes, context)?,
-            Values::Int32(values) => wire::int32::merge(WireType::Varint, &mut values[row], bytes, context)?,
-            Values::Int64(values) => wire::int64::merge(WireType::Varint, &mut values[row], bytes, context)?,
-            Values::Uint32(values) => wire::uint32::merge(WireType::Varint, &mut values[row], bytes, context)?,
-            Values::Uint64(values) => wire::uint64::merge(WireType::Varint, &mut values[row], bytes, context)?,
-            Values::Sint32(values) => wire::sint32::merge(WireType::Varint, &mut values[row], bytes, context)?,
-            Values::Sint64(values) => wire::sint64::merge(WireType::Varint, &mut values[row], bytes, context)?,
-            Values::Fixed32(values) => wire::fixed32::merge(WireType::ThirtyTwoBit, &mut values[row], bytes, context)?,
-            Values::Fixed64(values) => wire::fixed64::merge(WireType::SixtyFourBit, &mut values[row], bytes, context)?,
-            Values::Sfixed32(values) => {
-                wire::sfixed32::merge(WireType::ThirtyTwoBit, &mut values[row], bytes, context)?
-            }
-            Values::Sfixed64(values) => {
-                wire::sfixed64::merge(WireType::SixtyFourBit, &mut values[row], bytes, context)?
-            }
-            Values::Bool(values) => wire::bool::merge(WireType::Varint, &mut values[row], bytes, context)?,
+            Values::Double(values) => wire::double::merge(WireType::SixtyFourBit, &mut values[row], bytes, limits)?,
+            Values::Float(values) => wire::float::merge(WireType::ThirtyTwoBit, &mut values[row], bytes, limits)?,
+            Values::Int32(values) => wire::int32::merge(WireType::Varint, &mut values[row], bytes, limits)?,
+            Values::Int64(values) => wire::int64::merge(WireType::Varint, &mut values[row], bytes, limits)?,
+            Values::Uint32(values) => wire::uint32::merge(WireType::Varint, &mut values[row], bytes, limits)?,
+            Values::Uint64(values) => wire::uint64::merge(WireType::Varint, &mut values[row], bytes, limits)?,
+            Values::Sint32(values) => wire::sint32::merge(WireType::Varint, &mut values[row], bytes, limits)?,
+            Values::Sint64(values) => wire::sint64::merge(WireType::Varint, &mut values[row], bytes, limits)?,
+            Values::Fixed32(values) => wire::fixed32::merge(WireType::ThirtyTwoBit, &mut values[row], bytes, limits)?,
+            Values::Fixed64(values) => wire::fixed64::merge(WireType::SixtyFourBit, &mut values[row], bytes, limits)?,
+            Values::Sfixed32(values) => wire::sfixed32::merge(WireType::ThirtyTwoBit, &mut values[row], bytes, limits)?,
+            Values::Sfixed64(values) => wire::sfixed64::merge(WireType::SixtyFourBit, &mut values[row], bytes, limits)?,
+            Values::Bool(values) => wire::bool::merge(WireType::Varint, &mut values[row], bytes, limits)?,
             Values::String(values) => {
                 let earlier = std::mem::replace(&mut values[row], delimited(bytes)?);
                 // Only the last value is looked at when the column is finished, but none may be malformed.

@@ -231,6 +231,8 @@ fn a_bad_row_is_named_skipped_or_put_aside() {
 
     let applied = decoder("test.Scalars", OnError::DeadLetter).stage.handle().apply(rows()).unwrap();
     assert_eq!((applied.skipped, decoded(&applied).len()), (0, 2));
+    let stages = &applied.dead_letters.as_ref().unwrap().rows["stage"];
+    assert_eq!(stages.as_ref(), &StringArray::from(vec!["decode.protobuf"; 2]));
     let letters = rejected(&applied);
     assert_eq!(letters[0].0, 1002);
     assert_eq!(letters[0].2.as_deref(), Some(&[0xff][..]));
