@@ -5,6 +5,7 @@
 mod archive_world;
 
 use archive_world::{Job, assert_whole, files, rows, run, sink, write};
+use operators::progress::Version;
 use operators::stage::Sink;
 use operators::store::Store;
 use operators::store::faulty::{Call, Fault, Faulty};
@@ -21,7 +22,12 @@ fn survive(job: Job, plan: &[(u64, Fault)]) -> u64 {
     let faulty = Faulty::new(Arc::new(memory.clone()), plan.iter().copied());
     let program = sink(&faulty);
     let mut lives = 1;
-    while let Err(error) = job.live(&program, &format!("life-{lives}")) {
+    // What a commit says is there is there, whatever the store did not say.
+    let committed = |version: Version| {
+        let checkpoint = format!("segment=000000/batch={:020}/_checkpoint.json", version.0);
+        assert!(memory.read(&checkpoint).is_ok(), "{plan:?}: batch {version} was said to be committed");
+    };
+    while let Err(error) = job.live_telling(&program, &format!("life-{lives}"), committed) {
         assert!(lives <= plan.len(), "{plan:?}: failed once more than there were faults: {error}");
         lives += 1;
         memory.crash(plan[0].0);
@@ -69,6 +75,20 @@ fn every_pair_of_crash_points() {
         }
     }
     println!("{calls} calls, 16 pairs of faults: {runs} runs, each whole after two restarts at most");
+}
+
+/// A call is still on its way when the program is stopped, and arrives at any moment of its next life: before the
+/// takeover, between any two calls of it, or after.
+#[test]
+fn every_call_that_outlives_its_program() {
+    let job = Job { partitions: 2, positions: 6, step: 3 };
+    let calls = survive(job, &[]);
+    for at in 0..calls {
+        for late in 0..calls + 8 {
+            survive(job, &[(at, Fault::Late(late)), (at + 1, Fault::StopBefore)]);
+        }
+    }
+    println!("{calls} calls, each arriving at {} moments after the program's end", calls + 8);
 }
 
 /// A crash of a real directory: nothing is lost of what was written, but everything half done stays.

@@ -64,6 +64,11 @@ impl Job {
     /// One life of the program: takes the archive over and commits batch after batch, from wherever it stands, until
     /// everything is there. Two workers, each with its own writer, share the target partitions.
     pub fn live(self, sink: &dyn Sink, id: &str) -> Result<u64, Error> {
+        self.live_telling(sink, id, |_| {})
+    }
+
+    /// As [`Job::live`], telling of each commit at once.
+    pub fn live_telling(self, sink: &dyn Sink, id: &str, committed: impl Fn(Version)) -> Result<u64, Error> {
         let run = run(id);
         let Opened { mut committer, mut progress } = sink.open(&run)?;
         for attempt in 0.. {
@@ -80,6 +85,7 @@ impl Job {
             let receipts = writers.into_iter().map(close).collect::<Result<Vec<_>, _>>()?;
             progress = Some(batch.progress.clone());
             committer.commit(Commit { attempt, receipts, ..batch })?;
+            committed(version);
         }
         unreachable!()
     }
