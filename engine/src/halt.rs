@@ -1,8 +1,9 @@
 //! How a run ends: asked to stop, or failed. The first failure is the one that is told.
 
+use crate::flow::Waker;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// What made a run fail.
@@ -23,11 +24,12 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {}
 
 /// Shared by everything that runs. A stop lets open epochs be committed; a failure commits nothing more.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Halt {
     stopping: AtomicBool,
     failure: OnceLock<Failure>,
-    lock: Mutex<()>,
+    /// Called when something halts: workers park without a time-out.
+    wakers: Mutex<Vec<Waker>>,
     changed: Condvar,
 }
 
@@ -64,15 +66,29 @@ impl Halt {
 
     /// Waits for so long, or until something halts.
     pub fn sleep(&self, duration: Duration) {
-        let guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.changed.wait_timeout_while(guard, duration, |()| !self.is_stopping());
+        let waited = self.changed.wait_timeout_while(self.wakers(), duration, |_| !self.is_stopping());
         drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 
+    /// Has an operator scheduled when something halts, or at once when something has.
+    pub(crate) fn wake(&self, waker: Waker) {
+        let mut wakers = self.wakers();
+        if self.is_stopping() {
+            waker();
+        }
+        wakers.push(waker);
+    }
+
     fn notify(&self) {
-        // Taking the lock closes the gap between a sleeper's look at the flags and its wait.
-        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner));
+        // The lock also closes the gap between a sleeper's look at the flags and its wait.
+        for wake in self.wakers().iter() {
+            wake();
+        }
         self.changed.notify_all();
+    }
+
+    fn wakers(&self) -> MutexGuard<'_, Vec<Waker>> {
+        self.wakers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -38,6 +38,7 @@ pub(super) fn read<'scope>(
 
     let wake = waker(scope, &address);
     flow.open.follow(Arc::clone(&wake));
+    flow.halt.wake(Arc::clone(&wake));
     let share = Share { index: scope.index() as u32, of: flow.workers };
     let fetched = reader::spawn(threads, flow, share, from, wake);
     let activator = scope.activator_for(address);

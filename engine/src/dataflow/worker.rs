@@ -17,9 +17,6 @@ use timely::dataflow::operators::{Concatenate, Probe as _};
 use timely::scheduling::Activator;
 use timely::worker::Worker;
 
-/// How often a parked worker looks whether the run has failed elsewhere.
-const PARKED: Duration = Duration::from_millis(250);
-
 /// A flow, ready to be built on every worker.
 pub(crate) struct Blueprint {
     pub(crate) flow: Arc<Flow>,
@@ -91,7 +88,7 @@ fn build(worker: &mut Worker, blueprint: &Blueprint, threads: &Threads) -> Graph
 }
 
 fn drive(worker: &mut Worker, mut graphs: Vec<Graph>, halt: &Halt) {
-    while halt.failure().is_none() && worker.step_or_park(Some(PARKED)) {
+    while halt.failure().is_none() && worker.step_or_park(None) {
         for graph in &mut graphs {
             graph.follow();
         }
