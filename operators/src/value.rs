@@ -3,7 +3,8 @@
 use crate::chunk::Chunk;
 use crate::error::{Error, Problem, Result};
 use crate::schema::{Schema, type_name};
-use arrow::array::{AsArray, BinaryArray, RecordBatch};
+use arrow::array::{AsArray, BinaryArray, RecordBatch, UInt32Array};
+use arrow::compute;
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use std::sync::Arc;
 
@@ -30,6 +31,11 @@ pub(crate) fn expect(input: &Schema) -> Result<(), Problem> {
 pub(crate) fn messages(chunk: &Chunk) -> Result<&BinaryArray> {
     let column = chunk.rows.column_by_name(VALUE).and_then(|column| column.as_binary_opt());
     column.ok_or_else(|| Error::Other(format!("a chunk came without a column `{VALUE}` of bytes")))
+}
+
+/// The messages at some indices, for the dead letters of a decoder.
+pub(crate) fn take(messages: &BinaryArray, indices: &UInt32Array) -> Result<BinaryArray> {
+    Ok(compute::take(messages, indices, None)?.as_binary().clone())
 }
 
 /// The columns of an encoder: those it was given and the messages. A column of that name is a problem.

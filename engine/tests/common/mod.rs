@@ -5,7 +5,9 @@
 use arrow::array::{Array, Float64Array, RecordBatch, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
+use operators::source::weather::{WeatherConfig, expected};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::file::reader::ChunkReader;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -68,19 +70,7 @@ impl Job {
         let verified = self.output("verify", &[]);
         assert!(verified.status.success(), "verify: {}", both(&verified));
         assert!(both(&verified).contains("nothing lost, nothing doubled"), "{}", both(&verified));
-        let found = read_archive(&self.archive());
-        self.compare(&found);
-    }
-
-    /// Every row of the generator once, with its value; no other.
-    pub fn compare(&self, found: &BTreeMap<(String, String), Vec<f64>>) {
-        let config = operators::source::weather::WeatherConfig { stations: self.stations, ..Default::default() };
-        for row in 0..u64::from(self.stations) * u64::from(self.days) {
-            let (station, date, degrees) = operators::source::weather::expected(&config, row);
-            let there = found.get(&(station.clone(), date.clone()));
-            assert_eq!(there, Some(&vec![degrees]), "row {row}, {station} on {date}");
-        }
-        assert_eq!(found.len() as u64, u64::from(self.stations) * u64::from(self.days), "rows nobody generated");
+        assert_generated(self.stations, self.days, &read_archive(&self.archive()));
     }
 }
 
@@ -90,27 +80,43 @@ pub fn both(output: &Output) -> String {
 
 /// The last of so many days from 2000-01-01 on.
 fn last_day(days: u32) -> String {
-    let config = operators::source::weather::WeatherConfig { stations: 1, ..Default::default() };
-    operators::source::weather::expected(&config, u64::from(days) - 1).1
+    let config = WeatherConfig { stations: 1, ..WeatherConfig::default() };
+    expected(&config, u64::from(days) - 1).1
 }
 
 /// All rows below an archive's segments, by station and date, with every value found for them.
 pub fn read_archive(archive: &Path) -> BTreeMap<(String, String), Vec<f64>> {
-    let mut rows: BTreeMap<_, Vec<f64>> = BTreeMap::new();
+    let mut rows = BTreeMap::new();
     for file in parquet_files(archive) {
-        let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&file).unwrap()).unwrap().build().unwrap();
-        for batch in reader {
-            let batch = batch.unwrap();
-            let (stations, dates) = (strings(&batch, "station_id"), strings(&batch, "date"));
-            let degrees = batch.column_by_name("degrees").unwrap();
-            let degrees = degrees.as_any().downcast_ref::<Float64Array>().unwrap();
-            for row in 0..batch.num_rows() {
-                let key = (stations.value(row).to_owned(), dates.value(row).to_owned());
-                rows.entry(key).or_default().push(degrees.value(row));
-            }
-        }
+        read_file(File::open(&file).unwrap(), &mut rows);
     }
     rows
+}
+
+/// Adds the rows of one Parquet file.
+pub fn read_file(file: impl ChunkReader + 'static, rows: &mut BTreeMap<(String, String), Vec<f64>>) {
+    for batch in ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap() {
+        let batch = batch.unwrap();
+        let (stations, dates) = (strings(&batch, "station_id"), strings(&batch, "date"));
+        let degrees = batch.column_by_name("degrees").unwrap();
+        let degrees = degrees.as_any().downcast_ref::<Float64Array>().unwrap();
+        for row in 0..batch.num_rows() {
+            let key = (stations.value(row).to_owned(), dates.value(row).to_owned());
+            rows.entry(key).or_default().push(degrees.value(row));
+        }
+    }
+}
+
+/// Every row of the generator once, with its value; no other.
+pub fn assert_generated(stations: u32, days: u32, found: &BTreeMap<(String, String), Vec<f64>>) {
+    let config = WeatherConfig { stations, ..WeatherConfig::default() };
+    let rows = u64::from(stations) * u64::from(days);
+    for row in 0..rows {
+        let (station, date, degrees) = expected(&config, row);
+        let there = found.get(&(station.clone(), date.clone()));
+        assert_eq!(there, Some(&vec![degrees]), "row {row}, {station} on {date}");
+    }
+    assert_eq!(found.len() as u64, rows, "rows nobody generated");
 }
 
 fn strings(batch: &RecordBatch, column: &str) -> StringArray {

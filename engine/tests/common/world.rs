@@ -145,6 +145,11 @@ impl Apply for Faulty {
 
 /// An unpaced weather source into a sink, through stages, as a plan of one flow.
 pub fn plan(days: u32, commit_rows: u64, memory: u64, stages: Vec<Arc<dyn Stage>>, sink: &MemorySink) -> Plan {
+    plan_into(days, commit_rows, memory, stages, Arc::new(sink.clone()))
+}
+
+/// The same, into any sink.
+pub fn plan_into(days: u32, commit_rows: u64, memory: u64, stages: Vec<Arc<dyn Stage>>, sink: Arc<dyn Sink>) -> Plan {
     let first = WeatherConfig::default().first_day;
     let weather = WeatherConfig {
         every: Interval(Duration::ZERO),
@@ -163,7 +168,7 @@ pub fn plan(days: u32, commit_rows: u64, memory: u64, stages: Vec<Arc<dyn Stage>
         source,
         source_name: "source.weather".into(),
         stages: stages.collect(),
-        sink: BuiltSink { sink: Arc::new(sink.clone()), place: "memory".into(), about: Default::default() },
+        sink: BuiltSink { sink, place: "memory".into(), about: Default::default() },
         sink_name: "sink.memory".into(),
         fingerprint: Default::default(),
     };

@@ -9,6 +9,7 @@ use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{FileMetaData, KeyValue};
 use parquet::file::reader::{ChunkReader, Length};
 use std::io::{self, BufReader, Read};
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 
 const FLOW: &str = "weatherflow.flow";
@@ -69,6 +70,12 @@ pub(super) struct ReadBack {
 
 /// Decodes every value of a data file; the reason when that cannot be done.
 pub(super) fn read_back(reader: Box<dyn StoreReader>) -> Result<ReadBack, String> {
+    // The decoder takes some damaged pages at their word and panics on them.
+    let decoded = panic::catch_unwind(AssertUnwindSafe(|| decode(reader)));
+    decoded.unwrap_or_else(|_| Err("its pages contradict each other".to_owned()))
+}
+
+fn decode(reader: Box<dyn StoreReader>) -> Result<ReadBack, String> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(InStore(reader.into())).map_err(|e| e.to_string())?;
     let metadata = builder.metadata().file_metadata();
     let claimed = u64::try_from(metadata.num_rows()).map_err(|_| "its footer claims less than no rows")?;

@@ -98,7 +98,7 @@ impl Segment {
     /// The segment of this name, if it is spelled exactly as [`Segment::name`] would.
     pub(super) fn parse(name: &str) -> Option<Self> {
         let segment = Self(name.strip_prefix("segment=")?.parse().ok()?);
-        (segment.name() == name && segment.0 <= u64::MAX / BATCHES_PER_SEGMENT - 1).then_some(segment)
+        (segment.name() == name && segment.0 < u64::MAX / BATCHES_PER_SEGMENT).then_some(segment)
     }
 
     /// The version whose directory in this segment has this name.

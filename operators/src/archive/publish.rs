@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! open    prove that this place can rename -> move aside what other runs staged -> only then read the newest batch
-//! commit  check the staged files -> write the checkpoint beside them -> one rename -> on any doubt, read back
+//! commit  write the checkpoint beside the rows -> check that all of it is there -> one rename -> on any doubt, read back
 //! ```
 //! The order of `open` shuts a paused older copy out: what it staged cannot be published any more, and whatever it
 //! published before is read. What it stages anew can only be published as the version after the newest, and for
@@ -49,10 +49,11 @@ impl Committer for Publisher {
             return Err(Error::Other(format!("batch {version} was not committed: {} is the next version", self.next)));
         }
         let staged = layout::attempt(&self.run, manifest.attempt);
-        self.archive.check_staged(&self.run, &staged, &manifest)?;
         let text = manifest.text()?;
         let path = layout::join(&staged, layout::CHECKPOINT);
         self.archive.write(&path, &text).map_err(|e| self.archive.lost(&self.run, e))?;
+        // Last before the rename: where a newer run has moved the rows aside, the checkpoint now lies alone.
+        self.archive.check_staged(&self.run, &staged, &manifest, text.len() as u64)?;
         self.archive.publish(&staged, &manifest)?;
         self.next = version.next();
         Ok(())
@@ -106,14 +107,12 @@ impl Archive {
         }
     }
 
-    /// Checks that what the writers closed is what lies there.
-    fn check_staged(&self, run: &Run, staged: &str, manifest: &Manifest) -> Result<()> {
-        let entries = match self.store.list(staged) {
-            // A batch may move positions without a row, and then nothing was staged.
-            Err(StoreError { cause: Cause::NotFound, .. }) if manifest.files.is_empty() => Vec::new(),
-            listed => listed.map_err(|e| self.lost(run, e))?,
-        };
-        match resolve::incomplete(&manifest.files, &entries) {
+    /// Checks that what was closed is what lies there, the checkpoint included.
+    fn check_staged(&self, run: &Run, staged: &str, manifest: &Manifest, checkpoint: u64) -> Result<()> {
+        let entries = self.store.list(staged).map_err(|e| self.lost(run, e))?;
+        let files = manifest.files.iter().map(|file| (file.name.as_str(), file.bytes));
+        let closed: Vec<_> = files.chain([(layout::CHECKPOINT, checkpoint)]).collect();
+        match resolve::incomplete(&closed, &entries) {
             None => Ok(()),
             Some(Incomplete::Missing(name)) => {
                 let error = StoreError { action: "find", path: layout::join(staged, &name), cause: Cause::NotFound };

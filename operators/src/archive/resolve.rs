@@ -2,7 +2,7 @@
 
 use super::layout::{Segment, Staged};
 use super::manifest::Manifest;
-use crate::progress::{FileEntry, Run, Version};
+use crate::progress::{Run, Version};
 use crate::store::{Cause, Entry, EntryKind};
 use std::collections::BTreeMap;
 
@@ -49,20 +49,16 @@ pub(super) fn other_runs<'a>(staging: &'a [Entry], run: &Run) -> Vec<&'a str> {
     staging.iter().filter_map(other).collect()
 }
 
-/// Why staged files cannot be published as listed; `None` when each is there at its length and nothing else is.
-pub(super) fn incomplete(files: &[FileEntry], staged: &[Entry]) -> Option<Incomplete> {
+/// Why what is staged is not what was closed; `None` when each file is there at its length and nothing else is.
+pub(super) fn incomplete(closed: &[(&str, u64)], staged: &[Entry]) -> Option<Incomplete> {
     let mut there: BTreeMap<_, _> = staged.iter().map(|entry| (entry.name.as_str(), entry.kind)).collect();
-    for file in files {
-        match there.remove(file.name.as_str()) {
-            Some(EntryKind::File(bytes)) if bytes == file.bytes => {}
-            Some(EntryKind::File(bytes)) => {
-                let reason = format!("it has {bytes} bytes, but {} were written", file.bytes);
-                return Some(Incomplete::Wrong(file.name.clone(), reason));
-            }
-            Some(EntryKind::Directory) => {
-                return Some(Incomplete::Wrong(file.name.clone(), "it is a directory".into()));
-            }
-            None => return Some(Incomplete::Missing(file.name.clone())),
+    for (name, length) in closed {
+        let wrong = |reason| Some(Incomplete::Wrong((*name).to_owned(), reason));
+        match there.remove(name) {
+            Some(EntryKind::File(bytes)) if bytes == *length => {}
+            Some(EntryKind::File(bytes)) => return wrong(format!("it has {bytes} bytes, but {length} were written")),
+            Some(EntryKind::Directory) => return wrong("it is a directory".to_owned()),
+            None => return Some(Incomplete::Missing((*name).to_owned())),
         }
     }
     let (name, _) = there.pop_first()?;
@@ -175,9 +171,8 @@ mod tests {
 
     #[test]
     fn only_what_was_closed_is_published() {
-        let file = |name: &str| FileEntry { name: name.into(), rows: 1, bytes: 10 };
         let entry = |name: &str, bytes| Entry { name: name.into(), kind: EntryKind::File(bytes) };
-        let files = [file("a"), file("b")];
+        let files = [("a", 10), ("b", 10)];
         assert_eq!(incomplete(&files, &[entry("b", 10), entry("a", 10)]), None);
         assert_eq!(incomplete(&files, &[entry("b", 10)]), Some(Incomplete::Missing("a".into())));
         let wrong = |staged: &[Entry]| matches!(incomplete(&files, staged), Some(Incomplete::Wrong(..)));

@@ -10,7 +10,6 @@ use crate::schema::Schema;
 use crate::stage::{About, Applied, Apply, BuiltStage, Stage};
 use crate::value;
 use arrow::array::{Array, BinaryArray, RecordBatch};
-use arrow::compute;
 use arrow::datatypes::{Field, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::json::ReaderBuilder;
@@ -76,7 +75,7 @@ impl Apply for Json {
         let messages = value::messages(&chunk)?;
         let (rows, rejected) = self.0.decode(messages)?;
         dead_letter::part(STAGE, self.0.on_error, chunk.with_rows(rows), rejected, |indices| {
-            Ok(BinaryArray::from(compute::take(messages, indices, None)?.to_data()))
+            value::take(messages, indices)
         })
     }
 }

@@ -17,13 +17,11 @@ use arrow::array::{
     StringArray, UInt32Array, UInt64Array,
 };
 use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer};
-use arrow::compute;
 use arrow::datatypes::SchemaRef;
 use prost::DecodeError;
 use prost::encoding::{self as wire, DecodeContext, WireType};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Reads `value` as a Protocol Buffers message; gives one column per field, in the order of their declaration.
@@ -55,12 +53,8 @@ impl ProtobufConfig {
             summary: format!("reads {} messages", message.name),
             fingerprint: vec![("fields", message.fingerprint())],
         };
-        let decoder = Decoder {
-            columns: Numbers::new(message.fields.iter().map(|field| field.number)),
-            message,
-            schema: Arc::clone(&schema.0),
-            on_error: self.on_error,
-        };
+        let decoder =
+            Decoder { keys: Keys::new(&message), message, schema: Arc::clone(&schema.0), on_error: self.on_error };
         Ok(BuiltStage { stage: Arc::new(Protobuf(Arc::new(decoder))), schema, partitions: None, about })
     }
 }
@@ -70,7 +64,7 @@ struct Protobuf(Arc<Decoder>);
 
 struct Decoder {
     message: Message,
-    columns: Numbers,
+    keys: Keys,
     schema: SchemaRef,
     on_error: OnError,
 }
@@ -86,7 +80,7 @@ impl Apply for Protobuf {
         let messages = value::messages(&chunk)?;
         let (rows, rejected) = self.0.decode(messages)?;
         dead_letter::part(STAGE, self.0.on_error, chunk.with_rows(rows), rejected, |indices| {
-            Ok(BinaryArray::from(compute::take(messages, indices, None)?.to_data()))
+            value::take(messages, indices)
         })
     }
 }
@@ -122,16 +116,31 @@ impl Decoder {
         columns: &mut [Column<'a>],
     ) -> Result<(), (Option<usize>, Fault)> {
         let mut bytes = message;
-        while !bytes.is_empty() {
-            let (number, wire_type) = wire::decode_key(&mut bytes).map_err(|error| (None, error.into()))?;
-            let column = self.columns.get(number);
-            let read = match column {
-                Some(column) => columns[column].read(row, wire_type, &mut bytes),
-                None => wire::skip_field(wire_type, number, &mut bytes, DecodeContext::default()).map_err(Fault::from),
+        while let Some((&first, rest)) = bytes.split_first() {
+            let column = match self.keys.short.get(usize::from(first)) {
+                Some(&Some(column)) => {
+                    bytes = rest;
+                    column
+                }
+                _ => match self.long_key(&mut bytes)? {
+                    Some(column) => column,
+                    None => continue,
+                },
             };
-            read.map_err(|fault| (column, fault))?;
+            columns[column].read(row, &mut bytes).map_err(|fault| (Some(column), fault))?;
         }
         Ok(())
+    }
+
+    /// Reads any key; an unknown field is passed over whole.
+    fn long_key(&self, bytes: &mut &[u8]) -> Result<Option<usize>, (Option<usize>, Fault)> {
+        let (number, wire_type) = wire::decode_key(bytes).map_err(|error| (None, error.into()))?;
+        let column = self.keys.column(number);
+        let outcome = match column {
+            Some(column) => wire::check_wire_type(self.message.fields[column].scalar.wire_type(), wire_type),
+            None => wire::skip_field(wire_type, number, bytes, DecodeContext::default()),
+        };
+        outcome.map(|()| column).map_err(|error| (column, error.into()))
     }
 
     fn reason(&self, field: Option<usize>, fault: &Fault) -> String {
@@ -156,26 +165,33 @@ enum Fault {
     NotUtf8,
 }
 
-/// Which column holds the field of a number.
-struct Numbers {
-    /// By number, for the small ones that nearly all schemas use.
-    dense: Vec<Option<usize>>,
-    sparse: HashMap<u32, usize>,
+/// Which column holds a field, by the key before it on the wire.
+struct Keys {
+    /// By the key itself where that is one byte and its wire type is the field's: nearly always.
+    short: [Option<usize>; 128],
+    /// By number, ascending.
+    numbers: Vec<(u32, usize)>,
 }
 
-impl Numbers {
-    const DENSE: usize = 256;
-
-    fn new(numbers: impl Iterator<Item = u32>) -> Self {
-        let sparse: HashMap<_, _> = numbers.enumerate().map(|(column, number)| (number, column)).collect();
-        Self { dense: (0..Self::DENSE as u32).map(|number| sparse.get(&number).copied()).collect(), sparse }
+impl Keys {
+    fn new(message: &Message) -> Self {
+        let mut short = [None; 128];
+        let mut numbers = Vec::with_capacity(message.fields.len());
+        for (column, field) in message.fields.iter().enumerate() {
+            let mut key = Vec::new();
+            wire::encode_key(field.number, field.scalar.wire_type(), &mut key);
+            if let [key] = *key {
+                short[usize::from(key)] = Some(column);
+            }
+            numbers.push((field.number, column));
+        }
+        numbers.sort_unstable();
+        Self { short, numbers }
     }
 
-    fn get(&self, number: u32) -> Option<usize> {
-        match self.dense.get(number as usize) {
-            Some(column) => *column,
-            None => self.sparse.get(&number).copied(),
-        }
+    fn column(&self, number: u32) -> Option<usize> {
+        let index = self.numbers.binary_search_by_key(&number, |&(number, _)| number).ok()?;
+        Some(self.numbers[index].1)
     }
 }
 
@@ -225,31 +241,32 @@ impl<'a> Column<'a> {
         Self { present: presence.then(|| vec![false; rows]), values }
     }
 
-    /// Reads the value at the front of `bytes`; the last of several in one message wins.
-    fn read(&mut self, row: usize, wire_type: WireType, bytes: &mut &'a [u8]) -> Result<(), Fault> {
-        let context = DecodeContext::default();
+    /// Reads the value at the front of `bytes`, which has the wire type of the field; the last of several in one
+    /// message wins.
+    fn read(&mut self, row: usize, bytes: &mut &'a [u8]) -> Result<(), Fault> {
+        let limits = DecodeContext::default();
         match &mut self.values {
-            Values::Double(values) => wire::double::merge(wire_type, &mut values[row], bytes, context)?,
-            Values::Float(values) => wire::float::merge(wire_type, &mut values[row], bytes, context)?,
-            Values::Int32(values) => wire::int32::merge(wire_type, &mut values[row], bytes, context)?,
-            Values::Int64(values) => wire::int64::merge(wire_type, &mut values[row], bytes, context)?,
-            Values::Uint32(values) => wire::uint32::merge(wire_type, &mut values[row], bytes, context)?,
-            Values::Uint64(values) => wire::uint64::merge(wire_type, &mut values[row], bytes, context)?,
-            Values::Sint32(values) => wire::sint32::merge(wire_type, &mut values[row], bytes, context)?,
-            Values::Sint64(values) => wire::sint64::merge(wire_type, &mut values[row], bytes, context)?,
-            Values::Fixed32(values) => wire::fixed32::merge(wire_type, &mut values[row], bytes, context)?,
-            Values::Fixed64(values) => wire::fixed64::merge(wire_type, &mut values[row], bytes, context)?,
-            Values::Sfixed32(values) => wire::sfixed32::merge(wire_type, &mut values[row], bytes, context)?,
-            Values::Sfixed64(values) => wire::sfixed64::merge(wire_type, &mut values[row], bytes, context)?,
-            Values::Bool(values) => wire::bool::merge(wire_type, &mut values[row], bytes, context)?,
+            Values::Double(values) => wire::double::merge(WireType::SixtyFourBit, &mut values[row], bytes, limits)?,
+            Values::Float(values) => wire::float::merge(WireType::ThirtyTwoBit, &mut values[row], bytes, limits)?,
+            Values::Int32(values) => wire::int32::merge(WireType::Varint, &mut values[row], bytes, limits)?,
+            Values::Int64(values) => wire::int64::merge(WireType::Varint, &mut values[row], bytes, limits)?,
+            Values::Uint32(values) => wire::uint32::merge(WireType::Varint, &mut values[row], bytes, limits)?,
+            Values::Uint64(values) => wire::uint64::merge(WireType::Varint, &mut values[row], bytes, limits)?,
+            Values::Sint32(values) => wire::sint32::merge(WireType::Varint, &mut values[row], bytes, limits)?,
+            Values::Sint64(values) => wire::sint64::merge(WireType::Varint, &mut values[row], bytes, limits)?,
+            Values::Fixed32(values) => wire::fixed32::merge(WireType::ThirtyTwoBit, &mut values[row], bytes, limits)?,
+            Values::Fixed64(values) => wire::fixed64::merge(WireType::SixtyFourBit, &mut values[row], bytes, limits)?,
+            Values::Sfixed32(values) => wire::sfixed32::merge(WireType::ThirtyTwoBit, &mut values[row], bytes, limits)?,
+            Values::Sfixed64(values) => wire::sfixed64::merge(WireType::SixtyFourBit, &mut values[row], bytes, limits)?,
+            Values::Bool(values) => wire::bool::merge(WireType::Varint, &mut values[row], bytes, limits)?,
             Values::String(values) => {
-                let earlier = std::mem::replace(&mut values[row], delimited(wire_type, bytes)?);
+                let earlier = std::mem::replace(&mut values[row], delimited(bytes)?);
                 // Only the last value is looked at when the column is finished, but none may be malformed.
-                if std::str::from_utf8(earlier).is_err() {
+                if !earlier.is_empty() && std::str::from_utf8(earlier).is_err() {
                     return Err(Fault::NotUtf8);
                 }
             }
-            Values::Bytes(values) => values[row] = delimited(wire_type, bytes)?,
+            Values::Bytes(values) => values[row] = delimited(bytes)?,
         }
         if let Some(present) = &mut self.present {
             present[row] = true;
@@ -282,10 +299,14 @@ impl<'a> Column<'a> {
 }
 
 /// The bytes of a string or bytes field at the front of `bytes`.
-fn delimited<'a>(wire_type: WireType, bytes: &mut &'a [u8]) -> Result<&'a [u8], Fault> {
-    wire::check_wire_type(WireType::LengthDelimited, wire_type)?;
-    let length = wire::decode_varint(bytes)?;
-    let length = usize::try_from(length).map_err(|_| Fault::Cut)?;
+fn delimited<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], Fault> {
+    let length = match bytes.split_first() {
+        Some((&length, rest)) if length < 0x80 => {
+            *bytes = rest;
+            usize::from(length)
+        }
+        _ => usize::try_from(wire::decode_varint(bytes)?).map_err(|_| Fault::Cut)?,
+    };
     let (value, rest) = bytes.split_at_checked(length).ok_or(Fault::Cut)?;
     *bytes = rest;
     Ok(value)

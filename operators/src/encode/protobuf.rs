@@ -54,7 +54,12 @@ impl ProtobufConfig {
         // Fields go out in the order of their numbers, as every other writer of the format has them.
         message.fields.sort_by_key(|field| field.number);
         let encoder = Encoder { message, schema: Arc::clone(&schema.0), on_error: self.on_error };
-        Ok(BuiltStage { stage: Arc::new(Protobuf(Arc::new(encoder))), schema, partitions: None, about })
+        Ok(BuiltStage {
+            stage: Arc::new(Protobuf { encoder: Arc::new(encoder), length: 0 }),
+            schema,
+            partitions: None,
+            about,
+        })
     }
 }
 
@@ -80,7 +85,11 @@ fn unfit(field: &Field, message: &Message, input: &Schema) -> Option<Problem> {
 }
 
 #[derive(Clone)]
-struct Protobuf(Arc<Encoder>);
+struct Protobuf {
+    encoder: Arc<Encoder>,
+    /// Length of the last chunk's messages, which is about that of the next.
+    length: usize,
+}
 
 struct Encoder {
     /// Its fields in the order of their numbers.
@@ -97,20 +106,21 @@ impl Stage for Protobuf {
 
 impl Apply for Protobuf {
     fn apply(&mut self, chunk: Chunk) -> Result<Applied> {
-        let (messages, rejected) = self.0.encode(&chunk.rows)?;
-        let encoded = value::with_messages(&chunk, &self.0.schema, messages)?;
-        dead_letter::part(STAGE, self.0.on_error, encoded, rejected, |indices| {
+        let (messages, rejected) = self.encoder.encode(&chunk.rows, self.length)?;
+        self.length = messages.value_data().len();
+        let encoded = value::with_messages(&chunk, &self.encoder.schema, messages)?;
+        dead_letter::part(STAGE, self.encoder.on_error, encoded, rejected, |indices| {
             json::objects(&compute::take_record_batch(&chunk.rows, indices)?)
         })
     }
 }
 
 impl Encoder {
-    /// A message for each row; those of rejected rows lack what could not be written.
-    fn encode(&self, rows: &RecordBatch) -> Result<(BinaryArray, Vec<Rejected>)> {
+    /// A message for each row, `length` bytes in all or so; those of rejected rows lack what could not be written.
+    fn encode(&self, rows: &RecordBatch, length: usize) -> Result<(BinaryArray, Vec<Rejected>)> {
         let fields = self.message.fields.iter();
         let columns: Vec<_> = fields.map(|field| Column::new(field, rows)).collect::<Result<_>>()?;
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(length);
         let mut offsets = Vec::with_capacity(rows.num_rows() + 1);
         offsets.push(0);
         for row in 0..rows.num_rows() {

@@ -2,6 +2,7 @@
 
 use crate::error::Problem;
 use arrow::datatypes::DataType;
+use prost::encoding::WireType;
 use prost_reflect::{Cardinality, FieldDescriptor, Kind, MessageDescriptor};
 
 /// A message whose fields are all scalar.
@@ -135,6 +136,17 @@ impl Scalar {
             Self::Bool => DataType::Boolean,
             Self::String => DataType::Utf8,
             Self::Bytes => DataType::Binary,
+        }
+    }
+
+    /// How the wire tells where a value of it ends.
+    pub(crate) fn wire_type(self) -> WireType {
+        match self {
+            Self::Double | Self::Fixed64 | Self::Sfixed64 => WireType::SixtyFourBit,
+            Self::Float | Self::Fixed32 | Self::Sfixed32 => WireType::ThirtyTwoBit,
+            Self::Int32 | Self::Int64 | Self::Uint32 | Self::Uint64 => WireType::Varint,
+            Self::Sint32 | Self::Sint64 | Self::Bool => WireType::Varint,
+            Self::String | Self::Bytes => WireType::LengthDelimited,
         }
     }
 

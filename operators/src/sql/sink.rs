@@ -169,6 +169,15 @@ impl<T: Target> SqlCommitter<T> {
     }
 }
 
+impl<T> Drop for SqlCommitter<T> {
+    /// Waits until the database is closed: an end of the program in the midst of it would leave its log files behind.
+    fn drop(&mut self) {
+        if let Some(connected) = self.connected.take() {
+            let _ = wait(async { Ok(connected.close().await) });
+        }
+    }
+}
+
 /// The rows of all writers, and their dead letters.
 fn sorted(receipts: Vec<Receipt>) -> Result<(Vec<Chunk>, Vec<Chunk>)> {
     let mut chunks = Vec::new();

@@ -10,7 +10,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 /// Files below one directory, which is made by the first call that creates something.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Local {
     root: PathBuf,
 }

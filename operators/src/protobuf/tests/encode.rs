@@ -22,18 +22,18 @@ fn without_negative_zero(message: &mut Scalars) {
 #[test]
 fn writes_what_prost_writes_and_reads_it_back() {
     let (mut rows, mut bytes) = (0, 0);
+    let built = encoder(&schema(&Scalars::to_rows(&[])), OnError::Fail).unwrap();
+    let (mut encoder, mut decoder) = (built.stage.handle(), decoder("test.Scalars", OnError::Fail).stage.handle());
     check(file!(), 600, &proptest::collection::vec(message(), 1..12), |mut expected| {
         expected.iter_mut().for_each(without_negative_zero);
         let input = Scalars::to_rows(&expected);
-        let built = encoder(&schema(&input), OnError::Fail).unwrap();
-        let applied = built.stage.handle().apply(chunk(input)).unwrap();
-        let encoded = applied.rows[0].clone();
+        let encoded = encoder.apply(chunk(input)).unwrap().rows.remove(0);
         assert_eq!(Schema(encoded.rows.schema()), built.schema);
         for (message, expected) in values(&encoded).iter().zip(&expected) {
             assert_eq!(message.unwrap(), expected.encode_to_vec(), "{expected:?}");
             bytes += message.unwrap().len();
         }
-        let back = decoder("test.Scalars", OnError::Fail).stage.handle().apply(encoded).unwrap();
+        let back = decoder.apply(encoded).unwrap();
         for (row, (position, message)) in decoded(&back).into_iter().enumerate() {
             assert_eq!(position, 1000 + 2 * row as u64);
             assert_eq!(format!("{message:?}"), format!("{:?}", expected[row]));

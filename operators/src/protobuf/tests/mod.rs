@@ -47,7 +47,7 @@ macro_rules! scalars {
             }
 
             fn of_row(rows: &RecordBatch, row: usize) -> Self {
-                fn column<A: Array + 'static>(rows: &RecordBatch, name: &str) -> A where A: Clone {
+                fn column<A: Array + Clone + 'static>(rows: &RecordBatch, name: &str) -> A {
                     rows.column_by_name(name).unwrap().as_any().downcast_ref::<A>().unwrap().clone()
                 }
                 Self {
@@ -203,7 +203,10 @@ fn decoded(applied: &Applied) -> Vec<(u64, Scalars)> {
 /// Positions, reasons and raw bytes of the rows that did not.
 fn rejected(applied: &Applied) -> Vec<(u64, String, Option<Vec<u8>>)> {
     let Some(letters) = &applied.dead_letters else { return Vec::new() };
-    assert_eq!(letters.kind, crate::chunk::Kind::DeadLetters);
+    assert_eq!((letters.kind, letters.source, letters.partition), (crate::chunk::Kind::DeadLetters, 3, 3));
+    assert_eq!(letters.rows.schema(), crate::dead_letter::schema());
+    assert_eq!(letters.rows["source_partition"].as_ref(), &UInt32Array::from_value(3, letters.rows.num_rows()));
+    assert_eq!(letters.rows["position"].as_ref(), &letters.positions);
     let text =
         |name: &str| letters.rows.column_by_name(name).unwrap().as_any().downcast_ref::<StringArray>().unwrap().clone();
     let raw = letters.rows.column_by_name("raw").unwrap().as_any().downcast_ref::<BinaryArray>().unwrap();

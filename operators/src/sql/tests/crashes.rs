@@ -1,7 +1,7 @@
 //! Every crash point: before and after each statement and commit, the program ends or is told an error; and every
 //! pair of such points.
 
-use super::{Target, drive, run};
+use super::{Target, drive, folder, run};
 use crate::progress::Progress;
 use crate::sql::failpoint::{Failpoints, Moment};
 use std::collections::BTreeSet;
@@ -68,7 +68,7 @@ fn live(target: Target, dir: &Path, id: &str, batches: u64, cut: Option<(usize, 
 
 /// The result and the points of a run without harm.
 fn calm(target: Target, batches: u64) -> (Vec<String>, Vec<(Moment, &'static str)>) {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = folder();
     let (failpoints, seen) = harm_at(None);
     drive(&*target.sink(dir.path(), failpoints), &run("calm"), batches).unwrap();
     let points = std::mem::take(&mut seen.lock().unwrap().points);
@@ -82,7 +82,7 @@ fn every_point(target: Target) {
     let mut cuts = 0;
     for at in 0..points.len() {
         for harm in HARMS {
-            let dir = tempfile::tempdir().unwrap();
+            let dir = folder();
             let (reached, _) = live(target, dir.path(), "first", 3, Some((at, harm)));
             assert!(reached, "{target:?} {at} {harm:?}");
             live(target, dir.path(), "second", 3, None);
@@ -100,7 +100,7 @@ fn every_pair(target: Target) {
     for first in 0..points.len() {
         for harm in HARMS {
             for second in 0.. {
-                let dir = tempfile::tempdir().unwrap();
+                let dir = folder();
                 live(target, dir.path(), "first", 1, Some((first, harm)));
                 let (reached, _) = live(target, dir.path(), "second", 1, Some((second, HARMS[pairs % 2])));
                 live(target, dir.path(), "third", 1, None);
@@ -144,7 +144,7 @@ fn an_applied_commit_that_is_answered_with_an_error_counts() {
         let commits: Vec<_> = (0..points.len()).filter(|&at| points[at] == (Moment::After, "commit")).collect();
         assert_eq!(commits.len(), 3);
         for at in commits {
-            let dir = tempfile::tempdir().unwrap();
+            let dir = folder();
             let (reached, last) = live(target, dir.path(), "only", 3, Some((at, Harm::Error)));
             assert!(reached && last.is_some(), "{target:?} {at}");
             assert_eq!(target.dump(dir.path()), expected, "{target:?} {at}");

@@ -1,0 +1,99 @@
+//! The engine over a store that stops the program before and after each single call, applies a call without an
+//! answer, or applies it late: whatever happens, a restarted run ends with every row once.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+#[path = "common/world.rs"]
+mod world;
+
+use common::{assert_generated, read_file};
+use engine::halt::Halt;
+use engine::run::Running;
+use operators::Schema;
+use operators::config::Context;
+use operators::partition::{PartitionConfig, key::KeyConfig};
+use operators::sink::parquet::{Compression, ParquetSink};
+use operators::source::{SourceConfig, weather::WeatherConfig};
+use operators::stage::{Audit, Stage};
+use operators::store::faulty::{Fault, Faulty};
+use operators::store::memory::Memory;
+use operators::store::{EntryKind, Store};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use world::plan_into;
+
+const DAYS: u32 = 3_000;
+/// Of the weather's 30,000 rows in chunks of 8,192, each epoch holds one chunk: four epochs.
+const EPOCH_ROWS: u64 = 5_000;
+
+fn weather() -> Schema {
+    SourceConfig::Weather(WeatherConfig::default()).build(&Context { dir: PathBuf::new() }).unwrap().schema
+}
+
+fn by_station() -> (Arc<dyn Stage>, Schema) {
+    let config = PartitionConfig::Key(KeyConfig { column: "station_id".into(), partitions: 3 });
+    let built = config.build(&weather()).unwrap();
+    (built.stage, built.schema)
+}
+
+fn sink(store: &(impl Store + Clone + 'static)) -> Arc<ParquetSink> {
+    Arc::new(ParquetSink::new(Arc::new(store.clone()), "archive".into(), &by_station().1, Compression::None))
+}
+
+/// One life of the program.
+fn live(store: &Faulty) -> Result<(), String> {
+    let plan = plan_into(DAYS, EPOCH_ROWS, 64 << 20, vec![by_station().0], sink(store));
+    Running::new(plan, true, Halt::new()).run().map_err(|failure| failure.to_string())
+}
+
+/// Lives until a life ends well; every row must then be there once, and the audit must find nothing.
+fn survive(faults: &[(u64, Fault)]) -> u64 {
+    let memory = Memory::default();
+    let faulty = Faulty::new(Arc::new(memory.clone()), faults.iter().copied());
+    let mut lives = 1;
+    while let Err(error) = live(&faulty) {
+        assert!(lives <= faults.len(), "{faults:?}: failed once more than there were faults: {error}");
+        lives += 1;
+        memory.crash(lives as u64);
+        faulty.restart();
+    }
+    faulty.settle();
+    let mut rows = BTreeMap::new();
+    for path in files(&memory, "") {
+        if path.ends_with(".parquet") && !path.starts_with("_staging") {
+            read_file(memory.read(&path).unwrap(), &mut rows);
+        }
+    }
+    assert_generated(10, DAYS, &rows);
+    let mut findings = Vec::new();
+    let account = sink(&memory).audit("test/test", &mut |finding| findings.push(finding)).unwrap();
+    assert!(findings.is_empty(), "{faults:?}: {findings:?}");
+    assert_eq!(account.rows, u64::from(DAYS) * 10);
+    faulty.made()
+}
+
+fn files(store: &Memory, directory: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in store.list(directory).unwrap() {
+        let path = if directory.is_empty() { entry.name } else { format!("{directory}/{}", entry.name) };
+        match entry.kind {
+            EntryKind::Directory => found.extend(files(store, &path)),
+            _ => found.push(path),
+        }
+    }
+    found
+}
+
+#[test]
+fn every_crash_point_under_the_engine() {
+    let calls = survive(&[]);
+    let mut runs = 0;
+    for fault in [Fault::StopBefore, Fault::StopAfter, Fault::Unanswered, Fault::Late(3)] {
+        for call in 0..calls {
+            survive(&[(call, fault)]);
+            runs += 1;
+        }
+    }
+    println!("{calls} calls of a run of 4 epochs over 3 partitions, each with 4 faults: {runs} runs, each whole");
+}

@@ -1,0 +1,204 @@
+//! The program is stopped before and after every single call of its store, calls are applied without an answer, and
+//! applied late: whatever happens, after a restart the archive holds every row once.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+mod archive_world;
+
+use archive_world::{Job, assert_whole, files, rows, run, sink, write};
+use operators::progress::Version;
+use operators::stage::Sink;
+use operators::store::Store;
+use operators::store::faulty::{Call, Fault, Faulty};
+use operators::store::local::Local;
+use operators::store::memory::Memory;
+use std::sync::Arc;
+
+const FOREIGN: [&str; 3] = ["_staging/_other/kept", "_staging/notes.txt", "_staging/running/kept"];
+
+/// Lives as often as it takes, and returns the number of calls made.
+fn survive(job: Job, plan: &[(u64, Fault)]) -> u64 {
+    let memory = Memory::default();
+    FOREIGN.iter().for_each(|path| write(&memory, path, b"not ours"));
+    let faulty = Faulty::new(Arc::new(memory.clone()), plan.iter().copied());
+    let program = sink(&faulty);
+    let mut lives = 1;
+    // What a commit says is there is there, whatever the store did not say.
+    let committed = |version: Version| {
+        let checkpoint = format!("segment=000000/batch={:020}/_checkpoint.json", version.0);
+        assert!(memory.read(&checkpoint).is_ok(), "{plan:?}: batch {version} was said to be committed");
+    };
+    while let Err(error) = job.live_telling(&program, &format!("life-{lives}"), committed) {
+        assert!(lives <= plan.len(), "{plan:?}: failed once more than there were faults: {error}");
+        lives += 1;
+        memory.crash(plan[0].0);
+        faulty.restart();
+    }
+    faulty.settle();
+    assert_whole(&memory, job, &format!("{plan:?}"));
+    sink(&memory).open(&run("the last")).unwrap();
+    assert_eq!(files(&memory, "_staging"), FOREIGN, "{plan:?}: leftovers are deleted, and only ours");
+    faulty.made()
+}
+
+#[test]
+fn every_crash_point() {
+    let job = Job { partitions: 4, positions: 12, step: 3 };
+    let calls = survive(job, &[]);
+    let late = [0, 1, 2, 3, 5, 8, 13, 21].map(Fault::Late);
+    let faults = [Fault::StopBefore, Fault::StopAfter, Fault::Unanswered].into_iter().chain(late);
+    let mut runs = 0;
+    for fault in faults {
+        for call in 0..calls {
+            survive(job, &[(call, fault)]);
+            runs += 1;
+        }
+    }
+    println!("{calls} calls, each with 11 faults: {runs} runs, each whole after a restart");
+}
+
+#[test]
+fn every_pair_of_crash_points() {
+    let job = Job { partitions: 2, positions: 6, step: 3 };
+    let faults = [Fault::StopBefore, Fault::StopAfter, Fault::Unanswered, Fault::Late(4)];
+    let calls = survive(job, &[]);
+    let mut runs = 0;
+    for first in faults {
+        for second in faults {
+            for at in 0..calls {
+                // The second fault may hit any later call, the restart's included.
+                let mut then = at + 1;
+                while survive(job, &[(at, first), (then, second)]) > then {
+                    runs += 1;
+                    then += 1;
+                }
+            }
+        }
+    }
+    println!("{calls} calls, 16 pairs of faults: {runs} runs, each whole after two restarts at most");
+}
+
+/// A call is still on its way when the program is stopped, and arrives at any moment of its next life: before the
+/// takeover, between any two calls of it, or after.
+#[test]
+fn every_call_that_outlives_its_program() {
+    let job = Job { partitions: 2, positions: 6, step: 3 };
+    let calls = survive(job, &[]);
+    for at in 0..calls {
+        for late in 0..calls + 8 {
+            survive(job, &[(at, Fault::Late(late)), (at + 1, Fault::StopBefore)]);
+        }
+    }
+    println!("{calls} calls, each arriving at {} moments after the program's end", calls + 8);
+}
+
+/// A crash of a real directory: nothing is lost of what was written, but everything half done stays.
+#[test]
+fn every_crash_point_on_a_local_disk() {
+    let job = Job { partitions: 2, positions: 6, step: 3 };
+    let calls = survive(job, &[]);
+    for fault in [Fault::StopBefore, Fault::StopAfter, Fault::Unanswered] {
+        for call in 0..calls {
+            let directory = tempfile::tempdir().unwrap();
+            let local = Local::new(directory.path().join("archive"));
+            let faulty = Faulty::new(Arc::new(local.clone()), [(call, fault)]);
+            let first = job.live(&sink(&faulty), "first");
+            faulty.restart();
+            if first.is_err() {
+                job.live(&sink(&faulty), "second").unwrap();
+            }
+            assert_whole(&local, job, &format!("{fault:?} at {call}"));
+        }
+    }
+    println!("{calls} calls, each with 3 faults, in real directories");
+}
+
+/// The directory of the next segment is made by the rename into it, and a crash may leave it empty.
+#[test]
+fn every_crash_point_between_two_segments() {
+    let job = Job { partitions: 2, positions: 9, step: 3 };
+    let memory = Memory::default();
+    job.live(&sink(&memory), "before").unwrap();
+    let record = "segment=000000/batch=00000000000000000000/_checkpoint.json";
+    let record = String::from_utf8(memory.read(record).unwrap()).unwrap();
+    let calls = survive(job, &[]);
+    let mut runs = 0;
+    for fault in [Fault::StopBefore, Fault::StopAfter, Fault::Unanswered, Fault::Late(0), Fault::Late(5)] {
+        for call in 0..calls {
+            let memory = Memory::default();
+            // As a run leaves it that was stopped within the first rename into the next segment, or before.
+            let last = 99_998 + call % 2;
+            let path = format!("segment=000000/batch={last:020}/_checkpoint.json");
+            let record = record.replace("\"version\": 0,", &format!("\"version\": {last},"));
+            write(&memory, &path, record.as_bytes());
+            if last == 99_999 {
+                write(&memory, "segment=000001/gone", b"");
+                memory.delete("segment=000001/gone").unwrap();
+            }
+            let faulty = Faulty::new(Arc::new(memory.clone()), [(call, fault)]);
+            if job.live(&sink(&faulty), "first").is_err() {
+                faulty.restart();
+                job.live(&sink(&faulty), "second").unwrap();
+            }
+            let committed = sink(&memory).progress(archive_world::FLOW).unwrap().unwrap();
+            assert_eq!(committed.version.0, last + 2, "{fault:?} at {call}");
+            let left: Vec<u64> = job.expected()[&0].written.iter().copied().filter(|p| *p >= 3).collect();
+            assert_eq!(rows(&memory)[&0].written, left, "{fault:?} at {call}");
+            runs += 1;
+        }
+    }
+    println!("{runs} runs from batch 99998 or 99999 into the next segment");
+}
+
+#[test]
+fn a_stop_in_the_middle_shows_no_half_batch() {
+    let job = Job { partitions: 4, positions: 12, step: 3 };
+    let calls = survive(job, &[]);
+    for call in 0..calls {
+        let memory = Memory::default();
+        let faulty = Faulty::new(Arc::new(memory.clone()), [(call, Fault::StopAfter)]);
+        let _stopped = job.live(&sink(&faulty), "stopped");
+        let seen = rows(&memory);
+        let committed = sink(&memory).progress(archive_world::FLOW).unwrap();
+        let committed = committed.map_or(0, |progress| progress.totals.written);
+        let visible: usize = seen.values().map(|rows| rows.written.len()).sum();
+        assert_eq!(visible as u64, committed, "stopped after call {call}: readers see what is committed, no more");
+    }
+}
+
+/// Restart finds the newest batch in as many calls after 100,000 batches as after 10.
+#[test]
+fn restart_does_not_grow_with_history() {
+    let job = Job { partitions: 2, positions: 33, step: 3 };
+    let memory = Memory::default();
+    job.live(&sink(&memory), "first").unwrap();
+    job.live(&sink(&memory), "cleaned").unwrap();
+    let newest = "segment=000000/batch=00000000000000000010/_checkpoint.json";
+    let newest = String::from_utf8(memory.read(newest).unwrap()).unwrap();
+    let counted = |memory: &Memory| {
+        let faulty = Faulty::new(Arc::new(memory.clone()), []);
+        let opened = sink(&faulty).open(&run("counting")).unwrap();
+        (opened.progress.unwrap().version.0 + 1, faulty.made(), faulty.counts())
+    };
+    let (batches, calls, by_kind) = counted(&memory);
+    println!("{batches} batches: {calls} calls {by_kind:?}");
+    for version in 11..100_010u64 {
+        let path = format!("segment={:06}/batch={version:020}/_checkpoint.json", version / 100_000);
+        write(&memory, &path, newest.replace("\"version\": 10,", &format!("\"version\": {version},")).as_bytes());
+    }
+    let (many, same_calls, same_kinds) = counted(&memory);
+    println!("{many} batches: {same_calls} calls {same_kinds:?}");
+    assert_eq!((batches, many), (11, 100_010));
+    assert_eq!((calls, by_kind), (same_calls, same_kinds.clone()));
+    assert_eq!(same_kinds[&Call::Read], 2, "one checkpoint, before and after the takeover");
+}
+
+/// Looking changes nothing, and of a directory that is not there it finds nothing.
+#[test]
+fn progress_touches_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().join("archive");
+    let faulty = Faulty::new(Arc::new(Local::new(root.clone())), []);
+    assert_eq!(sink(&faulty).progress(archive_world::FLOW).unwrap(), None);
+    assert!(!root.exists());
+    assert_eq!(faulty.counts().into_keys().collect::<Vec<_>>(), [Call::List]);
+}

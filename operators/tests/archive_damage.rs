@@ -1,0 +1,299 @@
+//! The audit can fail: each kind of damage to an archive is reported, at the place where it is.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+mod archive_world;
+
+use archive_world::{FLOW, Job, audit, files, run, sink, write};
+use operators::Error;
+use operators::stage::{Audit, Sink};
+use operators::store::Store;
+use operators::store::memory::Memory;
+use serde_json::{Value, json};
+
+const JOB: Job = Job { partitions: 4, positions: 15, step: 3 };
+
+const FIRST: &str = "segment=000000/batch=00000000000000000000";
+const NO_ROWS: &str = "segment=000000/batch=00000000000000000001";
+const THIRD: &str = "segment=000000/batch=00000000000000000002";
+const FOURTH: &str = "segment=000000/batch=00000000000000000003";
+const LAST: &str = "segment=000000/batch=00000000000000000004";
+const NEXT: &str = "segment=000000/batch=00000000000000000005";
+
+/// Five batches, the last two with the same number of rows.
+fn archive() -> Memory {
+    let memory = Memory::default();
+    JOB.live(&sink(&memory), "run").unwrap();
+    memory
+}
+
+/// Expects a finding whose path begins as given.
+fn reported(name: &str, place: &str, damage: impl FnOnce(&Memory)) -> usize {
+    let memory = archive();
+    damage(&memory);
+    let (findings, _) = audit(&sink(&memory));
+    let place = format!("archive/{place}");
+    assert!(
+        findings.iter().any(|finding| finding.path.starts_with(&place)),
+        "{name}: nothing at {place}: {findings:#?}"
+    );
+    println!("{name}: {}: {}", findings[0].path, findings[0].problem);
+    1
+}
+
+fn replace(store: &Memory, path: &str, bytes: &[u8]) {
+    store.delete(path).unwrap();
+    write(store, path, bytes);
+}
+
+fn copy(store: &Memory, from: &str, to: &str) {
+    for path in files(store, from) {
+        write(store, &path.replace(from, to), &store.read(&path).unwrap());
+    }
+}
+
+fn copy_file(store: &Memory, from: &str, to: &str) {
+    let bytes = store.read(from).unwrap();
+    replace(store, to, &bytes);
+}
+
+#[test]
+fn an_archive_without_damage_has_no_findings() {
+    let memory = archive();
+    let (findings, account) = audit(&sink(&memory));
+    assert_eq!(findings, []);
+    assert_eq!((account.batches, account.files), (5, 10));
+    assert_eq!(account.rows, account.totals.written);
+    assert_eq!(account.totals.read, 60);
+    assert_eq!(account.totals.dead_letters, 4);
+    assert_eq!(audit(&sink(&Memory::default())).1.batches, 0, "an archive that is not there holds nothing");
+}
+
+#[test]
+fn damage_to_files() {
+    let rows = |batch: &str, n: u32| format!("{batch}/partition-0-batch-{n}.parquet");
+    let (third, fourth, last) = (rows(THIRD, 2), rows(FOURTH, 3), rows(LAST, 4));
+    let dead = format!("{THIRD}/_dead-letters-1-batch-2.parquet");
+    let mut kinds = 0;
+    kinds += reported("deleted", &third, |s| assert!(s.delete(&third).unwrap()));
+    kinds += reported("dead letters deleted", &dead, |s| assert!(s.delete(&dead).unwrap()));
+    for keep in [0, 1, 4, 100, 500] {
+        kinds += reported(&format!("cut to {keep} bytes"), &third, |s| {
+            let bytes = s.read(&third).unwrap();
+            replace(s, &third, &bytes[..keep]);
+        });
+    }
+    kinds += reported("cut by one byte", &third, |s| {
+        let bytes = s.read(&third).unwrap();
+        replace(s, &third, &bytes[..bytes.len() - 1]);
+    });
+    kinds += reported("one byte more", &third, |s| {
+        let bytes = [s.read(&third).unwrap(), vec![0]].concat();
+        replace(s, &third, &bytes);
+    });
+    kinds += reported("replaced by an older one", &last, |s| copy_file(s, &fourth, &last));
+    kinds += reported("replaced by another partition's", &last, |s| {
+        copy_file(s, &last.replace("partition-0", "partition-1"), &last);
+    });
+    kinds += reported("replaced by a directory", &third, |s| {
+        s.delete(&third).unwrap();
+        write(s, &format!("{third}/x"), b"");
+    });
+    kinds += reported("replaced by dead letters", &third, |s| copy_file(s, &dead, &third));
+    let doubles =
+        ["partition-7-batch-2.parquet", "partition-0-batch-3.parquet", "partition-0.parquet", "copy", "_partition"];
+    for double in doubles {
+        let double = format!("{THIRD}/{double}");
+        kinds += reported("doubled", &double, |s| copy_file(s, &third, &double));
+    }
+    kinds += reported("doubled into another batch", FOURTH, |s| {
+        copy_file(s, &third, &third.replace(THIRD, FOURTH));
+    });
+    println!("{kinds} kinds of damage to files, each reported");
+}
+
+#[test]
+fn damage_to_batches() {
+    let mut kinds = 0;
+    for batch in [FIRST, NO_ROWS, THIRD, FOURTH] {
+        kinds += reported("batch removed", batch, |s| assert!(s.delete(batch).unwrap()));
+    }
+    kinds += reported("batch copied under the next number", NEXT, |s| copy(s, LAST, NEXT));
+    kinds += reported("batch copied under the next number and renumbered", NEXT, |s| {
+        copy(s, LAST, NEXT);
+        edit(s, NEXT, |checkpoint| checkpoint["progress"]["version"] = json!(5));
+    });
+    kinds += reported("batch moved to a later number", NEXT, |s| s.rename(LAST, NEXT).unwrap());
+    kinds += reported("two batches changed places", THIRD, |s| {
+        s.rename(THIRD, "aside").unwrap();
+        s.rename(FOURTH, THIRD).unwrap();
+        s.rename("aside", FOURTH).unwrap();
+    });
+    let misplaced = "segment=000001/batch=00000000000000000005";
+    kinds += reported("batch in a segment where it does not belong", misplaced, |s| copy(s, LAST, misplaced));
+    kinds += reported("files of a batch gone, all but the checkpoint", LAST, |s| {
+        files(s, LAST).iter().filter(|f| f.ends_with("parquet")).for_each(|f| assert!(s.delete(f).unwrap()));
+    });
+    kinds += reported("segment removed", FIRST, |s| {
+        s.rename("segment=000000", "gone").unwrap();
+        write(s, "segment=000001/batch=00000000000000100000/_checkpoint.json", b"{}");
+    });
+    println!("{kinds} kinds of damage to batches, each reported");
+}
+
+/// Changes a checkpoint as someone would with an editor.
+fn edit(store: &Memory, batch: &str, change: impl FnOnce(&mut Value)) {
+    let path = format!("{batch}/_checkpoint.json");
+    let mut checkpoint: Value = serde_json::from_slice(&store.read(&path).unwrap()).unwrap();
+    let before = checkpoint.clone();
+    change(&mut checkpoint);
+    assert_ne!(checkpoint, before, "the edit must change something");
+    replace(store, &path, &serde_json::to_vec(&checkpoint).unwrap());
+}
+
+fn add(value: &mut Value, n: i64) {
+    *value = json!(value.as_i64().unwrap() + n);
+}
+
+#[test]
+fn an_edited_checkpoint() {
+    type Edit = (&'static str, fn(&mut Value));
+    let edits: [Edit; 27] = [
+        ("version", |c| add(&mut c["progress"]["version"], 1)),
+        ("run", |c| c["progress"]["run"]["id"] = json!("another")),
+        ("flow", |c| c["progress"]["run"]["flow"] = json!("weather/publish")),
+        ("fingerprint", |c| c["progress"]["fingerprint"]["source.topic"] = json!("other")),
+        ("fingerprint gone", |c| c["progress"]["fingerprint"] = json!({})),
+        ("source", |c| c["progress"]["source"] = json!("a recreated topic")),
+        ("source gone", |c| c["progress"]["source"] = Value::Null),
+        ("position ahead", |c| add(&mut c["progress"]["positions"]["2"], 1)),
+        ("position behind", |c| add(&mut c["progress"]["positions"]["2"], -1)),
+        ("position added", |c| c["progress"]["positions"]["9"] = json!(3)),
+        ("position gone", |c| drop(c["progress"]["positions"].as_object_mut().unwrap().remove("1"))),
+        ("totals", |c| add(&mut c["progress"]["totals"]["read"], 1)),
+        ("written", |c| add(&mut c["tally"]["written"], -1)),
+        ("rows moved from written to filtered", |c| {
+            add(&mut c["tally"]["written"], -1);
+            add(&mut c["tally"]["filtered"], 1);
+        }),
+        ("rows moved from filtered to skipped", |c| {
+            add(&mut c["tally"]["filtered"], -1);
+            add(&mut c["tally"]["skipped"], 1);
+        }),
+        ("rows read", |c| add(&mut c["tally"]["read"], 1)),
+        ("span from", |c| add(&mut c["spans"][1]["from"], 1)),
+        ("span to", |c| add(&mut c["spans"][1]["to"], 1)),
+        ("span and its position", |c| {
+            add(&mut c["spans"][1]["to"], 1);
+            add(&mut c["progress"]["positions"]["1"], 1);
+        }),
+        ("span's rows", |c| add(&mut c["spans"][1]["rows"], -1)),
+        ("span gone", |c| drop(c["spans"].as_array_mut().unwrap().remove(0))),
+        ("spans gone", |c| c["spans"] = json!([])),
+        ("span doubled", |c| {
+            let span = c["spans"][0].clone();
+            c["spans"].as_array_mut().unwrap().push(span);
+        }),
+        ("file's rows", |c| add(&mut c["files"][1]["rows"], 1)),
+        ("file's bytes", |c| add(&mut c["files"][1]["bytes"], 1)),
+        ("file's name", |c| c["files"][1]["name"] = json!("partition-00-batch-2.parquet")),
+        ("file gone", |c| drop(c["files"].as_array_mut().unwrap().remove(2))),
+    ];
+    for (name, change) in edits {
+        reported(name, THIRD, |store| edit(store, THIRD, change));
+    }
+    let texts = ["", "{}", "null", "{\"progress\":", "not json", "[]"];
+    for text in texts {
+        reported(&format!("`{text}`"), THIRD, |store| {
+            replace(store, &format!("{THIRD}/_checkpoint.json"), text.as_bytes());
+        });
+    }
+    reported("unknown key", THIRD, |store| edit(store, THIRD, |c| c["extra"] = json!(1)));
+    reported("deleted", THIRD, |store| assert!(store.delete(&format!("{THIRD}/_checkpoint.json")).unwrap()));
+    println!("{} edits of a checkpoint, each reported", edits.len() + texts.len() + 2);
+}
+
+#[test]
+fn strays() {
+    let paths = [
+        "notes.txt".to_owned(),
+        "partition-0-batch-1.parquet".into(),
+        "other/file".into(),
+        "segment=1/file".into(),
+        "segment=0000000/file".into(),
+        "_staging2/file".into(),
+        "_checkpoint.json".into(),
+        "segment=000000/notes.txt".into(),
+        "segment=000000/batch=2/file".into(),
+        "segment=000000/batch=00000000000000100000/_checkpoint.json".into(),
+        "segment=000001/file".into(),
+        format!("{THIRD}/notes.txt"),
+        format!("{THIRD}/_hidden"),
+        format!("{THIRD}/.partition-0-batch-2.parquet.crc"),
+        format!("{THIRD}/directory/file"),
+    ];
+    for path in &paths {
+        let place = path.strip_suffix("/file").filter(|p| !p.ends_with("segment=000001")).unwrap_or(path);
+        let place = place.strip_suffix("/_checkpoint.json").unwrap_or(place);
+        reported("stray", place, |store| write(store, path, b"x"));
+    }
+    reported("staging is a file", "_staging", |store| {
+        store.delete("_staging").unwrap();
+        write(store, "_staging", b"");
+    });
+    let memory = archive();
+    write(&memory, "_staging/anything", b"x");
+    assert_eq!(audit(&sink(&memory)).0, [], "what is staged is nobody's");
+    println!("{} kinds of strays, each reported", paths.len() + 1);
+}
+
+/// Whatever bytes a file has, the audit ends; it reports every flip in what it can check.
+#[test]
+fn flipped_bits_are_no_panic() {
+    let path = format!("{THIRD}/partition-0-batch-2.parquet");
+    let memory = archive();
+    let whole = memory.read(&path).unwrap();
+    let mut reported = 0;
+    for at in 0..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1 << (at % 8);
+        replace(&memory, &path, &bytes);
+        reported += usize::from(!audit(&sink(&memory)).0.is_empty());
+    }
+    println!("{} flips, {reported} reported: a flip within a value makes another value", whole.len());
+    assert!(reported * 2 > whole.len());
+}
+
+/// A run does not start from what it would have to guess.
+#[test]
+fn a_damaged_newest_batch_stops_the_start() {
+    let damages: [fn(&Memory); 4] = [
+        |s| assert!(s.delete(&format!("{LAST}/_checkpoint.json")).unwrap()),
+        |s| replace(s, &format!("{LAST}/_checkpoint.json"), b"{\"progress\":"),
+        |s| copy(s, LAST, NEXT),
+        |s| write(s, "segment=000001/file", b""),
+    ];
+    for damage in damages {
+        let memory = archive();
+        damage(&memory);
+        let before = files(&memory, "");
+        for error in [sink(&memory).open(&run("next")).err(), sink(&memory).progress(FLOW).err()] {
+            let Some(Error::Damaged { path, reason }) = error else { panic!("{error:?}") };
+            println!("{path}: {reason}");
+        }
+        assert_eq!(files(&memory, ""), before, "and touches nothing");
+    }
+}
+
+#[test]
+fn the_directory_of_another_flow_is_refused_untouched() {
+    let memory = archive();
+    write(&memory, "_staging/run=another/attempt=7/partition-0.parquet", b"");
+    let before = files(&memory, "");
+    let other = operators::progress::Run { id: "x".to_owned(), flow: "weather/publish".to_owned() };
+    assert!(matches!(sink(&memory).open(&other), Err(Error::Refused { .. })));
+    assert!(matches!(sink(&memory).progress(&other.flow), Err(Error::Refused { .. })));
+    assert_eq!(files(&memory, ""), before);
+    let mut findings = 0;
+    sink(&memory).audit(&other.flow, &mut |_| findings += 1).unwrap();
+    assert!(findings > 0);
+}

@@ -1,0 +1,234 @@
+//! A small world for the proofs of the archive: rows that anyone can predict, a program that archives them, and a
+//! reader that knows nothing of the sink.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, missing_docs)]
+
+use arrow::array::{ArrayRef, AsArray, Float64Array, RecordBatch, StringArray, UInt64Array};
+use arrow::datatypes::{DataType, Field, Float64Type};
+use bytes::Bytes;
+use operators::chunk::Kind;
+use operators::progress::{Commit, Fingerprint, Progress, Run, Tally, Version};
+use operators::sink::parquet::{Compression, ParquetSink};
+use operators::stage::{Account, Audit, Finding, Opened, Sink};
+use operators::store::{EntryKind, Store};
+use operators::{Chunk, Error, Position, Schema, Span};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::sync::Arc;
+
+pub const FLOW: &str = "weather/archive";
+
+/// What becomes of the row at a position, the same in every source partition.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Written,
+    Filtered,
+    DeadLetter,
+}
+
+/// Positions 3, 4, 5 of every twelve are filtered, so that a batch of three positions has spans and no rows.
+fn fate(position: u64) -> Fate {
+    match position % 12 {
+        3..=5 => Fate::Filtered,
+        8 => Fate::DeadLetter,
+        _ => Fate::Written,
+    }
+}
+
+/// The rows of one source partition, dead letters included, by position.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rows {
+    pub written: Vec<u64>,
+    pub dead_letters: Vec<u64>,
+}
+
+/// How much there is to archive and how it is cut into batches.
+#[derive(Clone, Copy)]
+pub struct Job {
+    /// Source partitions; two of them feed one file.
+    pub partitions: u32,
+    /// Positions in each.
+    pub positions: u64,
+    /// Positions of each in one batch.
+    pub step: u64,
+}
+
+impl Job {
+    /// What must be in the archive once all is done, by source partition.
+    pub fn expected(self) -> BTreeMap<u32, Rows> {
+        let of = |wanted| (0..self.positions).filter(|p| fate(*p) == wanted).collect();
+        let rows = Rows { written: of(Fate::Written), dead_letters: of(Fate::DeadLetter) };
+        (0..self.partitions).map(|partition| (partition, rows.clone())).collect()
+    }
+
+    /// One life of the program: takes the archive over and commits batch after batch, from wherever it stands, until
+    /// everything is there. Two workers, each with its own writer, share the target partitions.
+    pub fn live(self, sink: &dyn Sink, id: &str) -> Result<u64, Error> {
+        self.live_telling(sink, id, |_| {})
+    }
+
+    /// As [`Job::live`], telling of each commit at once.
+    pub fn live_telling(self, sink: &dyn Sink, id: &str, committed: impl Fn(Version)) -> Result<u64, Error> {
+        let run = run(id);
+        let Opened { mut committer, mut progress } = sink.open(&run)?;
+        for attempt in 0.. {
+            let Some(batch) = self.next(progress.as_ref(), &run) else { return Ok(attempt) };
+            let mut writers = [sink.writer(&run, attempt)?, sink.writer(&run, attempt)?];
+            for span in &batch.spans {
+                for kind in [Kind::Rows, Kind::DeadLetters] {
+                    let Some(chunk) = chunk(span, kind) else { continue };
+                    writers[chunk.partition as usize % 2].write(chunk)?;
+                }
+            }
+            let version = batch.progress.version;
+            let close = |writer: Box<dyn operators::stage::Writer>| writer.close(version, &batch.spans);
+            let receipts = writers.into_iter().map(close).collect::<Result<Vec<_>, _>>()?;
+            progress = Some(batch.progress.clone());
+            committer.commit(Commit { attempt, receipts, ..batch })?;
+            committed(version);
+        }
+        unreachable!()
+    }
+
+    /// The batch after a commit, not yet written; `None` when everything is committed.
+    fn next(self, last: Option<&Progress>, run: &Run) -> Option<Commit> {
+        let mut positions = last.map(|last| last.positions.clone()).unwrap_or_default();
+        let (mut spans, mut tally) = (Vec::new(), Tally::default());
+        for partition in 0..self.partitions {
+            let from = positions.position(partition).unwrap_or_default();
+            let to = Position((from.0 + self.step).min(self.positions));
+            let span = Span { partition, from, to, rows: to.0 - from.0 };
+            if span.rows > 0 {
+                positions.advance(&span).unwrap();
+                spans.push(span);
+            }
+            for position in from.0..to.0 {
+                tally.read += 1;
+                match fate(position) {
+                    Fate::Written => tally.written += 1,
+                    Fate::Filtered => tally.filtered += 1,
+                    Fate::DeadLetter => tally.dead_letters += 1,
+                }
+            }
+        }
+        let mut totals = last.map(|last| last.totals).unwrap_or_default();
+        totals += tally;
+        let progress = Progress {
+            version: last.map_or(Version::FIRST, |last| last.version.next()),
+            run: run.clone(),
+            fingerprint: Fingerprint(BTreeMap::from([("source.topic".to_owned(), "temperatures".to_owned())])),
+            source: Some("the topic's identity".to_owned()),
+            positions,
+            totals,
+        };
+        (!spans.is_empty()).then_some(Commit { progress, spans, tally, attempt: 0, receipts: vec![] })
+    }
+}
+
+pub fn run(id: &str) -> Run {
+    Run { id: id.to_owned(), flow: FLOW.to_owned() }
+}
+
+pub fn schema() -> Schema {
+    Schema::new(vec![
+        Field::new("station_id", DataType::Utf8, false),
+        Field::new("date", DataType::Utf8, false),
+        Field::new("degrees", DataType::Float64, false),
+    ])
+}
+
+pub fn sink(store: &(impl Store + Clone + 'static)) -> ParquetSink {
+    ParquetSink::new(Arc::new(store.clone()), "archive".to_owned(), &schema(), Compression::Zstd)
+}
+
+/// The rows of a span that have one fate; source and position can be told from the row alone.
+fn chunk(span: &Span, kind: Kind) -> Option<Chunk> {
+    let wanted = if kind == Kind::Rows { Fate::Written } else { Fate::DeadLetter };
+    let positions: Vec<u64> = (span.from.0..span.to.0).filter(|p| fate(*p) == wanted).collect();
+    let stations = StringArray::from_iter_values(positions.iter().map(|_| span.partition.to_string()));
+    let dates = StringArray::from_iter_values(positions.iter().map(|p| format!("2000-01-{:02}", 1 + p % 28)));
+    let degrees = Float64Array::from_iter_values(positions.iter().map(|p| *p as f64));
+    let columns: [(&str, ArrayRef); 3] =
+        [("station_id", Arc::new(stations)), ("date", Arc::new(dates)), ("degrees", Arc::new(degrees))];
+    let mut chunk =
+        Chunk::new(span.partition, UInt64Array::from(positions), RecordBatch::try_from_iter(columns).unwrap());
+    chunk.kind = kind;
+    chunk.partition = span.partition / 2;
+    (!chunk.is_empty()).then_some(chunk)
+}
+
+/// Reads every row that Hive-style readers would see, and the dead letters, batch after batch, with the parquet crate
+/// alone.
+pub fn rows(store: &dyn Store) -> BTreeMap<u32, Rows> {
+    let mut all = BTreeMap::<u32, Rows>::new();
+    for path in files(store, "").into_iter().filter(|path| path.starts_with("segment=")) {
+        let name = path.rsplit('/').next().unwrap();
+        let dead = name.starts_with("_dead-letters-");
+        if !dead && name.starts_with('_') {
+            continue;
+        }
+        let bytes = Bytes::from(store.read(&path).unwrap());
+        for batch in ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap().build().unwrap() {
+            let batch = batch.unwrap();
+            let stations = batch.column_by_name("station_id").unwrap().as_string::<i32>();
+            let degrees = batch.column_by_name("degrees").unwrap().as_primitive::<Float64Type>();
+            for (station, degrees) in stations.iter().zip(degrees) {
+                let rows = all.entry(station.unwrap().parse().unwrap()).or_default();
+                let rows = if dead { &mut rows.dead_letters } else { &mut rows.written };
+                rows.push(degrees.unwrap() as u64);
+            }
+        }
+    }
+    all
+}
+
+/// The paths of all files below a directory, in order.
+pub fn files(store: &dyn Store, below: &str) -> Vec<String> {
+    let mut entries = store.list(below).unwrap_or_default();
+    entries.sort();
+    let path = |name: &str| if below.is_empty() { name.to_owned() } else { format!("{below}/{name}") };
+    entries
+        .iter()
+        .flat_map(|entry| match entry.kind {
+            EntryKind::Directory => files(store, &path(&entry.name)),
+            EntryKind::File(_) => vec![path(&entry.name)],
+        })
+        .collect()
+}
+
+pub fn write(store: &dyn Store, path: &str, bytes: &[u8]) {
+    let mut file = store.create(path).unwrap();
+    file.write_all(bytes).unwrap();
+    file.finish().unwrap();
+}
+
+/// What the audit finds and counts.
+pub fn audit(sink: &dyn Audit) -> (Vec<Finding>, Account) {
+    let mut findings = Vec::new();
+    let account = sink.audit(FLOW, &mut |finding| findings.push(finding)).unwrap();
+    (findings, account)
+}
+
+/// Checks that everything is in the archive, once, in order, and that the audit agrees.
+pub fn assert_whole(store: &(impl Store + Clone + 'static), job: Job, context: &str) {
+    assert_eq!(rows(store), job.expected(), "{context}");
+    let (findings, account) = audit(&sink(store));
+    assert_eq!(findings, [], "{context}");
+    assert_eq!(account.rows, job.expected().values().map(|rows| rows.written.len() as u64).sum::<u64>(), "{context}");
+    for span in account.spans {
+        assert_eq!((span.from, span.to), (Position(0), Position(job.positions)), "{context}");
+    }
+}
+
+/// Numbers that follow from a seed alone.
+pub struct Chance(pub u64);
+
+impl Chance {
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ (mixed >> 31)) % limit
+    }
+}

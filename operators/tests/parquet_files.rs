@@ -1,0 +1,146 @@
+//! What the Parquet sink leaves in a real directory, read with the parquet crate alone; and what its writer does with
+//! memory and errors.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+mod archive_world;
+
+use archive_world::{FLOW, Job, assert_whole, audit, run, schema, sink};
+use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, UInt64Array};
+use operators::chunk::Kind;
+use operators::config::Context;
+use operators::progress::{Contents, Version};
+use operators::sink::SinkConfig;
+use operators::sink::parquet::{Compression, ParquetSink};
+use operators::stage::Sink;
+use operators::store::faulty::{Call, Fault, Faulty};
+use operators::store::local::Local;
+use operators::store::memory::Memory;
+use operators::{Chunk, Position, Schema, Span};
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+fn built(url: &str, dir: &Path, input: &Schema) -> Result<operators::stage::BuiltSink, Vec<operators::error::Problem>> {
+    let config: SinkConfig = serde_json::from_value(serde_json::json!({ "parquet": { "url": url } })).unwrap();
+    config.build(input, None, &Context { dir: dir.to_owned() })
+}
+
+#[test]
+fn a_real_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    let job = Job { partitions: 4, positions: 12, step: 3 };
+    let built = built("file:../data/archive", &directory.path().join("pipelines"), &schema()).unwrap();
+    let root = directory.path().join("data/archive");
+    assert_eq!(built.place, format!("file:{}", root.display()));
+    assert!(!directory.path().join("data").exists(), "building touches nothing");
+    assert_eq!(built.sink.progress(FLOW).unwrap(), None);
+    assert_eq!(job.live(&*built.sink, "one").unwrap(), 4);
+    assert_eq!(job.live(&*built.sink, "two").unwrap(), 0, "a second run finds everything committed");
+    let batch = root.join("segment=000000/batch=00000000000000000002");
+    let mut names: Vec<_> = std::fs::read_dir(&batch).unwrap().map(|e| e.unwrap().file_name()).collect();
+    names.sort();
+    let expected = [
+        "_checkpoint.json",
+        "_dead-letters-0-batch-2.parquet",
+        "_dead-letters-1-batch-2.parquet",
+        "partition-0-batch-2.parquet",
+        "partition-1-batch-2.parquet",
+    ];
+    assert_eq!(names, expected);
+    let reader = SerializedFileReader::new(File::open(batch.join("partition-1-batch-2.parquet")).unwrap()).unwrap();
+    let metadata = reader.metadata().file_metadata();
+    assert_eq!(metadata.num_rows(), 4);
+    assert!(metadata.created_by().unwrap().starts_with("weatherflow version "));
+    let pairs: BTreeMap<_, _> =
+        metadata.key_value_metadata().unwrap().iter().map(|p| (p.key.as_str(), p.value.as_deref().unwrap())).collect();
+    assert_eq!(pairs["weatherflow.flow"], FLOW);
+    assert_eq!(pairs["weatherflow.run"], "one");
+    assert_eq!(pairs["weatherflow.batch"], "2");
+    assert_eq!(pairs["weatherflow.partition"], "1");
+    let span = |partition| Span { partition, from: Position(6), to: Position(9), rows: 3 };
+    let spans: Vec<Span> = serde_json::from_str(pairs["weatherflow.spans"]).unwrap();
+    assert_eq!(spans, [span(2), span(3)], "the spans of those source partitions that fed this file");
+    assert_whole(&Local::new(root), job, "in a real directory");
+}
+
+#[test]
+fn wrong_places_and_columns_are_all_named() {
+    let here = Path::new("/pipelines");
+    for url in ["hdfs://boss:9000/data", "../data", "file:", ""] {
+        let problems = built(url, here, &schema()).err().unwrap();
+        assert_eq!(problems.len(), 1);
+        assert_eq!(problems[0].at, ["url"]);
+        assert!(problems[0].message.contains(url) && problems[0].help.as_ref().unwrap().contains("file:"));
+    }
+    assert_eq!(built("data", here, &Schema::new(vec![])).err().unwrap().len(), 2, "both at once");
+}
+
+/// Rows of `partition` that do not repeat, so that memory is really held.
+fn chunk(partition: u32, rows: usize, salt: u64) -> Chunk {
+    let number = |row: usize| (row as u64 + salt).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let stations = StringArray::from_iter_values((0..rows).map(|row| format!("{:0>200x}", number(row))));
+    let dates = StringArray::from_iter_values((0..rows).map(|_| "2000-01-01"));
+    let degrees = Float64Array::from_iter_values((0..rows).map(|row| number(row) as f64));
+    let columns: [(&str, ArrayRef); 3] =
+        [("station_id", Arc::new(stations)), ("date", Arc::new(dates)), ("degrees", Arc::new(degrees))];
+    let positions = UInt64Array::from_iter_values((0..rows).map(|row| row as u64));
+    Chunk::new(partition, positions, RecordBatch::try_from_iter(columns).unwrap())
+}
+
+/// However much is written into however many files, what a writer holds stays bounded.
+#[test]
+fn memory_of_many_open_files_is_bounded() {
+    let memory = Memory::default();
+    let sink = ParquetSink::new(Arc::new(memory.clone()), "archive".to_owned(), &schema(), Compression::None);
+    let mut writer = sink.writer(&run("one"), 0).unwrap();
+    let (files, rounds, rows) = (100, 7, 500);
+    let mut most = 0;
+    let mut given = 0;
+    for round in 0..rounds {
+        for partition in 0..files {
+            let chunk = chunk(partition, rows, u64::from(round * files + partition) << 32);
+            given += chunk.bytes();
+            most = writer.write(chunk).unwrap().max(most);
+        }
+    }
+    println!("{} MiB written into {files} open files, {} MiB held at most", given >> 20, most >> 20);
+    assert!(given > 60 << 20, "or this shows nothing");
+    assert!(most <= 40 << 20, "{most}");
+    let receipt = writer.close(Version::FIRST, &[]).unwrap();
+    assert_eq!(receipt.rows, u64::from(files * rounds) * rows as u64);
+    let Contents::Files(entries) = receipt.contents else { panic!("no files") };
+    assert_eq!(entries.len(), files as usize);
+}
+
+/// A writer that has failed at any call is never written or closed again.
+#[test]
+fn after_an_error_nothing_is_written_any_more() {
+    let span = Span { partition: 0, from: Position(0), to: Position(9), rows: 9 };
+    let write = |faulty: &Faulty| {
+        let mut writer = sink(faulty).writer(&run("one"), 0).unwrap();
+        let mut failed = 0;
+        for salt in 0..3 {
+            for kind in [Kind::Rows, Kind::DeadLetters] {
+                let mut chunk = chunk(0, 200, salt << 32);
+                chunk.kind = kind;
+                failed += u32::from(writer.write(chunk).is_err());
+            }
+        }
+        (failed, writer.close(Version::FIRST, &[span]))
+    };
+    let healthy = Faulty::new(Arc::new(Memory::default()), []);
+    write(&healthy).1.unwrap();
+    let calls = healthy.made();
+    for call in 0..calls {
+        let memory = Memory::default();
+        let faulty = Faulty::new(Arc::new(memory.clone()), [(call, Fault::Unanswered)]);
+        let (failed, closed) = write(&faulty);
+        assert!(closed.is_err(), "call {call} had no answer, and the close said that all is well");
+        let files_finished = faulty.counts().get(&Call::Finish).copied().unwrap_or(0);
+        assert!(failed == 0 || files_finished == 0, "call {call}: closed after an error");
+        assert_eq!(audit(&sink(&memory)).1.batches, 0);
+    }
+    println!("each of {calls} calls of a writer failed once: {:?}", healthy.counts());
+}
