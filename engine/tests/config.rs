@@ -71,6 +71,33 @@ fn a_file_that_cannot_be_read_is_named() {
     assert!(errors.to_string().contains("UTF-8"), "{errors}");
 }
 
+/// The column decides what the text of a variable or file is, as the file cannot.
+#[test]
+fn text_from_elsewhere_compares_with_columns_of_any_type() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("x.toml");
+    let compare = |column: &str, value: &str| {
+        let text = format!(
+            "name = \"x\"\n[[flow]]\nname = \"x\"\n[flow.source.table]\nurl = \"sqlite:x.db\"\ntable = \"x\"\n\
+             columns = {{ text = \"string\", whole = \"int32\", number = \"float64\", flag = \"bool\", day = \"date\" }}\n\
+             [[flow.transform]]\nfilter = {{ column = \"{column}\", eq = {{ env = \"WEATHERFLOW_TEST_UNSET\", default = \"{value}\" }} }}\n\
+             [flow.sink.parquet]\nurl = \"file:out\"\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        load(&file).map(|_| ()).map_err(|errors| errors.to_string())
+    };
+    for (column, value) in [("text", "4"), ("whole", "4"), ("number", "0.5"), ("flag", "true"), ("day", "2000-01-01")] {
+        compare(column, value).unwrap_or_else(|errors| panic!("{errors}"));
+    }
+    for (column, value) in [("whole", "0.5"), ("number", "warm"), ("flag", "yes"), ("day", "today")] {
+        let errors = compare(column, value).expect_err(value);
+        assert!(errors.contains("does not compare"), "{errors}");
+    }
+    // Loading builds every stage and leaves no trace of it.
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["x.toml"]);
+}
+
 /// What the built flows say about themselves, for the main job.
 #[test]
 fn the_main_job_is_built_in_order() {

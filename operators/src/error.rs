@@ -98,7 +98,8 @@ impl From<arrow::error::ArrowError> for Error {
 /// One thing wrong with a stage's configuration, found by `check`, `--dry-run` and `run` alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Keys below the stage's own table that lead to the value; empty for the table as a whole.
+    /// Keys below the stage's own table that lead to the value, a number for an item of a list; empty for the table as
+    /// a whole.
     pub at: Vec<String>,
     /// What is wrong.
     pub message: String,

@@ -50,6 +50,8 @@ pub struct NamedStage {
 /// A flow's source or sink and where the file says so.
 pub(super) struct Placed {
     pub(super) place: String,
+    /// The place in words.
+    pub(super) summary: String,
     pub(super) span: Range<usize>,
 }
 
@@ -64,11 +66,7 @@ pub(super) struct Ends {
 /// Builds the flows that can be built and reports what is wrong with them, and between them.
 pub(super) fn build(root: &Node, context: &Context, found: &mut Diagnostics) -> Vec<BuiltFlow> {
     check_name("pipeline", root, found);
-    if let Some(node) = root.get("memory")
-        && read(node, found) == Some(Size(0))
-    {
-        found.push(Diagnostic::new(node.span.clone(), "`memory` must be more than 0"));
-    }
+    check_size("memory", root, found);
     let Some(list) = root.get("flow") else { return Vec::new() };
     if list.items().is_empty() && list.is_whole() {
         found.push(
@@ -103,7 +101,17 @@ fn check_name(of: &str, node: &Node, found: &mut Diagnostics) -> Option<String> 
     Some(name)
 }
 
+/// A size of 0 would let no row pass.
+fn check_size(name: &str, node: &Node, found: &mut Diagnostics) {
+    if let Some(node) = node.get(name)
+        && read(node, found) == Some(Size(0))
+    {
+        found.push(Diagnostic::new(node.span.clone(), format!("`{name}` must be more than 0")));
+    }
+}
+
 fn flow(node: &Node, ends: &mut Ends, context: &Context, found: &mut Diagnostics) -> Option<BuiltFlow> {
+    node.get("commit").into_iter().for_each(|commit| check_size("bytes", commit, found));
     // Every slot is read before any is built, so that a wrong value in one does not hide those of the next.
     let commit = slot(node, "commit", found);
     let source = slot::<SourceConfig>(node, "source", found);
@@ -116,18 +124,12 @@ fn flow(node: &Node, ends: &mut Ends, context: &Context, found: &mut Diagnostics
     if node.flawed {
         return None;
     }
-    let commit = match (commit?, node.get("commit").and_then(|commit| commit.get("bytes"))) {
-        (Some(CommitConfig { bytes: Size(0), .. }), Some(node)) => {
-            found.push(Diagnostic::new(node.span.clone(), "`bytes` must be more than 0"));
-            CommitConfig::default()
-        }
-        (commit, _) => commit.unwrap_or_default(),
-    };
+    let commit = commit?.unwrap_or_default();
     let mut line = Line { found, stages: Vec::new(), fingerprint: Fingerprint::default() };
 
     let at = Stage::of("source", node.get("source")?)?;
     let source = line.source(&at, source??.build(context))?;
-    ends.source = Some(Placed { place: source.place.clone(), span: at.span.clone() });
+    ends.source = Some(placed(&source.place, &source.about, &at));
     let mut columns = source.schema.clone();
     if let Some(config) = decode? {
         columns = line.stage("decode", node.get("decode")?, config.build(&columns, context))?;
@@ -145,12 +147,16 @@ fn flow(node: &Node, ends: &mut Ends, context: &Context, found: &mut Diagnostics
     let partitions = line.stages.iter().rev().find_map(|stage| stage.built.partitions);
     let to = Stage::of("sink", node.get("sink")?)?;
     let sink = line.sink(&to, sink??.build(&columns, partitions, context))?;
-    ends.sink = Some(Placed { place: sink.place.clone(), span: to.span.clone() });
+    ends.sink = Some(placed(&sink.place, &sink.about, &to));
 
     let Line { stages, mut fingerprint, .. } = line;
     fingerprint.0.insert("sink.columns".to_owned(), columns.to_string());
     let name = Some(ends.name.clone()).filter(|name| !name.is_empty())?;
     Some(BuiltFlow { name, commit, source_name: at.name, source, stages, sink_name: to.name, sink, fingerprint })
+}
+
+fn placed(place: &str, about: &About, at: &Stage<'_>) -> Placed {
+    Placed { place: place.to_owned(), summary: about.summary.clone(), span: at.span.clone() }
 }
 
 /// The config in one slot of a flow: `None` when it is wrong, `Some(None)` when the slot is not there.
@@ -213,7 +219,7 @@ impl Line<'_> {
     fn report(&mut self, at: &Stage<'_>, problem: Problem) {
         let path: Vec<_> = problem.at.into_iter().map(Step::Key).collect();
         let place = at.node.nearest(&path);
-        let error = Diagnostic::new(place.span.clone(), problem.message);
+        let error = Diagnostic::new(place.span.clone(), format!("{}: {}", at.name, problem.message));
         self.found.push(match problem.help {
             Some(help) => error.help(help),
             None => error,

@@ -35,10 +35,7 @@ pub struct FieldDoc {
 /// All stages, slot by slot in the order rows pass them.
 pub fn catalogue() -> Vec<StageDoc> {
     let Ok(pipeline) = Shape::of::<Pipeline>() else { return Vec::new() };
-    let flow = match pipeline.field("flow").map(|flow| &flow.shape) {
-        Some(Shape::List(flow)) => flow,
-        _ => return Vec::new(),
-    };
+    let Some(Shape::List(flow)) = pipeline.field("flow").map(|flow| &flow.shape) else { return Vec::new() };
     let kinds = |slot: &'static str| match flow.field(slot).map(|field| &field.shape) {
         Some(Shape::List(items)) => items.fields(),
         Some(shape) => shape.fields(),

@@ -54,10 +54,10 @@ impl Checker<'_> {
                 true
             }
             (Shape::List(inner), Value::Table(_)) if matches!(**inner, Shape::Table { .. } | Shape::Choice(_)) => {
+                let header = if name == "flow" { "[[flow]]".to_owned() } else { format!("[[flow.{name}]]") };
                 self.report(
-                    Diagnostic::new(node.span.clone(), format!("`{name}` must be a list, but this is one table")).help(
-                        format!("write each {name} under a header in double brackets, [[{name}]] or [[flow.{name}]]"),
-                    ),
+                    Diagnostic::new(node.span.clone(), format!("`{name}` must be a list, but this is one table"))
+                        .help(format!("write each {name} under a header in double brackets, {header}")),
                 );
                 // What it holds is still checked, as the one item it was meant to be.
                 self.value(name, node, inner);
@@ -110,9 +110,11 @@ impl Checker<'_> {
         }
         let plural = if missing.len() == 1 { "key" } else { "keys" };
         let names = names(missing.iter().map(|field| field.name.as_str()));
-        let lines = missing.iter().map(|field| format!("`{}` is {}: {}", field.name, field.shape, field.doc));
+        let lines = missing.iter().map(|field| format!("`{}` is {}. {}", field.name, field.shape, field.doc));
+        // The file as a whole has no header to point at.
+        let top = if node.span.is_empty() { " at the top of the file" } else { "" };
         self.report(
-            Diagnostic::new(node.span.clone(), format!("missing {plural} {names}"))
+            Diagnostic::new(node.span.clone(), format!("missing {plural} {names}{top}"))
                 .help(lines.collect::<Vec<_>>().join("\n")),
         );
     }
@@ -207,7 +209,7 @@ impl Checker<'_> {
                     return true;
                 }
                 let meant = nearest(text, words.iter().map(|(word, _)| word.as_str()));
-                let known: Vec<_> = words.iter().map(|(word, doc)| explained(word, doc)).collect();
+                let known: Vec<_> = words.iter().map(|(word, doc)| explained(word, doc, words.len())).collect();
                 self.report(
                     Diagnostic::new(node.span.clone(), format!("`{name}` cannot be `{text}`{}", whence(node)))
                         .help(help(meant, &format!("choices: {}", known.join(", ")))),
@@ -273,21 +275,19 @@ fn fits(value: &mut Value, scalar: &Scalar) -> bool {
 }
 
 fn wrong_type(name: &str, node: &Node, shape: &Shape) -> Diagnostic {
-    let is = match (&node.value, shape.is_secret()) {
-        (Value::Text(text), false) => format!("`{text}`"),
-        (Value::Text(_), true) => "something else".to_owned(),
-        _ => node.described().to_owned(),
-    };
-    let message = match &node.origin {
+    let is = if shape.is_secret() { "something else".to_owned() } else { node.described() };
+    let is = match &node.origin {
         Some(Origin::Env(variable)) => format!("but the environment variable {variable} holds {is}"),
         Some(Origin::File(path)) => format!("but the file {path} holds {is}"),
         Some(Origin::Default) | None => format!("but this is {is}"),
     };
-    let error = Diagnostic::new(node.span.clone(), format!("`{name}` must be {shape}, {message}"));
+    let error = Diagnostic::new(node.span.clone(), format!("`{name}` must be {shape}, {is}"));
     match (&node.value, shape) {
         (Value::Date(_), Shape::Scalar(scalar)) if scalar.text => error.help("put it in quotes"),
-        (Value::Table(_), Shape::List(_) | Shape::Table { .. } | Shape::Map(_)) | (_, Shape::Scalar(_)) => error,
-        (_, Shape::Choice(kinds)) => match kinds.first() {
+        (Value::Table(_), Shape::Scalar(_) | Shape::Words(_)) => {
+            error.help("a table here is a reference: { env = \"NAME\", default = \"...\" } or { file = \"PATH\" }")
+        }
+        (_, Shape::Choice(kinds)) => match kinds.iter().find(|kind| node.is_text(&kind.name)).or(kinds.first()) {
             Some(kind) => error.help(format!("for example [flow.{name}.{}]", kind.name)),
             None => error,
         },
@@ -308,8 +308,9 @@ fn help(meant: Option<&str>, known: &str) -> String {
     meant.map_or(known.to_owned(), |meant| format!("did you mean `{meant}`? {known}"))
 }
 
-fn explained(word: &str, doc: &str) -> String {
-    if doc.is_empty() { format!("`{word}`") } else { format!("`{word}` ({doc})") }
+/// A choice with its meaning, unless there are so many that they would not be read.
+fn explained(word: &str, doc: &str, choices: usize) -> String {
+    if doc.is_empty() || choices > 4 { format!("`{word}`") } else { format!("`{word}` ({doc})") }
 }
 
 /// The choice that a word was most likely meant to be.

@@ -88,7 +88,7 @@ impl Diagnostics {
     fn group<'a>(&'a self, error: &'a Diagnostic, masked: &'a Masked) -> Group<'a> {
         let title = Level::ERROR.primary_title(masked.words(&error.message));
         if self.text.is_empty() {
-            return title.element(Origin::path(self.path.as_str()));
+            return Self::helped(title.element(Origin::path(self.path.as_str())), error, masked);
         }
         let mut snippet = Snippet::source(masked.text.as_str())
             .path(self.path.as_str())
@@ -96,7 +96,10 @@ impl Diagnostics {
         if let Some((span, label)) = &error.related {
             snippet = snippet.annotation(AnnotationKind::Context.span(masked.span(span)).label(masked.words(label)));
         }
-        let group = title.element(snippet);
+        Self::helped(title.element(snippet), error, masked)
+    }
+
+    fn helped<'a>(group: Group<'a>, error: &Diagnostic, masked: &Masked) -> Group<'a> {
         match &error.help {
             Some(help) => group.element(Level::HELP.message(normalize_untrusted_str(&masked.words(help)))),
             None => group,

@@ -65,15 +65,14 @@ fn lines(text: &str, range: &Range<usize>) -> Vec<Range<usize>> {
     parts
 }
 
-/// The passwords of URLs such as `mysql://user:password@host`; rather too much than too little where one is written
-/// with letters that a URL may not hold.
+/// The passwords of URLs such as `mysql://user:password@host`; where a URL holds what it may not, such as quotes,
+/// rather too much is masked than too little.
 fn passwords(text: &str) -> Vec<Range<usize>> {
-    let ends_url = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`');
     text.match_indices("://")
         .filter_map(|(scheme, separator)| {
             let start = scheme + separator.len();
             let rest = &text[start..];
-            let url = &rest[..rest.find(ends_url).unwrap_or(rest.len())];
+            let url = rest.split(char::is_whitespace).next().unwrap_or_default();
             let password = url.find(':')? + 1;
             let at = url.rfind('@').filter(|at| *at > password)?;
             Some(start + password..start + at)

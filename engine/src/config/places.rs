@@ -24,26 +24,13 @@ pub(super) fn check_names(flows: &[Node], found: &mut Diagnostics) {
 
 /// No two sinks in one place, and no flow that reads what it writes, by itself or through others.
 pub(super) fn check(flows: &[Ends], found: &mut Diagnostics) {
-    let sinks: Vec<_> = flows.iter().filter_map(|flow| flow.sink.as_ref().map(|sink| (flow, sink))).collect();
-    for (index, (_, sink)) in sinks.iter().enumerate() {
-        for (other, first) in &sinks[..index] {
-            if first.place == sink.place {
-                found.push(
-                    Diagnostic::new(sink.span.clone(), format!("two sinks write to {}", sink.place))
-                        .related(first.span.clone(), format!("flow `{}` writes there too", other.name))
-                        .help("the sink holds the positions of its flow, so each flow has a place of its own"),
-                );
-            } else if within(&first.place, &sink.place) || within(&sink.place, &first.place) {
-                found.push(
-                    Diagnostic::new(
-                        sink.span.clone(),
-                        format!("{} and {} lie one within the other", sink.place, first.place),
-                    )
-                    .related(first.span.clone(), format!("flow `{}` writes here", other.name))
-                    .help("put them side by side, so that no flow takes the other's files for its own"),
-                );
-            }
-        }
+    let mut sinks: Vec<(&str, &Placed)> = Vec::new();
+    for flow in flows {
+        let Some(sink) = &flow.sink else { continue };
+        // Each sink is reported once, beside the first that is in its way.
+        let error = sinks.iter().find_map(|(other, first)| conflict(sink, other, first));
+        error.into_iter().for_each(|error| found.push(error));
+        sinks.push((&flow.name, sink));
     }
     for start in 0..flows.len() {
         // A circle is reported once, at its first flow.
@@ -54,6 +41,25 @@ pub(super) fn check(flows: &[Ends], found: &mut Diagnostics) {
             report_circle(flows, &way, source, found);
         }
     }
+}
+
+fn conflict(sink: &Placed, other: &str, first: &Placed) -> Option<Diagnostic> {
+    let (message, label, help) = if first.place == sink.place {
+        (
+            format!("two sinks have one place: {}", sink.summary),
+            format!("flow `{other}` writes there too"),
+            "a sink holds the positions of its flow, so each flow has a place of its own",
+        )
+    } else if within(&first.place, &sink.place) || within(&sink.place, &first.place) {
+        (
+            format!("one sink lies within another: {} and {}", sink.summary, first.summary),
+            format!("flow `{other}` writes here"),
+            "put them side by side, so that no flow takes the other's files for its own",
+        )
+    } else {
+        return None;
+    };
+    Some(Diagnostic::new(sink.span.clone(), message).related(first.span.clone(), label).help(help))
 }
 
 /// The flows from `start` back to it, each feeding the next.

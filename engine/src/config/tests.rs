@@ -4,6 +4,8 @@ use super::read::read;
 use super::resolve::Outside;
 use super::shape::Shape;
 use operators::config::{Context, Interval, OnError, Secret, Size};
+use proptest::prelude::*;
+use proptest::sample::Index;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -138,7 +140,7 @@ fn a_default_holds_when_the_variable_is_not_set() {
     assert_eq!(good("every = { env = \"NO\", default = 2 }").every, Some(Interval(Duration::from_secs(2))));
     assert!(good("flag = { env = \"NO\", default = true }").flag);
     let wrong = bad("whole = { env = \"FOUR\", default = \"many\" }");
-    assert!(wrong.contains("`whole` must be a whole number, but this is `many`"), "{wrong}");
+    assert!(wrong.contains("`whole` must be a whole number, but this is the text \"many\""), "{wrong}");
 }
 
 #[test]
@@ -151,9 +153,9 @@ fn a_table_of_free_keys_is_no_reference() {
 fn what_does_not_resolve_names_the_variable_or_file() {
     let cases = [
         ("text = { env = \"NO\" }", "the environment variable NO is not set"),
-        ("whole = { env = \"TRUE\" }", "the environment variable TRUE holds `true`"),
+        ("whole = { env = \"TRUE\" }", "the environment variable TRUE holds the text \"true\""),
         ("whole = { env = \"MINUS\" }", "must be at least 0 (from the environment variable MINUS)"),
-        ("flag = { env = \"FOUR\" }", "the environment variable FOUR holds `4`"),
+        ("flag = { env = \"FOUR\" }", "the environment variable FOUR holds the text \"4\""),
         ("every = { env = \"TRUE\" }", "(from the environment variable TRUE)"),
         ("word = { env = \"TRUE\" }", "(from the environment variable TRUE)"),
         ("list = { env = \"FOUR\" }", "`list` must be a list, but this is a table"),
@@ -192,6 +194,7 @@ fn secrets_never_show() {
         "password = { env = \"PASSWORD\" }\ntext = 1",
         "whole = \"mysql://user:hunter2@host\"",
         "word = \"mysql://user:hunter2/x@host\"",
+        "whole = 'mysql://user:\"hunter2\"@host'",
     ];
     for text in cases {
         for color in [false, true] {
@@ -249,4 +252,56 @@ fn count(shape: &Shape, tables: &mut u32, keys: &mut u32) {
         }
         Shape::Words(_) | Shape::Scalar(_) => {}
     }
+}
+
+proptest! {
+    /// Whatever is done to a file, its mistakes are found and shown, and no run ends in a panic.
+    #[test]
+    fn broken_files_are_explained(edits in proptest::collection::vec((any::<Index>(), 0..40_usize, piece()), 1..6)) {
+        let mut text: Vec<char> = include_str!("../../../pipelines/weather.toml").chars().collect();
+        for (at, length, piece) in &edits {
+            let at = at.index(text.len() + 1);
+            let end = text.len().min(at + length);
+            text.splice(at..end, piece.chars());
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.toml");
+        std::fs::write(&file, text.iter().collect::<String>()).unwrap();
+        if let Err(errors) = super::load_with(&file, &|_| Err(VarError::NotPresent)) {
+            let shown = errors.to_string();
+            prop_assert!(shown.starts_with("error: ") && shown.contains(" in "), "{}", shown);
+            prop_assert!(!errors.render(true).is_empty());
+        }
+    }
+}
+
+fn piece() -> impl Strategy<Value = String> {
+    let tokens = [
+        "",
+        "\n",
+        "\r\n",
+        "\"",
+        "\"\"\"",
+        "'",
+        "[",
+        "]",
+        "[[flow]]\n",
+        "{",
+        "}",
+        "=",
+        ".",
+        ",",
+        "#",
+        "ß\u{1F600}",
+        "://a:b@c",
+        "password = ",
+        "{ env = \"X\" }",
+        "{ file = \"x.toml\" }",
+        "1e999",
+        "-1",
+        "true",
+        "[flow.sink.table]\n",
+        "\t",
+    ];
+    proptest::sample::select(tokens.to_vec()).prop_map(str::to_owned)
 }

@@ -4,6 +4,9 @@ use super::diagnostic::{Diagnostic, Diagnostics};
 use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 
+/// Longest text an error repeats in full, in characters.
+const SHOWN_MAX: usize = 60;
+
 /// A value and where it stands.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
@@ -104,22 +107,29 @@ impl Node {
                 items.remove(*index);
             }
             (Value::List(items), Step::Index(index)) => {
-                items.iter_mut().skip(*index).take(1).for_each(|item| item.take_out(rest))
+                items.iter_mut().skip(*index).take(1).for_each(|item| item.take_out(rest));
             }
             _ => {}
         }
     }
 
-    /// What kind of value it is, for people.
-    pub(super) fn described(&self) -> &'static str {
-        match self.value {
-            Value::Text(_) => "text",
-            Value::Whole(_) => "a whole number",
-            Value::Number(_) => "a number with a fraction",
-            Value::Flag(_) => "true or false",
-            Value::Date(_) => "a date or time",
-            Value::List(_) => "a list",
-            Value::Table(_) => "a table",
+    pub(super) fn is_text(&self, text: &str) -> bool {
+        matches!(&self.value, Value::Text(is) if is == text)
+    }
+
+    /// What it is, for people: `the text "ten"`, `a list`.
+    pub(super) fn described(&self) -> String {
+        match &self.value {
+            Value::Text(text) => match text.char_indices().nth(SHOWN_MAX) {
+                Some((end, _)) => format!("a text that begins with {:?}", &text[..end]),
+                None => format!("the text {text:?}"),
+            },
+            Value::Whole(number) => format!("the number {number}"),
+            Value::Number(number) => format!("the number {number}"),
+            Value::Flag(flag) => flag.to_string(),
+            Value::Date(date) => format!("the date {date}"),
+            Value::List(_) => "a list".to_owned(),
+            Value::Table(_) => "a table".to_owned(),
         }
     }
 }
@@ -138,7 +148,11 @@ pub(super) fn parse(text: &str, found: &mut Diagnostics) -> (Node, Option<usize>
             ));
         } else {
             broken = Some(broken.map_or(span.start, |first: usize| first.min(span.start)));
-            found.push(Diagnostic::new(span, format!("not TOML: {}", error.message())));
+            // What begins like `true` or `false` is most often text without its quotes.
+            let unquoted =
+                !span.is_empty() && ["invalid boolean", "must be quoted"].iter().any(|it| error.message().contains(it));
+            let error = Diagnostic::new(span, format!("not TOML: {}", error.message()));
+            found.push(if unquoted { error.help("text stands in quotes") } else { error });
         }
     }
     (Node::new(table(root.into_inner()), 0..0), broken)

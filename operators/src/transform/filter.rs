@@ -208,6 +208,16 @@ impl Value {
             (Scalar::String(value), DataType::Utf8 | DataType::Date32 | DataType::Timestamp(_, _)) => {
                 Arc::new(StringArray::from(vec![value.as_str()]))
             }
+            // A reference to the environment gives text, which only the column can tell from a number.
+            (Scalar::String(value), DataType::Boolean) => {
+                return Self::fitting(&Scalar::Bool(value.parse().ok()?), column);
+            }
+            (Scalar::String(value), DataType::Float32 | DataType::Float64) => {
+                return Self::float(value.parse().ok()?, column);
+            }
+            (Scalar::String(value), column) if column.is_integer() => {
+                return Self::fitting(&Scalar::Int(value.parse().ok()?), column);
+            }
             _ => return None,
         };
         let strict = CastOptions { safe: false, ..CastOptions::default() };

@@ -54,11 +54,17 @@ impl SelectConfig {
         }
         let mut kept = BTreeSet::new();
         let mut names = BTreeMap::new();
-        for column in &self.columns {
-            problems.extend(input.index_of(column, &["columns"]).err());
+        for (index, column) in self.columns.iter().enumerate() {
+            let at = ["columns", &index.to_string()];
+            problems.extend(input.index_of(column, &at).err());
             let name = self.name(column);
             if !kept.insert(column) {
-                problems.push(Problem::at("columns", format!("`{column}` stands here twice")).help("name it once"));
+                let message = format!("`{column}` stands here twice");
+                problems.push(Problem {
+                    at: at.map(str::to_owned).to_vec(),
+                    message,
+                    help: Some("name it once".to_owned()),
+                });
             } else if let Some(other) = names.insert(name, column) {
                 // The renamed one of the two is the one to change.
                 let by = if self.rename.contains_key(column) { column } else { other };

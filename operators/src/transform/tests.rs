@@ -113,6 +113,18 @@ fn filter_compares_floats_as_numbers() {
 }
 
 #[test]
+fn filter_reads_text_by_the_type_of_the_column() {
+    let ints = chunk(Int32Array::from(vec![1, 2]));
+    assert_eq!(kept(&json!({ "eq": "2" }), ints), [1]);
+    let doubles = chunk(Float64Array::from(vec![0.5, 2.0]));
+    assert_eq!(kept(&json!({ "lt": "0.75" }), doubles), [0]);
+    let flags = chunk(BooleanArray::from(vec![true, false]));
+    assert_eq!(kept(&json!({ "eq": "false" }), flags), [1]);
+    let texts = chunk(StringArray::from(vec!["2", "02"]));
+    assert_eq!(kept(&json!({ "eq": "02" }), texts), [1]);
+}
+
+#[test]
 fn filter_compares_timestamps() {
     let texts = chunk(StringArray::from(vec!["2020-01-01T00:00:00Z", "2020-01-01T01:00:00+01:00", "2020-06-01"]));
     let times = apply(&json!({ "cast": { "columns": { "x": "timestamp" } } }), texts).unwrap().rows.remove(0);
@@ -128,13 +140,13 @@ fn filter_refuses_what_does_not_compare() {
         problems(&json!({ "filter": filter }), chunk)
     };
     let ints = chunk(Int32Array::from(vec![1]));
-    let found = at(json!({ "eq": "1", "lt": 1.5, "gt": 3_000_000_000_i64, "ge": true, "le": 4 }), &ints);
+    let found = at(json!({ "eq": "one", "lt": 1.5, "gt": 3_000_000_000_i64, "ge": true, "le": 4 }), &ints);
     assert_eq!(found.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["eq", "lt", "gt", "ge"]);
     assert!(found.iter().all(|(_, text)| text.contains("the column is int32; write a whole number")), "{found:?}");
 
     let cases = [
         (chunk(Float32Array::from(vec![1.0])), json!({ "lt": 1e300 }), "lt", "float32"),
-        (chunk(Float64Array::from(vec![1.0])), json!({ "lt": "1" }), "lt", "float64"),
+        (chunk(Float64Array::from(vec![1.0])), json!({ "lt": "warm" }), "lt", "float64"),
         (chunk(StringArray::from(vec!["1"])), json!({ "eq": 1 }), "eq", "string"),
         (chunk(BooleanArray::from(vec![true])), json!({ "eq": 1 }), "eq", "bool"),
         (chunk(Date32Array::from(vec![1])), json!({ "eq": "2021-02-29" }), "eq", "date"),
@@ -191,8 +203,8 @@ fn select_names_each_problem() {
     };
     let cases = [
         (json!([]), json!({}), "columns", "some of: a, b, c"),
-        (json!(["a", "d"]), json!({}), "columns", "`d`"),
-        (json!(["a", "b", "a"]), json!({}), "columns", "twice"),
+        (json!(["a", "d"]), json!({}), "columns.1", "`d`"),
+        (json!(["a", "b", "a"]), json!({}), "columns.2", "twice"),
         (json!(["a"]), json!({ "b": "x" }), "rename.b", "not kept"),
         (json!(["a", "b"]), json!({ "b": "a" }), "rename.b", "both `a` and `b` would be called `a`"),
         (json!(["a", "b"]), json!({ "a": "b" }), "rename.a", "both `a` and `b` would be called `b`"),
