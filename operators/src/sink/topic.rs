@@ -12,7 +12,7 @@ use crate::sql::{Kind, Place, Transaction};
 use crate::stage::{About, BuiltSink, Finding};
 use arrow::array::{Array, AsArray, BinaryArray, RecordBatch};
 use arrow::compute::cast;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field};
 use futures_util::TryStreamExt;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -57,7 +57,7 @@ impl TopicConfig {
     ) -> Result<Topic, Vec<Problem>> {
         let place = Place::new(Kind::Topic, &self.url, &self.topic, context);
         let mut problems = place.as_ref().err().cloned().unwrap_or_default();
-        match input.field(VALUE).map(|field| field.data_type()) {
+        match input.field(VALUE).map(Field::data_type) {
             Some(DataType::Binary) => {}
             Some(other) => {
                 let message = format!("a message is bytes, and the column `{VALUE}` is {}", type_name(other));

@@ -238,9 +238,8 @@ impl<'p> Page<'p> {
 
     /// Takes a message; returns its bytes.
     fn take(&mut self, row: &SqliteRow) -> Result<usize> {
-        let message = || -> sqlx::Result<(i64, Option<&[u8]>, Option<&[u8]>)> {
-            Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))
-        };
+        let bytes = |column| row.try_get::<Option<&[u8]>, _>(column);
+        let message = || Ok((row.try_get::<i64, _>(0)?, bytes(1)?, bytes(2)?));
         let (offset, key, value) = message().map_err(self.place.failed("read a message"))?;
         if offset.cast_unsigned() != self.to {
             let (partition, expected) = (self.partition, self.to);

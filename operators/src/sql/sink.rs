@@ -173,7 +173,10 @@ impl<T> Drop for SqlCommitter<T> {
     /// Waits until the database is closed: an end of the program in the midst of it would leave its log files behind.
     fn drop(&mut self) {
         if let Some(connected) = self.connected.take() {
-            let _ = wait(async { Ok(connected.close().await) });
+            let _ = wait(async {
+                connected.close().await;
+                Ok(())
+            });
         }
     }
 }

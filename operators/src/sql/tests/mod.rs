@@ -187,7 +187,7 @@ fn drive(sink: &dyn Sink, run: &Run, batches: u64) -> crate::Result<Option<Progr
     let (mut committer, mut last): (Box<dyn Committer>, _) = (opened.committer, opened.progress);
     let done = |last: &Option<Progress>| last.as_ref().map_or(0, |last| last.version.0 + 1);
     while done(&last) < batches {
-        let attempt = done(&last) + u64::from(run.id.len() % 2 == 0);
+        let attempt = done(&last) + u64::from(run.id.len().is_multiple_of(2));
         let commit = batch(sink, run, last.as_ref(), attempt);
         let progress = commit.progress.clone();
         committer.commit(commit)?;
@@ -223,6 +223,15 @@ fn read_all(reader: &mut dyn Reader) -> crate::Result<Vec<(Chunk, Span)>> {
             Read::CaughtUp(_) | Read::End => return Ok(all),
             Read::Pause(_) => unreachable!("a table never pauses"),
         }
+    }
+}
+
+/// What a refusal says.
+fn refusal(result: crate::Result<impl Sized>) -> String {
+    match result {
+        Err(error @ crate::Error::Refused { .. }) => error.to_string(),
+        Err(other) => panic!("not a refusal: {other}"),
+        Ok(_) => panic!("not refused"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the sinks create, refuse and leave alone.
 
-use super::{Target, batch, drive, execute, folder, rows, run, schema, sink, texts};
+use super::{Target, batch, drive, execute, folder, refusal, rows, run, schema, sink, texts};
 use crate::Error;
 use crate::chunk::Chunk;
 use crate::config::Context;
@@ -31,14 +31,6 @@ fn listing(dir: &Path) -> Vec<(String, u64, std::time::SystemTime)> {
     let mut all: Vec<_> = std::fs::read_dir(dir).unwrap().map(entry).collect();
     all.sort();
     all
-}
-
-fn refusal(result: crate::Result<impl Sized>) -> String {
-    match result {
-        Err(error @ Error::Refused { .. }) => error.to_string(),
-        Err(other) => panic!("not a refusal: {other}"),
-        Ok(_) => panic!("not refused"),
-    }
 }
 
 /// Commits one chunk into a sink that was never used.

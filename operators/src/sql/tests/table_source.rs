@@ -1,7 +1,6 @@
 //! What the table source reads, waits for and refuses.
 
-use super::{ALL, at, execute, folder, read_all, source};
-use crate::Error;
+use super::{ALL, at, execute, folder, read_all, refusal, source};
 use crate::position::{Checkpoint, Position, Span};
 use crate::stage::{Read, Share};
 use arrow::array::{Array, AsArray};
@@ -17,14 +16,6 @@ fn insert(count: u64) -> String {
         "INSERT INTO t (station, degrees) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) \
          SELECT 's' || i, i / 2.0 FROM n;"
     )
-}
-
-fn refusal(result: crate::Result<impl Sized>) -> String {
-    match result {
-        Err(error @ Error::Refused { .. }) => error.to_string(),
-        Err(other) => panic!("not a refusal: {other}"),
-        Ok(_) => panic!("not refused"),
-    }
 }
 
 fn span(from: u64, to: u64) -> Span {

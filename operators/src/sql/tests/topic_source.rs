@@ -1,6 +1,6 @@
 //! What the topic source reads, waits for and refuses.
 
-use super::{ALL, PARTITIONS, Target, drive, execute, folder, read_all, run, source};
+use super::{ALL, PARTITIONS, Target, drive, execute, folder, read_all, refusal, run, source};
 use crate::Error;
 use crate::position::{Checkpoint, Position, Span};
 use crate::sql::failpoint::Failpoints;
@@ -21,14 +21,6 @@ fn insert(partition: u32, from: u64, to: u64) -> String {
         "INSERT INTO messages SELECT 'temper\"atures', {partition}, value, 0, NULL, CAST('{partition}:' || value AS BLOB) \
          FROM (WITH RECURSIVE n(value) AS (SELECT {from} UNION ALL SELECT value + 1 FROM n WHERE value + 1 < {to}) SELECT * FROM n);"
     )
-}
-
-fn refusal(result: crate::Result<impl Sized>) -> String {
-    match result {
-        Err(error @ Error::Refused { .. }) => error.to_string(),
-        Err(other) => panic!("not a refusal: {other}"),
-        Ok(_) => panic!("not refused"),
-    }
 }
 
 fn checkpoint(positions: &[u64]) -> Checkpoint {
