@@ -5,6 +5,7 @@
 mod archive_world;
 
 use archive_world::{Job, assert_whole, files, rows, run, sink, write};
+use operators::Error;
 use operators::progress::Version;
 use operators::stage::Sink;
 use operators::store::Store;
@@ -28,6 +29,7 @@ fn survive(job: Job, plan: &[(u64, Fault)]) -> u64 {
         assert!(memory.read(&checkpoint).is_ok(), "{plan:?}: batch {version} was said to be committed");
     };
     while let Err(error) = job.live_telling(&program, &format!("life-{lives}"), committed) {
+        assert!(!matches!(error, Error::Fenced { .. }), "{plan:?}: fenced by an earlier life of its own: {error}");
         assert!(lives <= plan.len(), "{plan:?}: failed once more than there were faults: {error}");
         lives += 1;
         memory.crash(plan[0].0);
