@@ -102,7 +102,7 @@ fn memory_of_many_open_files_is_bounded() {
         for partition in 0..files {
             let chunk = chunk(partition, rows, u64::from(round * files + partition) << 32);
             given += chunk.bytes();
-            most = writer.write(chunk).unwrap().max(most);
+            most = writer.write(chunk).unwrap().bytes.max(most);
         }
     }
     println!("{} MiB written into {files} open files, {} MiB held at most", given >> 20, most >> 20);

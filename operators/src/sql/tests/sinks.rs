@@ -39,7 +39,7 @@ fn commit_one(built: &BuiltSink, chunk: Chunk) -> crate::Result<()> {
     let mut committer = built.sink.open(&run)?.committer;
     let mut writer = built.sink.writer(&run, 0)?;
     let tally = Tally { read: chunk.len(), written: chunk.len(), ..Tally::default() };
-    assert!(writer.write(chunk)? > 0);
+    assert!(writer.write(chunk)?.until_commit > 0);
     let progress = Progress {
         version: Version::FIRST,
         run,
