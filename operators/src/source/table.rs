@@ -7,14 +7,14 @@ use crate::position::{Checkpoint, Position, Span};
 use crate::schema::Schema;
 use crate::sql::column::ColumnBuilder;
 use crate::sql::database::{Column, Opened, columns, find, has_table};
-use crate::sql::{Kind, Place, Statement, page, quoted, signed, statement, wait};
+use crate::sql::{Kind, Place, page, quoted, signed, statement, wait};
 use crate::stage::{About, BuiltSource, Read, Reader, Share, Source};
 use arrow::array::{RecordBatch, UInt64Builder};
 use arrow::datatypes::Field;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{Connection, Row};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -99,13 +99,41 @@ impl Source for TableSource {
 }
 
 impl Table {
-    /// `SELECT what FROM table`, with `t` for the table.
-    fn select(&self, what: &str, rest: &str) -> Statement<'static> {
-        statement(format!("SELECT {what} FROM {} AS t {rest}", quoted(&self.config.table)))
+    /// A query of the table, which it names `t`.
+    fn select(&self, what: &str, rest: &str) -> String {
+        format!("SELECT {what} FROM {} AS t {rest}", quoted(&self.config.table))
     }
 
     fn cursor(&self) -> String {
         format!("t.{}", quoted(&self.config.cursor))
+    }
+
+    /// The rows from a position on, and the position after them; `None` when there are none.
+    async fn page(&self, connection: &mut SqliteConnection, next: u64) -> Result<Option<(Chunk, u64)>> {
+        // One view of the database for this page, and a new one for the next.
+        let mut tx = connection.begin().await.map_err(self.place.failed("start reading"))?;
+        let cursor = self.cursor();
+        let rest = format!("WHERE {cursor} >= ? ORDER BY {cursor} LIMIT ?");
+        let bytes = self.select(&format!("{} AS bytes", self.row_bytes()), &rest);
+        let measure = |limit| page::measure(&bytes).bind(signed(next)).bind(limit);
+        let count = page::rows_that_fit(&mut tx, &self.place, measure).await?;
+        if count == 0 {
+            return Ok(None);
+        }
+        let columns: String = self.config.columns.keys().map(|name| format!(", t.{}", quoted(name))).collect();
+        let query = statement(self.select(&format!("{cursor}{columns}"), &rest)).bind(signed(next)).bind(count);
+        let mut rows = Rows::new(self);
+        page::read(&mut tx, &self.place, query, count, |row| rows.take(row)).await?;
+        rows.finish()
+    }
+
+    /// The bytes of a row as an SQL expression; numbers do not count.
+    fn row_bytes(&self) -> String {
+        use ColumnType::{Bytes, Date, String, Timestamp};
+        let of_any_length = |(_, column): &(_, &ColumnType)| matches!(column, String | Bytes | Date | Timestamp);
+        let columns = self.config.columns.iter().filter(of_any_length);
+        let lengths: Vec<_> = columns.map(|(name, _)| format!("ifnull(octet_length(t.{}), 0)", quoted(name))).collect();
+        if lengths.is_empty() { "0".to_owned() } else { lengths.join(" + ") }
     }
 
     async fn count(&self, connection: &mut SqliteConnection, span: &Span) -> Result<Option<u64>> {
@@ -115,7 +143,7 @@ impl Table {
             return Ok(None);
         }
         let cursor = self.cursor();
-        let count = self.select("count(*)", &format!("WHERE {cursor} >= ? AND {cursor} < ?"));
+        let count = statement(self.select("count(*)", &format!("WHERE {cursor} >= ? AND {cursor} < ?")));
         let count = count.bind(signed(span.from.0)).bind(signed(span.to.0));
         let row = count.fetch_one(connection).await.map_err(failed())?;
         row.try_get::<i64, _>(0).map(|count| Some(count.cast_unsigned())).map_err(failed())
@@ -124,8 +152,8 @@ impl Table {
     /// The least or greatest cursor there is.
     async fn extreme(&self, which: &str, connection: &mut SqliteConnection) -> Result<Option<i64>> {
         let failed = || self.place.failed("find the ends of the cursor");
-        let row =
-            self.select(&format!("{which}({})", self.cursor()), "").fetch_one(connection).await.map_err(failed())?;
+        let query = statement(self.select(&format!("{which}({})", self.cursor()), ""));
+        let row = query.fetch_one(connection).await.map_err(failed())?;
         row.try_get(0).map_err(failed())
     }
 
@@ -191,16 +219,8 @@ impl Reader for TableReader {
             if !self.ready().await? {
                 return Ok(Read::CaughtUp(page::AGAIN));
             }
-            let table = Arc::clone(&self.table);
-            let mut rows = Rows::new(&table);
             let Some(opened) = &mut self.opened else { return Ok(Read::CaughtUp(page::AGAIN)) };
-            let cursor = table.cursor();
-            let columns = table.config.columns.keys().map(|name| format!(", t.{}", quoted(name)));
-            let what = format!("{cursor}{}", columns.collect::<String>());
-            let query = table.select(&what, &format!("WHERE {cursor} >= ? ORDER BY {cursor} LIMIT {}", page::ROWS));
-            let query = query.bind(signed(self.next));
-            page::read(&mut opened.connection, &table.place, query, |row| rows.take(row)).await?;
-            let Some((chunk, to)) = rows.finish()? else {
+            let Some((chunk, to)) = self.table.page(&mut opened.connection, self.next).await? else {
                 self.check_position().await?;
                 return Ok(Read::CaughtUp(page::AGAIN));
             };
@@ -304,17 +324,15 @@ impl<'t> Rows<'t> {
         Self { table, ids: UInt64Builder::new(), columns: columns.collect(), to: 0 }
     }
 
-    /// Takes a row; returns its bytes.
-    fn take(&mut self, row: &SqliteRow) -> Result<usize> {
+    fn take(&mut self, row: &SqliteRow) -> Result<()> {
         let (place, cursor) = (&self.table.place, &self.table.config.cursor);
         let id = row.try_get::<i64, _>(0).ok().and_then(|id| u64::try_from(id).ok());
         let after = self.to;
         let id =
             id.ok_or_else(|| place.refused(format!("the first row after {cursor} {after} has no integer there")))?;
-        let mut bytes = size_of_val(&id);
         for (index, (name, column)) in self.columns.iter_mut().enumerate() {
             let value = row.try_get_raw(index + 1).map_err(place.failed("read a column"))?;
-            bytes += column.append(value).map_err(|problem| {
+            column.append(value).map_err(|problem| {
                 let declared = self.table.schema.field(name).map(|field| crate::schema::type_name(field.data_type()));
                 let declared = declared.unwrap_or_default();
                 place.refused(format!(
@@ -325,7 +343,7 @@ impl<'t> Rows<'t> {
         }
         self.ids.append_value(id);
         self.to = id + 1;
-        Ok(bytes)
+        Ok(())
     }
 
     /// The rows, and the position after them; `None` when there are none.

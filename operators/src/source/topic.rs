@@ -7,7 +7,7 @@ use crate::position::{Checkpoint, Position, Span};
 use crate::schema::Schema;
 use crate::sql::database::Opened;
 use crate::sql::topic::{self, Topic};
-use crate::sql::{Kind, Place, page, signed, wait};
+use crate::sql::{Kind, Place, Statement, page, signed, statement, wait};
 use crate::stage::{About, BuiltSource, Read, Reader, Share, Source};
 use arrow::array::{BinaryBuilder, RecordBatch, UInt64Array};
 use arrow::datatypes::{DataType, Field};
@@ -201,15 +201,19 @@ impl TopicReader {
         }
         for partition in self.partitions() {
             let next = at(&self.next, partition);
-            let mut page = Page::new(&self.place, partition, next);
-            let sql = "SELECT m.\"offset\", m.key, m.value FROM messages AS m \
-                       WHERE m.topic = ? AND m.partition = ? AND m.\"offset\" >= ? ORDER BY m.\"offset\" LIMIT ?";
-            let query = sqlx::query(sql).bind(&self.place.name).bind(partition).bind(signed(next)).bind(page::ROWS);
-            page::read(&mut tx, &self.place, query, |row| page.take(row)).await?;
-            if page.to == next {
+            let of = |query: Statement<'static>, limit: u32| {
+                query.bind(self.place.name.clone()).bind(partition).bind(signed(next)).bind(limit)
+            };
+            let bytes = select("ifnull(octet_length(m.key), 0) + ifnull(octet_length(m.value), 0) AS bytes");
+            let measured = |limit| of(page::measure(&bytes), limit);
+            let rows = page::rows_that_fit(&mut tx, &self.place, measured).await?;
+            if rows == 0 {
                 self.check_position(&mut tx, partition).await?;
                 continue;
             }
+            let mut page = Page::new(&self.place, partition, next);
+            let query = of(statement(select("m.\"offset\", m.key, m.value")), rows);
+            page::read(&mut tx, &self.place, query, rows, |row| page.take(row)).await?;
             let to = Position(page.to);
             let chunk = page.finish(&self.schema)?;
             let span = Span { partition, from: Position(next), to, rows: chunk.len() };
@@ -219,6 +223,12 @@ impl TopicReader {
         }
         Ok(None)
     }
+}
+
+/// A query of the messages of a partition from an offset on.
+fn select(what: &str) -> String {
+    let rest = "m.topic = ? AND m.partition = ? AND m.\"offset\" >= ? ORDER BY m.\"offset\" LIMIT ?";
+    format!("SELECT {what} FROM messages AS m WHERE {rest}")
 }
 
 /// Messages of one partition without a gap.
@@ -236,8 +246,7 @@ impl<'p> Page<'p> {
         Self { place, partition, from, to: from, keys: BinaryBuilder::new(), values: BinaryBuilder::new() }
     }
 
-    /// Takes a message; returns its bytes.
-    fn take(&mut self, row: &SqliteRow) -> Result<usize> {
+    fn take(&mut self, row: &SqliteRow) -> Result<()> {
         let bytes = |column| row.try_get::<Option<&[u8]>, _>(column);
         let message = || Ok((row.try_get::<i64, _>(0)?, bytes(1)?, bytes(2)?));
         let (offset, key, value) = message().map_err(self.place.failed("read a message"))?;
@@ -249,7 +258,7 @@ impl<'p> Page<'p> {
         self.keys.append_option(key);
         self.values.append_option(value);
         self.to += 1;
-        Ok(size_of_val(&offset) + key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len))
+        Ok(())
     }
 
     fn finish(mut self, schema: &Schema) -> Result<Chunk> {

@@ -49,11 +49,11 @@ impl ColumnBuilder {
         }
     }
 
-    /// Appends a value; returns its bytes, or what is wrong with it.
-    pub(crate) fn append(&mut self, value: SqliteValueRef<'_>) -> Result<usize, String> {
+    /// Appends a value, or says what is wrong with it.
+    pub(crate) fn append(&mut self, value: SqliteValueRef<'_>) -> Result<(), String> {
         if value.is_null() {
             self.append_null();
-            return Ok(1);
+            return Ok(());
         }
         let value = Class::new(value)?;
         match (&mut *self, &value) {
@@ -86,7 +86,7 @@ impl ColumnBuilder {
             },
             (_, other) => return Err(format!("holds {}", other.shown())),
         }
-        Ok(value.bytes())
+        Ok(())
     }
 
     fn append_null(&mut self) {
@@ -131,14 +131,6 @@ impl<'r> Class<'r> {
             "TEXT" => decode(value).map(Self::Text),
             "BLOB" => decode(value).map(Self::Blob),
             other => Err(format!("holds a value of the unknown class {other}")),
-        }
-    }
-
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Integer(_) | Self::Real(_) => 8,
-            Self::Text(text) => text.len(),
-            Self::Blob(bytes) => bytes.len(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! A SQLite database: how it is opened for writing, for reading, and for a look that leaves no trace.
 
+use super::page;
 use crate::config::shown;
 use crate::error::{Error, Result};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
@@ -14,9 +15,9 @@ use std::time::{Duration, Instant};
 /// How long to wait for another writer of the same database.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Rows between the thread that steps through a result and the one that takes them: enough for both to run side by
-/// side, few enough that rows of megabytes do not fill the memory.
-const ROWS_IN_FLIGHT: usize = 64;
+/// Rows between the thread that steps through a result and the one that takes them: a whole page, so that neither
+/// waits for the other. What a page may hold bounds the memory.
+const ROWS_IN_FLIGHT: usize = page::ROWS as usize;
 
 /// A database, by its file.
 #[derive(Clone, Debug)]

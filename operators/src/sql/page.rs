@@ -1,33 +1,70 @@
 //! Reading in pages of bounded size.
 
-use super::{Place, Statement};
+use super::{Place, Statement, statement};
 use crate::error::Result;
-use futures_util::TryStreamExt;
+use futures_util::{FutureExt, TryStreamExt};
+use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use std::thread;
 use std::time::Duration;
 
 /// Rows of a page at most.
 pub(crate) const ROWS: u32 = 8192;
 
 /// Bytes of values after which a page is full, whatever its rows.
-const BYTES: usize = 1 << 20;
+const BYTES: u64 = 1 << 20;
 
 /// How soon to look again when there was nothing.
 pub(crate) const AGAIN: Duration = Duration::from_millis(50);
 
-/// Hands over the rows of a query, each of which says how many bytes it has, until the page is full. The rest of the
-/// rows is never read.
+/// A query that counts the rows of another, and adds up their column `bytes`.
+pub(crate) fn measure(query: &str) -> Statement<'static> {
+    statement(format!("SELECT count(*), sum(bytes) FROM ({query})"))
+}
+
+/// How many rows the next page has: as many as fit, but one at least if there is any. `measured` gives the
+/// [`measure`] of the first so many rows; rows of megabytes are then never fetched by the thousand.
+pub(crate) async fn rows_that_fit(
+    connection: &mut SqliteConnection,
+    place: &Place,
+    measured: impl Fn(u32) -> Statement<'static>,
+) -> Result<u32> {
+    let mut limit = ROWS;
+    loop {
+        let answer = measured(limit).fetch_one(&mut *connection).await.and_then(|row| {
+            let (count, bytes): (u32, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
+            Ok((count, bytes.unwrap_or(0).unsigned_abs()))
+        });
+        let (count, bytes) = answer.map_err(place.failed("measure rows"))?;
+        if count <= 1 || bytes <= BYTES {
+            return Ok(count);
+        }
+        let share = u64::from(count) * BYTES / bytes;
+        limit = u32::try_from(share).unwrap_or(count).clamp(1, count / 2);
+    }
+}
+
+/// Hands over the rows of a query for a page, of which there are so many.
 pub(crate) async fn read(
     connection: &mut SqliteConnection,
     place: &Place,
     query: Statement<'_>,
-    mut take: impl FnMut(&SqliteRow) -> Result<usize>,
+    count: u32,
+    mut take: impl FnMut(&SqliteRow) -> Result<()>,
 ) -> Result<()> {
+    // Another thread steps through the rows. To be woken for each of them costs more than the row; a nap lets some
+    // gather.
+    const NAP: Duration = Duration::from_micros(100);
     let mut rows = query.fetch(connection);
-    let mut bytes = 0;
-    while bytes < BYTES {
-        let Some(row) = rows.try_next().await.map_err(place.failed("read rows"))? else { break };
-        bytes += take(&row)?;
+    let mut taken = 0;
+    while taken < count {
+        let Some(row) = rows.try_next().now_or_never() else {
+            thread::sleep(NAP);
+            continue;
+        };
+        let row = row.map_err(place.failed("read rows"))?;
+        take(&row.ok_or_else(|| place.damaged(format!("a page of {count} rows ended after {taken}")))?)?;
+        taken += 1;
     }
     Ok(())
 }

@@ -183,13 +183,13 @@ fn names_of_every_kind_are_quoted() {
     let dir = folder();
     execute(
         dir.path(),
-        "CREATE TABLE \"a\"\"b; DROP\" (\"the id\" INTEGER PRIMARY KEY, \"select\" TEXT, \"x'\"\"y\" REAL);
+        "CREATE TABLE \"a\"\"b; DROP\" (\"the id\" INTEGER PRIMARY KEY, \"select\" TEXT, \"x{}'\"\"y\" REAL);
                          INSERT INTO \"a\"\"b; DROP\" VALUES (1, 'one', 1.5)",
     );
     let built = source(
         dir.path(),
         r#"{"table": {"url": "sqlite:weather.db", "table": "a\"b; DROP", "cursor": "the id",
-            "columns": {"select": "string", "x'\"y": "float64"}}}"#,
+            "columns": {"select": "string", "x{}'\"y": "float64"}}}"#,
     );
     let pages = read_all(&mut *built.source.open(ALL, &Checkpoint::default()).unwrap()).unwrap();
     assert_eq!(pages[0].0.rows.column(0).as_string::<i32>().value(0), "one");
