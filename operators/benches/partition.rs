@@ -22,10 +22,14 @@ fn reader(weather: &BuiltSource) -> Box<dyn Reader> {
     weather.source.open(Share { index: 0, of: 1 }, &Checkpoint::default()).unwrap()
 }
 
-fn read(reader: &mut dyn Reader) -> Chunk {
-    match reader.read().unwrap() {
-        Read::Rows(chunk, _) => chunk,
-        other => panic!("no rows but {other:?}"),
+/// The next chunk; from the first day again after the last.
+fn read(weather: &BuiltSource, open: &mut Box<dyn Reader>) -> Chunk {
+    loop {
+        match open.read().unwrap() {
+            Read::Rows(chunk, _) => return chunk,
+            Read::End => *open = reader(weather),
+            other => panic!("no rows but {other:?}"),
+        }
     }
 }
 
@@ -42,10 +46,10 @@ fn key(schema: &Schema) -> BuiltStage {
 fn stages(c: &mut Criterion) {
     let weather = weather();
     let mut source = reader(&weather);
-    let chunk = read(&mut *source);
+    let chunk = read(&weather, &mut source);
     let mut group = c.benchmark_group("10 stations");
     group.throughput(Throughput::Elements(chunk.len()));
-    group.bench_function("source.weather", |b| b.iter(|| read(&mut *source)));
+    group.bench_function("source.weather", |b| b.iter(|| read(&weather, &mut source)));
     for (name, stage) in [("transform.filter", filter(&weather.schema)), ("partition.key", key(&weather.schema))] {
         let mut handle = stage.stage.handle();
         group.bench_function(name, |b| {
