@@ -27,7 +27,7 @@ fn main() {
     println!("| leg | rows | median rows/s | min | max | peak memory of the process so far |");
     println!("|---|---|---|---|---|---|");
     let reports = Reports::new(archive_rows / u64::from(PARTITIONS));
-    measure("archive, one worker", archive_rows, |dir| archive(dir, &reports));
+    measure("archive, one worker", reports.rows(), |dir| archive(dir, &reports));
     measure("job: three flows", job_rows, |dir| job(dir, job_rows));
 }
 
@@ -85,18 +85,18 @@ fn archive(dir: &Path, reports: &Reports) {
     let running = Running::new(plan, true, Halt::new());
     let (_, meter) = running.meters().remove(0);
     running.run().unwrap();
-    assert_eq!(meter.read().committed.written, reports.per_partition * u64::from(PARTITIONS));
+    assert_eq!(meter.read().committed.written, reports.rows());
 }
 
-/// Encoded Reports in memory, given again and again until each partition has had its rows.
+/// Encoded Reports in memory, given again and again until each partition has had its chunks.
 #[derive(Clone)]
 struct Reports {
     chunks: Arc<Vec<Chunk>>,
-    per_partition: u64,
+    chunks_per_partition: u64,
 }
 
 impl Reports {
-    fn new(per_partition: u64) -> Self {
+    fn new(rows_per_partition: u64) -> Self {
         let context = Context { dir: root() };
         let weather = WeatherConfig { every: Interval(Duration::ZERO), ..WeatherConfig::default() };
         let BuiltSource { source, schema, .. } = SourceConfig::Weather(weather).build(&context).unwrap();
@@ -107,8 +107,14 @@ impl Reports {
         });
         let mut encode = encode.build(&schema, &context).unwrap().stage.handle();
         let mut reader = source.open(Share { index: 0, of: 1 }, &Checkpoint::default()).unwrap();
-        let chunks = (0..16).map(|_| next(&mut *reader, &mut *encode)).collect();
-        Self { chunks: Arc::new(chunks), per_partition }
+        let chunks: Vec<_> = (0..16).map(|_| next(&mut *reader, &mut *encode)).collect();
+        let chunks_per_partition = rows_per_partition.div_ceil(chunks[0].len());
+        Self { chunks: Arc::new(chunks), chunks_per_partition }
+    }
+
+    /// Rows of all partitions; every chunk has as many.
+    fn rows(&self) -> u64 {
+        u64::from(PARTITIONS) * self.chunks_per_partition * self.chunks[0].len()
     }
 }
 
@@ -147,7 +153,7 @@ impl Reader for Giving {
         self.turn += 1;
         let from = self.given[partition];
         let to = from + chunk.len();
-        if to > self.reports.per_partition {
+        if to > self.reports.rows() / u64::from(PARTITIONS) {
             return Ok(Read::End);
         }
         self.given[partition] = to;

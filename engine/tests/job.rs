@@ -6,6 +6,7 @@ mod common;
 use common::{Job, both};
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 
 /// Every file and folder below a directory.
 fn tree(dir: &Path) -> Vec<String> {
@@ -81,6 +82,16 @@ fn a_dry_run_and_a_check_touch_nothing() {
     assert!(both(&graph).contains("goes on after version"), "{}", both(&graph));
     assert_eq!(tree(&job.archive()), before);
     assert_eq!(contents(&before), bytes);
+}
+
+#[test]
+fn a_reader_that_hangs_up_stops_nothing() {
+    let job = Job::new(10, 400, "0", "100ms");
+    let mut child = job.command("run", &["--drain"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), both(&output)), (Some(0), String::new()));
+    job.finish_and_prove();
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::cli::{Failed, RunArgs};
 use crate::halt::Halt;
 use crate::plan::Plan;
-use crate::report::{self, Watch};
+use crate::report::{self, Watch, say};
 use crate::run::Running;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -14,21 +14,21 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Failed> {
     let loaded = super::load(&args.file)?;
     let plan = Plan::new(loaded, args.flow.as_deref(), args.workers).map_err(Failed::Usage)?;
     if args.dry_run {
-        print!("{}", report::graph::graph(&plan));
+        say(report::graph::graph(&plan));
         return Ok(());
     }
-    print!("{}", report::summary::intent(&plan));
+    say(report::summary::intent(&plan));
     let halt = Halt::new();
     stop_on_signals(&halt).map_err(|error| Failed::Running(format!("cannot listen for Ctrl-C: {error}")))?;
     let began = Instant::now();
     let running = Running::new(plan, args.drain, Arc::clone(&halt));
     let meters = running.meters();
-    let watch = Watch::start(meters.clone(), began);
+    let watch = Watch::start(meters.clone(), began, Arc::clone(&halt));
     let result = running.run();
     watch.end();
-    print!("{}", report::summary::account(&meters, began.elapsed()));
+    say(report::summary::account(&meters, began.elapsed()));
     let program = std::env::args().next().unwrap_or_else(|| "weatherflow".to_owned());
-    println!("to prove it:  {program} verify {}", args.file.display());
+    say(format!("to prove it:  {program} verify {}", args.file.display()));
     result.map_err(|failure| Failed::Running(failure.to_string()))
 }
 
@@ -39,7 +39,6 @@ fn stop_on_signals(halt: &Arc<Halt>) -> std::io::Result<()> {
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         let mut signals = signals.forever();
         if signals.next().is_some() {
-            eprintln!("stopping: committing what is open; once more stops at once, which is safe too");
             halt.stop();
         }
         if signals.next().is_some() {

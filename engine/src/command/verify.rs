@@ -3,6 +3,7 @@
 
 use crate::cli::Failed;
 use crate::config::BuiltFlow;
+use crate::report::say;
 use indicatif::HumanCount;
 use operators::Error;
 use operators::stage::{Account, Finding};
@@ -39,22 +40,22 @@ pub(crate) fn verify(file: &Path, json: bool) -> Result<(), Failed> {
             flow_of(flow, &id, json).map_err(|error| Failed::Running(format!("flow {}: {error}", flow.name)))?;
         findings += verified.findings;
         if json {
-            println!("{}", line(&verified));
+            say(line(&verified));
         } else {
-            println!("{}", text(&verified));
+            say(text(&verified));
         }
     }
     if findings > 0 {
         if !json {
-            println!(
+            say(format!(
                 "{findings} finding{}: something was lost, doubled or damaged",
                 if findings == 1 { "" } else { "s" }
-            );
+            ));
         }
         return Err(Failed::Said);
     }
     if !json {
-        println!("nothing lost, nothing doubled");
+        say("nothing lost, nothing doubled");
     }
     Ok(())
 }
@@ -64,9 +65,9 @@ fn flow_of(flow: &BuiltFlow, id: &str, json: bool) -> Result<Verified, Error> {
     let mut found = |finding: Finding| {
         findings += 1;
         if json {
-            println!("{}", line(&finding));
+            say(line(&finding));
         } else {
-            println!("{}: {}", finding.path, finding.problem);
+            say(format!("{}: {}", finding.path, finding.problem));
         }
     };
     let account = flow.sink.sink.audit(id, &mut found)?;

@@ -2,9 +2,9 @@
 
 use super::{Line, Show};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::time::Duration;
 
 pub(super) struct Live {
+    all: MultiProgress,
     bars: Vec<ProgressBar>,
 }
 
@@ -18,15 +18,12 @@ impl Live {
             }
             bar
         };
-        Self { bars: (0..flows).map(|_| bar()).collect() }
+        let bars = (0..flows).map(|_| bar()).collect();
+        Self { all, bars }
     }
 }
 
 impl Show for Live {
-    fn every(&self) -> Duration {
-        Duration::from_millis(250)
-    }
-
     fn show(&mut self, flows: &[Line]) {
         let width = flows.iter().map(|line| line.flow.len()).max().unwrap_or(0);
         for (bar, line) in self.bars.iter().zip(flows) {
@@ -35,9 +32,15 @@ impl Show for Live {
         }
     }
 
+    fn note(&mut self, text: &str) {
+        // A terminal that is gone needs no notes.
+        let _ = self.all.println(text);
+    }
+
     fn end(&mut self) {
         for bar in &self.bars {
             bar.finish_and_clear();
         }
+        let _ = self.all.clear();
     }
 }

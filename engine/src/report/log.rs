@@ -1,22 +1,36 @@
 //! A pipe or a file: a line per flow every few seconds.
 
-use super::{Line, Show};
-use std::time::Duration;
+use super::{Line, Show, say};
+use std::time::{Duration, Instant};
 
-#[derive(Default)]
-pub(super) struct Log;
+/// Pause between two looks that are printed.
+const EVERY: Duration = Duration::from_secs(5);
+
+pub(super) struct Log {
+    printed: Instant,
+}
+
+impl Log {
+    pub(super) fn new(began: Instant) -> Self {
+        Self { printed: began }
+    }
+}
 
 impl Show for Log {
-    fn every(&self) -> Duration {
-        Duration::from_secs(5)
-    }
-
     fn show(&mut self, flows: &[Line]) {
+        if self.printed.elapsed() < EVERY {
+            return;
+        }
+        self.printed = Instant::now();
         let now = now();
         for Line { flow, rows, rate, commit, behind } in flows {
             let comma = if behind.is_empty() { "" } else { ", " };
-            println!("{now} {flow}: {rows}, {rate}, {commit}{comma}{behind}");
+            say(format!("{now} {flow}: {rows}, {rate}, {commit}{comma}{behind}"));
         }
+    }
+
+    fn note(&mut self, text: &str) {
+        say(format!("{} {text}", now()));
     }
 }
 

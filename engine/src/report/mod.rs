@@ -5,13 +5,22 @@ mod live;
 mod log;
 pub(crate) mod summary;
 
+use crate::halt::Halt;
 use crate::meter::Meter;
 use indicatif::HumanCount;
-use std::io::IsTerminal;
+use std::fmt::Display;
+use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+/// Prints text and a line break, if it has none. A reader that has hung up, as `head` does, is no reason to stop.
+pub(crate) fn say(text: impl Display) {
+    let text = text.to_string();
+    let end = if text.ends_with('\n') { "" } else { "\n" };
+    let _ = write!(std::io::stdout(), "{text}{end}");
+}
 
 /// Flows to show, by name.
 pub(crate) type Meters = Vec<(String, Arc<Meter>)>;
@@ -22,25 +31,32 @@ pub(crate) struct Watch {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Something that can show all flows at one moment.
+/// How often flows are looked at.
+const TICK: Duration = Duration::from_millis(250);
+
+/// Something that can show all flows at one moment; asked at every tick.
 trait Show: Send {
-    /// Pause between two shows.
-    fn every(&self) -> Duration;
     fn show(&mut self, flows: &[Line]);
+    fn note(&mut self, text: &str);
     fn end(&mut self) {}
 }
 
 impl Watch {
-    pub(crate) fn start(meters: Meters, began: Instant) -> Self {
+    pub(crate) fn start(meters: Meters, began: Instant, halt: Arc<Halt>) -> Self {
         let (end, ended) = channel();
         let mut show: Box<dyn Show> = if std::io::stdout().is_terminal() {
             Box::new(live::Live::new(meters.len()))
         } else {
-            Box::new(log::Log::default())
+            Box::new(log::Log::new(began))
         };
         let mut rates: Vec<_> = meters.iter().map(|_| Rate { rows: 0, at: began, smooth: 0.0 }).collect();
         let thread = std::thread::Builder::new().name("report".to_owned()).spawn(move || {
-            while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(show.every()) {
+            let mut stopping = false;
+            while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(TICK) {
+                if !stopping && halt.is_stopping() && halt.failure().is_none() {
+                    stopping = true;
+                    show.note("stopping: committing what is open; Ctrl-C once more stops at once, which is safe too");
+                }
                 let lines: Vec<_> =
                     meters.iter().zip(&mut rates).map(|((name, meter), rate)| Line::new(name, meter, rate)).collect();
                 show.show(&lines);
