@@ -52,10 +52,10 @@ impl Place {
         format!("sqlite:{}#{} {}", self.database.path().display(), self.kind.key(), self.name)
     }
 
-    /// An answer of the database that is not what was asked for.
-    pub(crate) fn failed(&self, action: impl Into<String>) -> impl FnOnce(sqlx::Error) -> Error {
-        let (action, place) = (action.into(), self.to_string());
-        move |error| Error::Sql { action, place, source: error.into() }
+    /// An answer of the database that is not what was asked for. Its words are found only when there is an error: this
+    /// stands on the path of every row.
+    pub(crate) fn failed(&self, action: &'static str) -> impl FnOnce(sqlx::Error) -> Error {
+        move |error| Error::Sql { action: action.into(), place: self.to_string(), source: error.into() }
     }
 
     /// Going on would lose or double rows.
