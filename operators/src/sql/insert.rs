@@ -5,7 +5,6 @@ use super::stored::{Stored, Values};
 use super::{Transaction, quoted, statement};
 use crate::chunk::Chunk;
 use crate::error::{Error, Result};
-use futures_util::future::join;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Row};
 use std::sync::Arc;
@@ -53,7 +52,7 @@ impl Insert {
         Self { head, width: columns.len() }
     }
 
-    /// Inserts rows, whose values `put` adds one after the other. While SQLite inserts some, the next are made ready.
+    /// Inserts rows, whose values `put` adds one after the other.
     pub(crate) async fn rows<R>(
         &self,
         step: &'static str,
@@ -64,7 +63,7 @@ impl Insert {
         let full = ROWS.min(VALUES / self.width.max(1)).max(1);
         let sql: Arc<str> = self.sql(full).into();
         let mut rows = rows.into_iter();
-        let mut next = || {
+        loop {
             let mut values = Values::default();
             let mut count = 0;
             while count < full && values.bytes < BYTES {
@@ -72,19 +71,13 @@ impl Insert {
                 put(row, &mut values)?;
                 count += 1;
             }
-            Ok::<_, Error>(match count {
-                0 => None,
-                _ if count == full => Some(sqlx::query_with(AssertSqlSafe(Arc::clone(&sql)), values.arguments)),
-                _ => Some(sqlx::query_with(AssertSqlSafe(self.sql(count)), values.arguments).persistent(false)),
-            })
-        };
-        let mut ready = next()?;
-        while let Some(insert) = ready {
-            let (inserted, following) = join(tx.execute(step, insert), async { next() }).await;
-            inserted?;
-            ready = following?;
+            let insert = match count {
+                0 => return Ok(()),
+                _ if count == full => sqlx::query_with(AssertSqlSafe(Arc::clone(&sql)), values.arguments),
+                _ => sqlx::query_with(AssertSqlSafe(self.sql(count)), values.arguments).persistent(false),
+            };
+            tx.execute(step, insert).await?;
         }
-        Ok(())
     }
 
     fn sql(&self, rows: usize) -> String {

@@ -2,10 +2,9 @@
 
 use super::{Place, Statement, statement};
 use crate::error::Result;
-use futures_util::{FutureExt, TryStreamExt};
+use futures_util::TryStreamExt;
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use std::thread;
 use std::time::Duration;
 
 /// Rows of a page at most.
@@ -52,17 +51,10 @@ pub(crate) async fn read(
     count: u32,
     mut take: impl FnMut(&SqliteRow) -> Result<()>,
 ) -> Result<()> {
-    // Another thread steps through the rows. To be woken for each of them costs more than the row; a nap lets some
-    // gather.
-    const NAP: Duration = Duration::from_micros(100);
     let mut rows = query.fetch(connection);
     let mut taken = 0;
     while taken < count {
-        let Some(row) = rows.try_next().now_or_never() else {
-            thread::sleep(NAP);
-            continue;
-        };
-        let row = row.map_err(place.failed("read rows"))?;
+        let row = rows.try_next().await.map_err(place.failed("read rows"))?;
         take(&row.ok_or_else(|| place.damaged(format!("a page of {count} rows ended after {taken}")))?)?;
         taken += 1;
     }
