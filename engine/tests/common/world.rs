@@ -37,12 +37,15 @@ impl Gate {
     }
 }
 
+/// A commit, and the spans it was made of.
+type Committed = (Progress, Vec<Span>);
+
 /// Commits into memory. Writers wait at `writing`, the committer at `committing`.
 #[derive(Clone)]
 pub struct MemorySink {
     pub writing: Arc<Gate>,
     pub committing: Arc<Gate>,
-    pub committed: Arc<Mutex<Vec<(Progress, Vec<Span>)>>>,
+    pub committed: Arc<Mutex<Vec<Committed>>>,
     /// Writers keep their rows until the commit, as a sink with transactions does.
     pub holds_rows: bool,
 }
