@@ -18,7 +18,7 @@ const ROWS: usize = 4 << 20;
 /// Rows of one chunk, as the sources read them.
 const CHUNK: usize = 8 << 10;
 
-/// Ten stations report once a day: station and date repeat, the temperature does not.
+/// Ten stations report once a day: they take turns, ten rows share a date, temperatures have two decimals.
 fn chunks() -> Vec<Chunk> {
     let chunk = |n: usize| {
         let rows = || n * CHUNK..(n + 1) * CHUNK;

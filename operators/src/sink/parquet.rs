@@ -124,11 +124,17 @@ fn properties(schema: &SchemaRef, compression: Compression) -> WriterProperties 
         .set_compression(compression)
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_max_row_group_row_count(Some(1 << 20));
-    for field in
-        schema.fields().iter().filter(|field| matches!(field.data_type(), DataType::Float32 | DataType::Float64))
-    {
-        // Measurements hardly repeat.
-        properties = properties.set_column_dictionary_enabled(ColumnPath::from(field.name().as_str()), false);
+    for field in schema.fields() {
+        let column = ColumnPath::from(field.name().as_str());
+        properties = match field.data_type() {
+            // Measurements hardly repeat.
+            DataType::Float32 | DataType::Float64 => properties.set_column_dictionary_enabled(column, false),
+            // Comparing every text with the least and the greatest takes about a fifth of all time.
+            DataType::Utf8 | DataType::Binary => {
+                properties.set_column_statistics_enabled(column, EnabledStatistics::None)
+            }
+            _ => properties,
+        };
     }
     properties.build()
 }
