@@ -8,7 +8,7 @@ use operators::progress::Progress;
 pub struct Plan {
     /// The pipeline's name.
     pub name: String,
-    /// Bytes for all flows together.
+    /// Bytes of memory that the process stays within.
     pub memory: u64,
     /// Timely workers.
     pub workers: u32,

@@ -12,6 +12,10 @@ use operators::Error;
 use operators::progress::{Run, Version};
 use std::sync::{Arc, Mutex};
 
+/// Rows on their way may hold `1 / ROWS_SHARE` of the memory; the rest is for what cannot be charged to them: encoders
+/// and their files, databases, the allocator's slack.
+const ROWS_SHARE: u64 = 2;
+
 /// A plan whose meters can be read while it runs.
 pub struct Running {
     plan: Plan,
@@ -36,7 +40,7 @@ impl Running {
     /// Runs until every source has ended, or the halt says stop, or something fails.
     pub fn run(self) -> Result<(), Failure> {
         let id = uuid::Uuid::now_v7().to_string();
-        let memory = self.plan.memory / self.plan.flows.len().max(1) as u64;
+        let memory = self.plan.memory / ROWS_SHARE / self.plan.flows.len().max(1) as u64;
         let mut blueprints = Vec::with_capacity(self.plan.flows.len());
         for (planned, meter) in self.plan.flows.iter().zip(&self.meters) {
             let run = Run { id: id.clone(), flow: planned.id.clone() };

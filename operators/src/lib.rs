@@ -13,6 +13,7 @@
 //! | [`stage`] | the traits every stage implements, and what a built stage tells the engine |
 //! | [`source`], [`decode`], [`transform`], [`encode`], [`partition`], [`sink`] | one file per stage, each with its config; the closed enum of a kind stands in its `mod.rs` |
 //! | `archive`, [`store`] | batches of Parquet files and their proof; the files below them |
+//! | `sql` | what tables and topics share: databases, the progress row, transactions |
 //! | [`config`] | value types shared by the configs: durations, sizes, secrets, column types |
 //! | `protobuf`, `json`, `value`, `dead_letter` | what the codecs of both directions share |
 //! | [`error`] | what can go wrong, in words for people |

@@ -17,7 +17,7 @@ use std::time::Duration;
 pub struct Pipeline {
     /// Name of the pipeline: lower-case letters, digits, `_` and `-`.
     pub name: String,
-    /// Bytes that all rows on their way may hold together.
+    /// Memory that the process stays within; half of it is for rows on their way, shared evenly by the flows.
     #[serde(default = "memory")]
     pub memory: Size,
     /// The flows, each a `[[flow]]`.

@@ -26,7 +26,7 @@ pub(super) fn heading(plan: &Plan) -> String {
     let (flows, workers) = (plan.flows.len(), plan.workers);
     let plural = |n| if n == 1 { "" } else { "s" };
     format!(
-        "pipeline {}: {flows} flow{}, {workers} worker{}, {} of memory for rows on their way",
+        "pipeline {}: {flows} flow{}, {workers} worker{}, at most {} of memory",
         plan.name,
         plural(flows),
         plural(workers as usize),
