@@ -1,7 +1,7 @@
 //! The command line. Exit status: 0 fine, 1 failed while running, 2 wrong command line or file.
 
-use crate::command::{check, run, verify};
-use clap::{Args, Parser, Subcommand};
+use crate::command::{Failed, check, run, verify};
+use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -16,7 +16,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the flows of a pipeline file; Ctrl-C commits what is open and stops.
-    Run(RunArgs),
+    Run(run::RunArgs),
     /// Check a pipeline file; every mistake is shown at its place.
     Check {
         /// The pipeline file.
@@ -30,36 +30,6 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-}
-
-/// What `run` can be told.
-#[derive(Debug, Args)]
-pub(crate) struct RunArgs {
-    /// The pipeline file.
-    pub(crate) file: PathBuf,
-    /// Print the compiled graph and the resume positions, and touch nothing.
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// Stop once every source has ended or caught up and everything is committed.
-    #[arg(long)]
-    pub(crate) drain: bool,
-    /// Run this flow only.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) flow: Option<String>,
-    /// Worker threads.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
-    pub(crate) workers: u32,
-}
-
-/// Why a command did not succeed.
-#[derive(Debug)]
-pub(crate) enum Failed {
-    /// The command line or the file is wrong.
-    Usage(String),
-    /// It failed while running.
-    Running(String),
-    /// It ran, and what it has to say has been printed.
-    Said,
 }
 
 /// Runs the command that the process was started with.

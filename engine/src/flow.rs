@@ -2,7 +2,7 @@
 
 use crate::budget::Budget;
 use crate::config::pipeline::CommitConfig;
-use crate::halt::Halt;
+use crate::halt::{Halt, Waker};
 use crate::meter::Meter;
 use operators::progress::Run;
 use operators::stage::{Sink, Source};
@@ -14,9 +14,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Timely time: epochs are counted from 0 in each run.
 pub(crate) type Epoch = u64;
-
-/// Schedules an operator, from any thread.
-pub(crate) type Waker = Arc<dyn Fn() + Send + Sync>;
 
 /// One running flow.
 pub(crate) struct Flow {

@@ -1,10 +1,12 @@
 //! How a run ends: asked to stop, or failed. The first failure is the one that is told.
 
-use crate::flow::Waker;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
+
+/// Schedules an operator, from any thread.
+pub(crate) type Waker = Arc<dyn Fn() + Send + Sync>;
 
 /// What made a run fail.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! `check`: the file alone.
 
-use crate::cli::Failed;
+use super::Failed;
 use crate::report::say;
 use std::path::Path;
 

@@ -4,10 +4,20 @@ pub(crate) mod check;
 pub(crate) mod run;
 pub(crate) mod verify;
 
-use crate::cli::Failed;
 use crate::config::{self, Loaded};
 use std::io::IsTerminal;
 use std::path::Path;
+
+/// Why a command did not succeed.
+#[derive(Debug)]
+pub(crate) enum Failed {
+    /// The command line or the file is wrong.
+    Usage(String),
+    /// It failed while running.
+    Running(String),
+    /// It ran, and what it has to say has been printed.
+    Said,
+}
 
 /// Reads and checks a file; every command goes through here, so that all accept the same files.
 fn load(file: &Path) -> Result<Loaded, Failed> {

@@ -1,14 +1,35 @@
 //! `run`: says what it will do, does it, shows it, sums it up.
 
-use crate::cli::{Failed, RunArgs};
+use super::Failed;
 use crate::halt::Halt;
 use crate::plan::Plan;
 use crate::report::{self, Watch, say};
 use crate::run::Running;
+use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
+
+/// What `run` can be told.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The pipeline file.
+    pub(crate) file: PathBuf,
+    /// Print the compiled graph and the resume positions, and touch nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Stop once every source has ended or caught up and everything is committed.
+    #[arg(long)]
+    pub(crate) drain: bool,
+    /// Run this flow only.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) flow: Option<String>,
+    /// Worker threads.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub(crate) workers: u32,
+}
 
 pub(crate) fn run(args: &RunArgs) -> Result<(), Failed> {
     let loaded = super::load(&args.file)?;

@@ -1,7 +1,7 @@
 //! `verify`: proves from what is committed, and from the sources where they still have the rows, that nothing was
 //! lost or doubled. It believes neither the engine nor a counter that it can count anew.
 
-use crate::cli::Failed;
+use super::Failed;
 use crate::config::BuiltFlow;
 use crate::report::say;
 use indicatif::HumanCount;

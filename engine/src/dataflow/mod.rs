@@ -16,7 +16,8 @@ mod read;
 pub(crate) mod worker;
 mod write;
 
-use crate::flow::{Epoch, Waker};
+use crate::flow::Epoch;
+use crate::halt::Waker;
 use std::sync::Arc;
 use timely::dataflow::Scope;
 use timely::dataflow::StreamVec;

@@ -2,7 +2,8 @@
 
 use crate::budget::Lease;
 use crate::dataflow::parcel::Delivery;
-use crate::flow::{Epoch, Flow, Waker};
+use crate::flow::{Epoch, Flow};
+use crate::halt::Waker;
 use crate::threads::Threads;
 use operators::progress::{Commit, Fingerprint, Progress, Tally, Version};
 use operators::stage::Committer;

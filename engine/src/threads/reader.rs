@@ -1,9 +1,10 @@
 //! Reads one worker's share of a source, and waits where the worker must not.
 
 use crate::dataflow::parcel::Parcel;
-use crate::flow::{Flow, Waker};
+use crate::flow::Flow;
+use crate::halt::Waker;
 use crate::threads::Threads;
-use operators::stage::{Read, Reader, Share};
+use operators::stage::{Read, Share};
 use operators::{Checkpoint, Error, Span};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -67,7 +68,7 @@ fn read_all(
                 wake();
             }
             Read::CaughtUp(_) if end_is_near => break,
-            Read::Pause(time) | Read::CaughtUp(time) => rest(flow, &mut *reader, share, time)?,
+            Read::Pause(time) | Read::CaughtUp(time) => flow.halt.sleep(time),
             Read::End => break,
         }
     }
@@ -75,11 +76,5 @@ fn read_all(
     // Whether the worker is still there does not matter any more.
     let _ = sender.send(Fetched::End);
     wake();
-    Ok(())
-}
-
-fn rest(flow: &Flow, reader: &mut dyn Reader, share: Share, time: Duration) -> Result<(), Error> {
-    flow.meter.set_behind(share.index, reader.behind()?);
-    flow.halt.sleep(time);
     Ok(())
 }

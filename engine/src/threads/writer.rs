@@ -2,10 +2,11 @@
 
 use crate::budget::Lease;
 use crate::dataflow::parcel::{Delivery, Parcel};
-use crate::flow::{Epoch, Flow, Waker};
+use crate::flow::{Epoch, Flow};
+use crate::halt::Waker;
 use crate::threads::Threads;
 use operators::progress::Version;
-use operators::stage::Writer;
+use operators::stage::{Held, Writer};
 use operators::{Error, Span};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -15,6 +16,12 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 /// Of a worker's part of the budget, rows that only a commit frees may hold `1 / COMMIT_SHARE` before their epoch is
 /// closed early: two epochs in flight then leave room to read on.
 const COMMIT_SHARE: u64 = 4;
+
+/// Whether an epoch must close so that its rows do not use up the memory that reading on would need.
+fn must_close(held: Held, flow: &Flow) -> bool {
+    let share = flow.budget.limit() / u64::from(flow.workers);
+    held.until_commit >= share / COMMIT_SHARE || held.bytes >= share
+}
 
 /// What a worker asks of its writer.
 pub(crate) enum Order {
@@ -68,7 +75,7 @@ fn write_all(
                 };
                 let now = writer.write(parcel.into_chunk())?;
                 held.resize(now.bytes);
-                if now.until_commit >= flow.budget.limit() / COMMIT_SHARE / u64::from(flow.workers) {
+                if must_close(now, flow) {
                     flow.open.close(epoch);
                 }
             }

@@ -56,10 +56,7 @@ impl ParquetConfig {
             return Err(directory.err().into_iter().chain(columns.err()).collect());
         };
         let store = Arc::new(Local::new(directory.clone()));
-        let about = About {
-            summary: format!("Parquet files in {}", shown(directory)),
-            fingerprint: vec![("columns", input.to_string())],
-        };
+        let about = About { summary: format!("Parquet files in {}", shown(directory)), fingerprint: Vec::new() };
         let sink = ParquetSink::new(store, shown(directory), input, self.compression);
         Ok(BuiltSink { sink: Arc::new(sink), place: format!("file:{}", directory.display()), about })
     }
