@@ -72,8 +72,14 @@ impl Store for Local {
             make_directory(&target)?;
             renameat_with(CWD, self.path(from), CWD, self.path(to), RenameFlags::NOREPLACE).map_err(refusal)?;
             // An error from here on is no `Unknown`: the name is there, but nobody can say that it stays.
-            let synced = sync_directory(&target).and_then(|()| sync_directory(&source));
-            synced.map_err(Cause::Failed)
+            match (sync_directory(&target), sync_directory(&source)) {
+                // Another program moved the target's directory away in between, and the name with it.
+                (Err(e), _) if e.kind() == io::ErrorKind::NotFound => Err(Cause::NotFound),
+                // Where the source's directory is gone, so is its old entry.
+                (Ok(()), Err(e)) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+                (Err(e), _) | (Ok(()), Err(e)) => Err(Cause::Failed(e)),
+                (Ok(()), Ok(())) => Ok(()),
+            }
         };
         rename().map_err(|cause| StoreError::new("rename", from, cause))
     }
