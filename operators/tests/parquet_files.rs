@@ -12,6 +12,7 @@ use operators::progress::{Contents, Version};
 use operators::sink::SinkConfig;
 use operators::sink::parquet::{Compression, ParquetSink};
 use operators::stage::Sink;
+use operators::store::Store;
 use operators::store::faulty::{Call, Fault, Faulty};
 use operators::store::local::Local;
 use operators::store::memory::Memory;
@@ -143,4 +144,19 @@ fn after_an_error_nothing_is_written_any_more() {
         assert_eq!(audit(&sink(&memory)).1.batches, 0);
     }
     println!("each of {calls} calls of a writer failed once: {:?}", healthy.counts());
+}
+
+/// A directory deleted under a running program stops it: the next batch must not be published alone.
+#[test]
+fn a_directory_deleted_under_us_stops_the_flow() {
+    let memory = Memory::default();
+    let job = Job { partitions: 2, positions: 12, step: 3 };
+    let deleted = job.live_telling(&sink(&memory), "one", |version| {
+        if version == Version(1) {
+            memory.delete("segment=000000").unwrap();
+        }
+    });
+    let error = deleted.unwrap_err().to_string();
+    assert!(error.contains("batch 1 is gone") && error.contains("Batch 2 was not published"), "{error}");
+    assert!(memory.read("segment=000000/batch=00000000000000000002/_checkpoint.json").is_err());
 }

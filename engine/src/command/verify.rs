@@ -102,14 +102,15 @@ fn line(value: &impl Serialize) -> String {
 
 fn text(verified: &Verified) -> String {
     let Verified { flow, sink, account, source, .. } = verified;
+    if account.batches == 0 {
+        return format!("{flow}: nothing is committed yet to {sink}");
+    }
     let totals = account.totals;
     let mut text = format!("{flow}: {} rows in {sink}", HumanCount(account.rows));
     if account.files > 0 {
         text += &format!(", {} batches, {} files", HumanCount(account.batches), HumanCount(account.files));
     }
-    if !account.spans.is_empty() {
-        text += &format!("\n  read {}", ranges(account));
-    }
+    text += &format!("\n  read {}", ranges(account));
     for (rows, what) in [
         (totals.filtered, "filtered"),
         (totals.skipped, "skipped as unreadable"),

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! open    prove that this place can rename -> move aside what other runs staged -> only then read the newest batch
-//! commit  write the checkpoint beside the rows -> check that all of it is there -> one rename -> on any doubt, read back
+//! commit  write the checkpoint beside the rows -> check that all of it is there, and the batch before -> one rename
+//!         -> on any doubt, read back
 //! ```
 //! The order of `open` shuts a paused older copy out: what it staged cannot be published any more, and whatever it
 //! published before is read. What it stages anew can only be published as the version after the newest, and for
@@ -54,6 +55,7 @@ impl Committer for Publisher {
         self.archive.write(&path, &text).map_err(|e| self.archive.lost(&self.run, e))?;
         // Last before the rename: where a newer run has moved the rows aside, the checkpoint now lies alone.
         self.archive.check_staged(&self.run, &staged, &manifest, text.len() as u64)?;
+        self.archive.check_before(version)?;
         self.archive.publish(&staged, &manifest)?;
         self.next = version.next();
         Ok(())
@@ -119,6 +121,22 @@ impl Archive {
                 Err(self.lost(run, error))
             }
             Some(Incomplete::Wrong(name, reason)) => Err(self.damaged(&layout::join(staged, &name), reason)),
+        }
+    }
+
+    /// Checks that the batch before is still there: a directory deleted under a running flow must stop it, or the
+    /// next batch would be published alone.
+    fn check_before(&self, version: Version) -> Result<()> {
+        let Some(before) = version.0.checked_sub(1).map(Version) else { return Ok(()) };
+        match self.look(before)? {
+            Some(_) => Ok(()),
+            None => Err(Error::Refused {
+                place: self.place.clone(),
+                reason: format!(
+                    "batch {before} is gone: the directory was deleted or replaced while the flow ran. Batch {version} \
+                     was not published; put the directory back, or start again to see where the flow stands"
+                ),
+            }),
         }
     }
 
