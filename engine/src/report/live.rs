@@ -1,6 +1,6 @@
 //! A terminal: one live line per flow.
 
-use super::{Line, Show};
+use super::{Line, Show, say};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 pub(super) struct Live {
@@ -13,7 +13,7 @@ impl Live {
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stdout());
         let bar = || {
             let bar = all.add(ProgressBar::no_length());
-            if let Ok(style) = ProgressStyle::with_template("{wide_msg}") {
+            if let Ok(style) = ProgressStyle::with_template("{msg}") {
                 bar.set_style(style);
             }
             bar
@@ -28,19 +28,19 @@ impl Show for Live {
         let width = flows.iter().map(|line| line.flow.len()).max().unwrap_or(0);
         for (bar, line) in self.bars.iter().zip(flows) {
             let Line { flow, rows, rate, commit, behind } = line;
-            bar.set_message(format!("{flow:width$}  {rows:>16} {rate:>12}  {commit}  {behind}"));
+            bar.set_message(format!("{flow:width$}  {rows:>15} {rate:>9}  {commit}  {behind}"));
         }
     }
 
     fn note(&mut self, text: &str) {
-        // A terminal that is gone needs no notes.
-        let _ = self.all.println(text);
+        // The terminal has echoed `^C` behind the last line, so lines redrawn in place would land one too low.
+        self.all.set_draw_target(ProgressDrawTarget::hidden());
+        say(format!("\n{text}"));
     }
 
     fn end(&mut self) {
         for bar in &self.bars {
-            bar.finish_and_clear();
+            bar.finish();
         }
-        let _ = self.all.clear();
     }
 }

@@ -51,11 +51,15 @@ impl Watch {
         };
         let mut rates: Vec<_> = meters.iter().map(|_| Rate { rows: 0, at: began, smooth: 0.0 }).collect();
         let thread = std::thread::Builder::new().name("report".to_owned()).spawn(move || {
-            let mut stopping = false;
-            while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(TICK) {
-                if !stopping && halt.is_stopping() && halt.failure().is_none() {
-                    stopping = true;
+            let mut noted = false;
+            loop {
+                let is_over = ended.recv_timeout(TICK) != Err(RecvTimeoutError::Timeout);
+                if !noted && halt.is_stopping() && halt.failure().is_none() {
+                    noted = true;
                     show.note("stopping: committing what is open; Ctrl-C once more stops at once, which is safe too");
+                }
+                if is_over {
+                    break;
                 }
                 let lines: Vec<_> =
                     meters.iter().zip(&mut rates).map(|((name, meter), rate)| Line::new(name, meter, rate)).collect();
