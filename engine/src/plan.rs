@@ -42,9 +42,8 @@ pub enum Resume {
 impl Plan {
     /// Plans the flows of a file, or the one named. Reads the sinks' progress and changes nothing.
     pub fn new(loaded: Loaded, only: Option<&str>, workers: u32) -> Result<Self, String> {
-        let Loaded { pipeline, built } = loaded;
+        let Loaded { pipeline, mut built } = loaded;
         let names: Vec<_> = built.iter().map(|flow| flow.name.clone()).collect();
-        let mut built = built;
         if let Some(only) = only {
             built.retain(|flow| flow.name == only);
             if built.is_empty() {
@@ -56,7 +55,7 @@ impl Plan {
             .into_iter()
             .zip(upstream)
             .map(|(built, upstream)| {
-                let id = format!("{}/{}", pipeline.name, built.name);
+                let id = pipeline.flow_id(&built.name);
                 let resume = resume(&built, &id);
                 PlannedFlow { built, id, resume, upstream }
             })

@@ -5,7 +5,7 @@ use crate::dataflow::worker::{Blueprint, execute};
 use crate::flow::{End, Flow};
 use crate::halt::{Failure, Halt};
 use crate::meter::Meter;
-use crate::plan::{Plan, PlannedFlow, fits};
+use crate::plan::{Plan, PlannedFlow, Resume, fits};
 use crate::threads::Threads;
 use crate::threads::committer::Begin;
 use operators::Error;
@@ -82,8 +82,8 @@ impl Running {
 fn open(planned: &PlannedFlow, flow: Flow) -> Result<Blueprint, Error> {
     let built = &planned.built;
     // Refused before anything outside is touched.
-    if let Some(progress) = built.sink.sink.progress(&planned.id)? {
-        fits(built, &progress)?;
+    if let Resume::Refused(reason) = &planned.resume {
+        return Err(Error::Other(reason.clone()));
     }
     let opened = built.sink.sink.open(&flow.run)?;
     if let Some(progress) = &opened.progress {

@@ -3,7 +3,7 @@
 
 use super::Failed;
 use crate::config::BuiltFlow;
-use crate::report::say;
+use crate::report::{counted, say};
 use indicatif::HumanCount;
 use operators::Error;
 use operators::stage::{Account, Finding};
@@ -35,7 +35,7 @@ pub(crate) fn verify(file: &Path, json: bool) -> Result<(), Failed> {
     let loaded = super::load(file)?;
     let mut findings = 0;
     for flow in &loaded.built {
-        let id = format!("{}/{}", loaded.pipeline.name, flow.name);
+        let id = loaded.pipeline.flow_id(&flow.name);
         let verified =
             flow_of(flow, &id, json).map_err(|error| Failed::Running(format!("flow {}: {error}", flow.name)))?;
         findings += verified.findings;
@@ -47,10 +47,7 @@ pub(crate) fn verify(file: &Path, json: bool) -> Result<(), Failed> {
     }
     if findings > 0 {
         if !json {
-            say(format!(
-                "{findings} finding{}: something was lost, doubled or damaged",
-                if findings == 1 { "" } else { "s" }
-            ));
+            say(format!("{}: something was lost, doubled or damaged", counted(findings, "finding")));
         }
         return Err(Failed::Said);
     }

@@ -1,5 +1,6 @@
 //! The compiled graph, as timely will run it.
 
+use super::counted;
 use super::summary::{heading, resume};
 use crate::plan::{Plan, PlannedFlow};
 use indicatif::{HumanBytes, HumanCount};
@@ -32,7 +33,7 @@ fn flow_graph(flow: &PlannedFlow, workers: u32) -> String {
         schema = stage.built.schema.to_string();
     }
     edge(&mut text, &schema);
-    edge(&mut text, &format!("exchange by partition over {workers} worker{}", if workers == 1 { "" } else { "s" }));
+    edge(&mut text, &format!("exchange by partition over {}", counted(workers.into(), "worker")));
     node(&mut text, &format!("write {}", built.sink_name), &built.sink.about.summary);
     edge(&mut text, "receipts; spans on their own edge from read");
     let commit = &built.commit;

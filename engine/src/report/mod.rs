@@ -22,6 +22,12 @@ pub(crate) fn say(text: impl Display) {
     let _ = write!(std::io::stdout(), "{text}{end}");
 }
 
+/// `1 flow`, `3 flows`
+pub(crate) fn counted(number: u64, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{plural}")
+}
+
 /// Flows to show, by name.
 pub(crate) type Meters = Vec<(String, Arc<Meter>)>;
 

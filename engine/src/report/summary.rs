@@ -1,6 +1,6 @@
 //! Before a run: what it will do. After it: what it did.
 
-use super::Meters;
+use super::{Meters, counted};
 use crate::plan::{Plan, PlannedFlow, Resume};
 use indicatif::{HumanBytes, HumanCount};
 use std::fmt::Write;
@@ -23,15 +23,9 @@ pub(crate) fn intent(plan: &Plan) -> String {
 }
 
 pub(super) fn heading(plan: &Plan) -> String {
-    let (flows, workers) = (plan.flows.len(), plan.workers);
-    let plural = |n| if n == 1 { "" } else { "s" };
-    format!(
-        "pipeline {}: {flows} flow{}, {workers} worker{}, at most {} of memory",
-        plan.name,
-        plural(flows),
-        plural(workers as usize),
-        HumanBytes(plan.memory)
-    )
+    let flows = counted(plan.flows.len() as u64, "flow");
+    let workers = counted(plan.workers.into(), "worker");
+    format!("pipeline {}: {flows}, {workers}, at most {} of memory", plan.name, HumanBytes(plan.memory))
 }
 
 /// Where a flow goes on, in words.
