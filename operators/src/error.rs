@@ -5,7 +5,7 @@ use crate::position::Position;
 /// Result of anything a stage does.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A failure that ends the run; nothing of the open epoch is committed.
+/// A failure that ends the attempt of a flow; nothing of the open epoch is committed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A second copy of the same flow has taken over.
@@ -25,6 +25,14 @@ pub enum Error {
         /// Source or sink where it was seen.
         place: String,
         /// What does not fit, and what to do.
+        reason: String,
+    },
+    /// A server does not answer, or not now: the same flow, begun again from its last commit, may get through.
+    #[error("{place}: {reason}")]
+    Unavailable {
+        /// The server, or what lies on it.
+        place: String,
+        /// What was asked and what it answered.
         reason: String,
     },
     /// One row cannot be processed and the stage says `on_error = "fail"`.

@@ -16,6 +16,7 @@
 //! | `sql` | what tables and topics share: databases, the progress row, transactions |
 //! | [`config`] | value types shared by the configs: durations, sizes, secrets, column types |
 //! | `protobuf`, `json`, `value`, `dead_letter` | what the codecs of both directions share |
+//! | `runtime` | where blocking stages wait for asynchronous libraries |
 //! | [`error`] | what can go wrong, in words for people |
 
 mod archive;
@@ -31,6 +32,7 @@ pub mod partition;
 pub mod position;
 pub mod progress;
 mod protobuf;
+mod runtime;
 pub mod schema;
 pub mod sink;
 pub mod source;

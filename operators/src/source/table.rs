@@ -1,13 +1,14 @@
 //! `source.table`: the rows of a database table, in the order of their ids.
 
 use crate::chunk::Chunk;
+use crate::runtime::wait;
 use crate::config::{ColumnType, Context};
 use crate::error::{Problem, Result};
 use crate::position::{Checkpoint, Position, Span};
 use crate::schema::Schema;
 use crate::sql::column::ColumnBuilder;
 use crate::sql::database::{Column, Opened, columns, find, has_table};
-use crate::sql::{Kind, Place, page, quoted, signed, statement, wait};
+use crate::sql::{Kind, Place, page, quoted, signed, statement};
 use crate::stage::{About, BuiltSource, Read, Reader, Share, Source};
 use arrow::array::{RecordBatch, UInt64Builder};
 use arrow::datatypes::Field;

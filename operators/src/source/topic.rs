@@ -1,13 +1,14 @@
 //! `source.topic`: the messages of the embedded topic, in the order of their offsets.
 
 use crate::chunk::Chunk;
+use crate::runtime::wait;
 use crate::config::Context;
 use crate::error::{Error, Problem, Result};
 use crate::position::{Checkpoint, Position, Span};
 use crate::schema::Schema;
 use crate::sql::database::Opened;
 use crate::sql::topic::{self, Topic};
-use crate::sql::{Kind, Place, Statement, page, signed, statement, wait};
+use crate::sql::{Kind, Place, Statement, page, signed, statement};
 use crate::stage::{About, BuiltSource, Read, Reader, Share, Source};
 use arrow::array::{BinaryBuilder, RecordBatch, UInt64Array};
 use arrow::datatypes::{DataType, Field};

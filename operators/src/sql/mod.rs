@@ -9,7 +9,7 @@
 //! source/table.rs, source/topic.rs what to read
 //!   column.rs, page.rs             SQL rows to Arrow, in pages of bounded size
 //! topic.rs                         the tables of the embedded topic
-//! place.rs, database.rs            URLs, names, connections; runtime.rs waits for them
+//! place.rs, database.rs            URLs, names, connections
 //! ```
 
 mod audit;
@@ -20,7 +20,6 @@ pub(crate) mod insert;
 pub(crate) mod page;
 pub(crate) mod place;
 mod progress;
-mod runtime;
 pub(crate) mod sink;
 pub(crate) mod stored;
 #[cfg(test)]
@@ -29,7 +28,6 @@ pub(crate) mod topic;
 mod transaction;
 
 pub(crate) use place::{Kind, Place};
-pub(crate) use runtime::wait;
 pub(crate) use transaction::Transaction;
 
 use sqlx::Sqlite;

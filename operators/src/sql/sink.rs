@@ -2,8 +2,9 @@
 
 use super::database::Opened as Connected;
 use super::failpoint::Failpoints;
-use super::{Place, Transaction, insert, progress, wait};
+use super::{Place, Transaction, insert, progress};
 use crate::chunk::{Chunk, Kind};
+use crate::runtime::wait;
 use crate::error::{Error, Result};
 use crate::position::Span;
 use crate::progress::{Commit, Contents, Progress, Receipt, Run, Version};

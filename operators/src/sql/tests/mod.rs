@@ -10,8 +10,9 @@ mod zombies;
 
 use super::failpoint::Failpoints;
 use super::sink::SqlSink;
-use super::{Place, wait};
+use super::{Place};
 use crate::chunk::{Chunk, Kind};
+use crate::runtime::wait;
 use crate::config::Context;
 use crate::position::{Checkpoint, Position, Span};
 use crate::progress::{Commit, Fingerprint, Progress, Run, Tally, Version};
