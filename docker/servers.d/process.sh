@@ -85,13 +85,27 @@ recall_options() {
 forget() {
     local name
     for name in $(names) certificates conf; do rm -rf "${DIR:?}/$name" "$DIR/$name".{pid,log,log.1}; done
-    rm -rf "$DIR/options" "$DIR/lock" "$TARGET/servers/debian$DIR"
+    rm -rf "$DIR/options" "$DIR/watched" "$TARGET/servers/debian$DIR"
 }
 
 # Runs on after this script has ended.
 watch() {
-    setsid bash -c 'while kill -0 "$1" 2>/dev/null; do sleep 1; done; exec "$2" --dir "$3" wipe' \
+    mkdir -p "$DIR/watched"
+    [[ -e $DIR/watched/$1 ]] && return
+    touch "$DIR/watched/$1"
+    setsid bash -c 'while kill -0 "$1" 2>/dev/null; do sleep 1; done; exec "$2" --dir "$3" unwatched "$1"' \
         - "$1" "$HERE/servers" "$DIR" >/dev/null 2>&1 </dev/null 9>&- &
+}
+
+# A process that was watched has ended; the last one takes the servers with it.
+unwatched() {
+    local other
+    rm -f "$DIR/watched/$1"
+    for other in "$DIR"/watched/*; do
+        if kill -0 "${other##*/}" 2>/dev/null; then return; fi
+    done
+    down
+    forget
 }
 
 # port NUMBER: with the offset of --ports
