@@ -7,8 +7,10 @@ use archive_world::{FLOW, Job, audit, files, run, sink, write};
 use operators::Error;
 use operators::stage::{Audit, Sink};
 use operators::store::Store;
+use operators::store::faulty::{Fault, Faulty};
 use operators::store::memory::Memory;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 const JOB: Job = Job { partitions: 4, positions: 15, step: 3 };
 

@@ -9,11 +9,20 @@ pub fn hdfs() -> Option<String> {
 }
 
 /// Runs `kill`, `start`, `pause` or `resume` on one of the servers: `namenode`, `datanode1` and so on. `start` returns
-/// when the server is ready.
+/// when the server is ready, and does nothing to one that runs; `resume` does nothing to one that was not paused.
 pub fn control(action: &str, server: &str) {
+    command(&[action, server]);
+}
+
+/// Runs Hadoop's own `dfsadmin`.
+pub fn admin(arguments: &[&str]) {
+    command(&[&["dfsadmin"], arguments].concat());
+}
+
+fn command(arguments: &[&str]) {
     let command = std::env::var("WEATHERFLOW_SERVERS").unwrap();
-    let status = Command::new(&command).args([action, server]).status().unwrap();
-    assert!(status.success(), "{command} {action} {server}: {status}");
+    let output = Command::new(&command).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{command} {arguments:?}: {output:?}");
 }
 
 /// Whether servers can be killed and paused.
