@@ -31,6 +31,8 @@ fn survive(job: Job, plan: &[(u64, Fault)]) -> u64 {
     while let Err(error) = job.live_telling(&program, &format!("life-{lives}"), committed) {
         assert!(!matches!(error, Error::Fenced { .. }), "{plan:?}: fenced by an earlier life of its own: {error}");
         assert!(lives <= plan.len(), "{plan:?}: failed once more than there were faults: {error}");
+        let stopped = error.to_string().contains("the program is dead");
+        assert!(stopped || matches!(error, Error::Unavailable { .. }), "{plan:?}: a new start would help: {error}");
         lives += 1;
         memory.crash(plan[0].0);
         faulty.restart();
@@ -47,7 +49,7 @@ fn every_crash_point() {
     let job = Job { partitions: 4, positions: 12, step: 3 };
     let calls = survive(job, &[]);
     let late = [0, 1, 2, 3, 5, 8, 13, 21].map(Fault::Late);
-    let faults = [Fault::StopBefore, Fault::StopAfter, Fault::Unanswered].into_iter().chain(late);
+    let faults = [Fault::StopBefore, Fault::StopAfter, Fault::Unanswered, Fault::Refused].into_iter().chain(late);
     let mut runs = 0;
     for fault in faults {
         for call in 0..calls {
@@ -55,7 +57,7 @@ fn every_crash_point() {
             runs += 1;
         }
     }
-    println!("{calls} calls, each with 11 faults: {runs} runs, each whole after a restart");
+    println!("{calls} calls, each with 12 faults: {runs} runs, each whole after a restart");
 }
 
 #[test]
@@ -98,7 +100,7 @@ fn every_call_that_outlives_its_program() {
 fn every_crash_point_on_a_local_disk() {
     let job = Job { partitions: 2, positions: 6, step: 3 };
     let calls = survive(job, &[]);
-    for fault in [Fault::StopBefore, Fault::StopAfter, Fault::Unanswered] {
+    for fault in [Fault::StopBefore, Fault::StopAfter, Fault::Unanswered, Fault::Refused] {
         for call in 0..calls {
             let directory = tempfile::tempdir().unwrap();
             let local = Local::new(directory.path().join("archive"));
@@ -111,7 +113,7 @@ fn every_crash_point_on_a_local_disk() {
             assert_whole(&local, job, &format!("{fault:?} at {call}"));
         }
     }
-    println!("{calls} calls, each with 3 faults, in real directories");
+    println!("{calls} calls, each with 4 faults, in real directories");
 }
 
 /// The directory of the next segment is made by the rename into it, and a crash may leave it empty.

@@ -151,7 +151,7 @@ fn live(store: &Taking<Faulty>, copy: usize) -> std::result::Result<u64, Error> 
     loop {
         let end = JOB.live(&sink(store), &format!("copy-{copy}-{life}"));
         match end {
-            Err(Error::Io { .. } | Error::Other(_)) if life < FAULTS => life += 1,
+            Err(Error::Unavailable { .. }) if life < FAULTS => life += 1,
             end => return end,
         }
     }

@@ -3,7 +3,7 @@
 //! Goes from batch to batch and holds one segment's names at most, whatever the length of history.
 
 use super::Archive;
-use super::footer::{self, Footer};
+use super::footer::{self, Footer, Unread};
 use super::layout::{self, DataFile, Segment};
 use super::manifest::Manifest;
 use crate::error::{Error, Result};
@@ -214,7 +214,8 @@ impl Audit<'_> {
         };
         let read = match footer::read_back(reader) {
             Ok(read) => read,
-            Err(reason) => {
+            Err(Unread::Unavailable(error)) => return Err(self.archive.failed(error)),
+            Err(Unread::Damaged(reason)) => {
                 self.find(path, format!("it cannot be read: {reason}"));
                 return Ok(0);
             }

@@ -2,15 +2,15 @@
 
 use crate::position::Span;
 use crate::progress::{Run, Version};
-use crate::store::StoreReader;
+use crate::store::{Cause, StoreError, StoreReader};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::errors::{ParquetError, Result};
+use parquet::errors::Result;
 use parquet::file::metadata::{FileMetaData, KeyValue};
 use parquet::file::reader::{ChunkReader, Length};
 use std::io::{self, BufReader, Read};
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 const FLOW: &str = "weatherflow.flow";
 const RUN: &str = "weatherflow.run";
@@ -68,15 +68,26 @@ pub(super) struct ReadBack {
     pub(super) decoded: u64,
 }
 
-/// Decodes every value of a data file; the reason when that cannot be done.
-pub(super) fn read_back(reader: Box<dyn StoreReader>) -> Result<ReadBack, String> {
-    // The decoder takes some damaged pages at their word and panics on them.
-    let decoded = panic::catch_unwind(AssertUnwindSafe(|| decode(reader)));
-    decoded.unwrap_or_else(|_| Err("its pages contradict each other".to_owned()))
+/// Why a data file could not be decoded.
+pub(super) enum Unread {
+    /// The store did not give it, which says nothing of the file.
+    Unavailable(StoreError),
+    /// It is not what it should be.
+    Damaged(String),
 }
 
-fn decode(reader: Box<dyn StoreReader>) -> Result<ReadBack, String> {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(InStore(reader.into())).map_err(|e| e.to_string())?;
+/// Decodes every value of a data file.
+pub(super) fn read_back(reader: Box<dyn StoreReader>) -> Result<ReadBack, Unread> {
+    let file = InStore { reader: reader.into(), unavailable: Arc::default() };
+    // The decoder takes some damaged pages at their word and panics on them.
+    let decoded = panic::catch_unwind(AssertUnwindSafe(|| decode(file.clone())));
+    let decoded = decoded.unwrap_or_else(|_| Err("its pages contradict each other".to_owned()));
+    let unavailable = file.unavailable.lock().unwrap_or_else(PoisonError::into_inner).take();
+    decoded.map_err(|reason| unavailable.map_or(Unread::Damaged(reason), Unread::Unavailable))
+}
+
+fn decode(file: InStore) -> Result<ReadBack, String> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| e.to_string())?;
     let metadata = builder.metadata().file_metadata();
     let claimed = u64::try_from(metadata.num_rows()).map_err(|_| "its footer claims less than no rows")?;
     let footer = Footer::of(metadata)?;
@@ -88,11 +99,28 @@ fn decode(reader: Box<dyn StoreReader>) -> Result<ReadBack, String> {
 }
 
 /// A file of a store, as the Parquet reader wants it.
-struct InStore(Arc<dyn StoreReader>);
+#[derive(Clone)]
+struct InStore {
+    reader: Arc<dyn StoreReader>,
+    /// Kept here, as the decoder tells of errors in words only.
+    unavailable: Arc<Mutex<Option<StoreError>>>,
+}
+
+impl InStore {
+    fn read_at(&self, offset: u64, length: usize) -> io::Result<Bytes> {
+        self.reader.read_at(offset, length).map_err(|error| match error.cause {
+            Cause::Unavailable(_) | Cause::Unknown(_) => {
+                *self.unavailable.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                io::ErrorKind::Other.into()
+            }
+            cause => cause.into(),
+        })
+    }
+}
 
 impl Length for InStore {
     fn len(&self) -> u64 {
-        self.0.length()
+        self.reader.length()
     }
 }
 
@@ -100,25 +128,25 @@ impl ChunkReader for InStore {
     type T = BufReader<From>;
 
     fn get_read(&self, start: u64) -> Result<Self::T> {
-        Ok(BufReader::new(From { reader: Arc::clone(&self.0), at: start }))
+        Ok(BufReader::new(From { file: self.clone(), at: start }))
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
-        self.0.read_at(start, length).map_err(|e| ParquetError::External(Box::new(e)))
+        Ok(self.read_at(start, length)?)
     }
 }
 
 /// Reads on from a position.
 struct From {
-    reader: Arc<dyn StoreReader>,
+    file: InStore,
     at: u64,
 }
 
 impl Read for From {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.reader.length().saturating_sub(self.at);
+        let left = self.file.len().saturating_sub(self.at);
         let length = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        let bytes = self.reader.read_at(self.at, length).map_err(|e| io::Error::from(e.cause))?;
+        let bytes = self.file.read_at(self.at, length)?;
         buffer[..length].copy_from_slice(&bytes);
         self.at += length as u64;
         Ok(length)

@@ -18,9 +18,11 @@ use crate::progress::{Commit, Progress, Run, Version};
 use crate::stage::Committer;
 use crate::store::{Cause, Entry, StoreError};
 use std::io::Write;
+use std::thread;
+use std::time::{Duration, Instant};
 
-/// How often a call without an answer is made again before the run gives up.
-const TRIES: u32 = 5;
+/// How long a call that gets no answer is made again before the run gives up; the restart of a NameNode is shorter.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Commits the batches of one run.
 pub(crate) struct Publisher {
@@ -78,7 +80,7 @@ impl Archive {
 
     /// Moves aside what other runs have staged, each in one step, and then deletes it.
     fn fence(&self, run: &Run) -> Result<()> {
-        let mut round = 0;
+        let (mut round, mut patience) = (0, Patience::new());
         loop {
             let staging = self.staging()?;
             let mut unanswered = None;
@@ -92,8 +94,8 @@ impl Archive {
             }
             match unanswered {
                 None => break,
-                Some(error) if round == TRIES => return Err(self.failed(error)),
-                Some(_) => round += 1,
+                Some(_) if patience.wait() => round += 1,
+                Some(error) => return Err(self.failed(error)),
             }
         }
         for entry in self.staging()?.iter().filter(|entry| Staged::parse(&entry.name) == Staged::Dead) {
@@ -151,7 +153,7 @@ impl Archive {
     fn publish(&self, staged: &str, manifest: &Manifest) -> Result<()> {
         let version = manifest.progress.version;
         let target = layout::batch(version);
-        let mut tries = 1;
+        let mut patience = Patience::new();
         loop {
             let Err(error) = self.store.rename(staged, &target) else { return Ok(()) };
             let there = self.look(version)?;
@@ -163,7 +165,7 @@ impl Archive {
                         self.damaged(&target, "the name is taken by something without a checkpoint; move it away")
                     );
                 }
-                Verdict::TryAgain if tries < TRIES => tries += 1,
+                Verdict::TryAgain if patience.wait() => {}
                 Verdict::TryAgain | Verdict::Failed => return Err(self.failed(error)),
             }
         }
@@ -171,12 +173,32 @@ impl Archive {
 
     /// Reads back what bears a version, asking again while there is no answer.
     fn look(&self, version: Version) -> Result<Option<Manifest>> {
-        let mut tries = 1;
+        let mut patience = Patience::new();
         loop {
             match self.find_manifest(version) {
-                Err(Error::Io { .. }) if tries < TRIES => tries += 1,
+                Err(Error::Unavailable { .. }) if patience.wait() => {}
                 found => return found,
             }
         }
+    }
+}
+
+/// Waits longer and longer between tries, until it has waited enough.
+struct Patience {
+    end: Instant,
+    pause: Duration,
+}
+
+impl Patience {
+    fn new() -> Self {
+        Self { end: Instant::now() + PATIENCE, pause: Duration::from_millis(1) }
+    }
+
+    /// Waits before the next try; `false` when there is to be none.
+    fn wait(&mut self) -> bool {
+        let left = self.end.saturating_duration_since(Instant::now());
+        thread::sleep(self.pause.min(left));
+        self.pause = (self.pause * 4).min(Duration::from_secs(2));
+        !left.is_zero()
     }
 }

@@ -101,7 +101,7 @@ pub(super) fn after_rename(answer: &Cause, ours: &Manifest, there: Option<&Manif
             Verdict::Fenced(format!("batch {version} was staged and is gone, as when a newer copy has moved it aside"))
         }
         (Cause::AlreadyExists, None) => Verdict::Taken,
-        (Cause::Unknown(_), None) => Verdict::TryAgain,
+        (Cause::Unknown(_) | Cause::Unavailable(_), None) => Verdict::TryAgain,
     }
 }
 
@@ -154,14 +154,16 @@ mod tests {
     fn a_failed_rename_is_judged_by_what_bears_the_name() {
         let ours = manifest("ours", 5);
         let unknown = Cause::Unknown("timed out".into());
+        let unavailable = Cause::Unavailable("safe mode".into());
         let failed = Cause::Failed(std::io::ErrorKind::StorageFull.into());
         let fenced = |verdict| matches!(verdict, Verdict::Fenced(_));
-        for answer in [&unknown, &Cause::AlreadyExists, &Cause::NotFound] {
+        for answer in [&unknown, &unavailable, &Cause::AlreadyExists, &Cause::NotFound] {
             assert_eq!(after_rename(answer, &ours, Some(&ours)), Verdict::Committed, "{answer}");
             assert!(fenced(after_rename(answer, &ours, Some(&manifest("other", 5)))), "{answer}");
             assert!(fenced(after_rename(answer, &ours, Some(&manifest("ours", 4)))), "{answer}");
         }
         assert_eq!(after_rename(&unknown, &ours, None), Verdict::TryAgain);
+        assert_eq!(after_rename(&unavailable, &ours, None), Verdict::TryAgain);
         assert!(fenced(after_rename(&Cause::NotFound, &ours, None)));
         assert_eq!(after_rename(&Cause::AlreadyExists, &ours, None), Verdict::Taken);
         for there in [None, Some(&ours)] {

@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, AsArray, Float64Array, RecordBatch, StringArray, UI
 use arrow::datatypes::{DataType, Field, Float64Type};
 use bytes::Bytes;
 use operators::chunk::Kind;
-use operators::progress::{Commit, Fingerprint, Progress, Run, Tally, Version};
+use operators::progress::{Commit, Fingerprint, Progress, Receipt, Run, Tally, Version};
 use operators::sink::parquet::{Compression, ParquetSink};
 use operators::stage::{Account, Audit, Finding, Opened, Sink};
 use operators::store::{EntryKind, Store};
@@ -155,6 +155,17 @@ fn chunk(span: &Span, kind: Kind) -> Option<Chunk> {
     chunk.kind = kind;
     chunk.partition = span.partition / 2;
     (!chunk.is_empty()).then_some(chunk)
+}
+
+/// The rows of a span that are written.
+pub fn chunk_of(span: &Span) -> Option<Chunk> {
+    chunk(span, Kind::Rows)
+}
+
+/// The first batch of a job, with these receipts; its spans are those of source partition 0.
+pub fn first_commit(job: Job, run: &Run, receipts: Vec<Receipt>) -> Commit {
+    let one = Job { partitions: 1, ..job };
+    Commit { receipts, ..one.next(None, run).unwrap() }
 }
 
 /// Reads every row that Hive-style readers would see, and the dead letters, batch after batch, with the parquet crate
