@@ -15,6 +15,7 @@
 //! | `archive`, [`store`] | batches of Parquet files and their proof; the files below them |
 //! | `sql` | what tables and topics share: databases, the progress row, transactions |
 //! | [`config`] | value types shared by the configs: durations, sizes, secrets, column types |
+//! | `message`, `gathered` | what sinks share: rows as messages, rows kept until their commit |
 //! | `protobuf`, `json`, `value`, `dead_letter` | what the codecs of both directions share |
 //! | `runtime` | where blocking stages wait for asynchronous libraries |
 //! | [`error`] | what can go wrong, in words for people |
@@ -26,7 +27,9 @@ mod dead_letter;
 pub mod decode;
 pub mod encode;
 pub mod error;
+mod gathered;
 mod json;
+mod message;
 mod murmur2;
 pub mod partition;
 pub mod position;
