@@ -1,0 +1,139 @@
+//! Asks about a topic: its identity, its partitions, their offsets; creates one.
+
+use super::error::{self, Listener};
+use super::{Place, TIMEOUT, describe};
+use crate::error::{Error, Result};
+use crate::runtime::wait;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::{Offset, TopicPartitionList};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// What a topic is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Topic {
+    /// Another one after a topic was deleted and created again; `None` before Kafka 2.8.
+    pub(crate) id: Option<String>,
+    pub(crate) partitions: u32,
+}
+
+/// Which offset of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// The first message that is still there.
+    Beginning,
+    /// Behind the last message that is committed: the last stable offset.
+    End,
+    /// The first message at or after this time, in milliseconds since 1970 UTC; the end where there is none.
+    Time(i64),
+}
+
+/// A client that belongs to no group: it asks, and reads what it is told to. Every question has a time-out.
+pub(crate) struct Client {
+    pub(crate) consumer: BaseConsumer<Listener>,
+    pub(crate) place: Place,
+}
+
+impl Client {
+    /// A client with more settings than those of the place.
+    pub(crate) fn new(place: &Place, settings: &[(&str, &str)]) -> Result<Self> {
+        let mut config = place.client.clone();
+        for (name, value) in settings {
+            config.set(*name, *value);
+        }
+        config.set("isolation.level", "read_committed");
+        let listener = Listener::new(place);
+        let consumer =
+            config.create_with_context(listener).map_err(|error| error::failed(place, "start a client", &error))?;
+        Ok(Self { consumer, place: place.clone() })
+    }
+
+    /// The topic as it is now; `None` where there is none of this name.
+    pub(crate) fn topic(&self) -> Result<Option<Topic>> {
+        describe::topic(self.consumer.client(), &self.place.topic, TIMEOUT)
+            .map_err(|error| self.failed("ask about the topic", &error))
+    }
+
+    /// One offset of each of these partitions.
+    pub(crate) fn offsets(
+        &self,
+        partitions: impl IntoIterator<Item = u32>,
+        moment: Moment,
+    ) -> Result<BTreeMap<u32, u64>> {
+        let what = match moment {
+            Moment::Beginning => "beginning",
+            Moment::End => "end",
+            Moment::Time(_) => "message of that time",
+        };
+        let failed = |error| self.failed(&format!("find the {what} of a partition"), &error);
+        let asked = match moment {
+            Moment::Beginning => Offset::Beginning,
+            Moment::End => Offset::End,
+            Moment::Time(time) => Offset::Offset(time),
+        };
+        let mut list = TopicPartitionList::new();
+        for partition in partitions {
+            list.add_partition_offset(&self.place.topic, partition.cast_signed(), asked).map_err(failed)?;
+        }
+        if list.count() == 0 {
+            return Ok(BTreeMap::new());
+        }
+        let mut offsets = BTreeMap::new();
+        let mut behind_all = Vec::new();
+        for found in self.consumer.offsets_for_times(list, TIMEOUT).map_err(failed)?.elements() {
+            let partition = found.partition().cast_unsigned();
+            found.error().map_err(|error| self.failed(&format!("find the {what} of partition {partition}"), &error))?;
+            match found.offset() {
+                Offset::Offset(offset) => drop(offsets.insert(partition, offset.cast_unsigned())),
+                Offset::End if moment != Moment::End => behind_all.push(partition),
+                other => {
+                    let reason = format!("the {what} of partition {partition} is {other:?}");
+                    return Err(self.place.unavailable(reason));
+                }
+            }
+        }
+        if !behind_all.is_empty() {
+            offsets.extend(self.offsets(behind_all, Moment::End)?);
+        }
+        Ok(offsets)
+    }
+
+    /// Hears what the client has to say besides; call it often, or it piles up.
+    pub(crate) fn listen(&self) -> Result<()> {
+        while self.consumer.poll(Duration::ZERO).is_some() {}
+        self.consumer.context().refusal(&self.place).map_or(Ok(()), Err)
+    }
+
+    /// What a failed call means.
+    pub(crate) fn failed(&self, doing: &str, error: &KafkaError) -> Error {
+        while self.consumer.poll(Duration::ZERO).is_some() {}
+        self.consumer.context().explain(&self.place, doing, error)
+    }
+}
+
+/// Creates a topic; one that is there already, perhaps since a moment ago, stays as it is.
+pub(crate) fn create(
+    place: &Place,
+    partitions: u32,
+    replication: Option<u32>,
+    settings: &[(&str, &str)],
+) -> Result<()> {
+    let failed = |error| error::failed(place, "create the topic", &error);
+    let admin: AdminClient<_> = place.client.create_with_context(Listener::new(place)).map_err(failed)?;
+    // The brokers have a default.
+    let replication = replication.map_or(-1, u32::cast_signed);
+    let mut topic = NewTopic::new(&place.topic, partitions.cast_signed(), TopicReplication::Fixed(replication));
+    for (name, value) in settings {
+        topic = topic.set(name, value);
+    }
+    let options = AdminOptions::new().request_timeout(Some(TIMEOUT)).operation_timeout(Some(TIMEOUT));
+    let created = wait(async { Ok(admin.create_topics([&topic], &options).await) })?.map_err(failed)?;
+    match created.into_iter().next() {
+        Some(Err((_, code))) if code != Code::TopicAlreadyExists => {
+            Err(error::answered(place, "create the topic", code, &code.to_string()))
+        }
+        _ => Ok(()),
+    }
+}
