@@ -4,12 +4,15 @@ use super::error::{self, Listener};
 use super::{Place, TIMEOUT, describe};
 use crate::error::{Error, Result};
 use crate::runtime::wait;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// Pause between two questions whether a new topic has come.
+const AGAIN: Duration = Duration::from_millis(10);
 
 /// What a topic is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +57,26 @@ impl Client {
     pub(crate) fn topic(&self) -> Result<Option<Topic>> {
         describe::topic(self.consumer.client(), &self.place.topic, TIMEOUT)
             .map_err(|error| self.failed("ask about the topic", &error))
+    }
+
+    /// Waits until a topic that was just created can be asked about.
+    pub(crate) fn appears(&self) -> Result<Topic> {
+        let since = Instant::now();
+        loop {
+            match self.topic()? {
+                Some(topic) => return Ok(topic),
+                None if since.elapsed() < TIMEOUT => std::thread::sleep(AGAIN),
+                None => return Err(self.place.unavailable("it was created and does not appear")),
+            }
+        }
+    }
+
+    /// Copies of each partition of the topic, the least where they differ; `None` where there is no such topic.
+    pub(crate) fn replication(&self) -> Result<Option<u32>> {
+        let asked = self.consumer.fetch_metadata(Some(&self.place.topic), TIMEOUT);
+        let asked = asked.map_err(|error| self.failed("ask about the topic", &error))?;
+        let partitions = asked.topics().iter().flat_map(|topic| topic.partitions());
+        Ok(partitions.map(|partition| partition.replicas().len() as u32).min())
     }
 
     /// One offset of each of these partitions.
@@ -121,19 +144,37 @@ pub(crate) fn create(
     settings: &[(&str, &str)],
 ) -> Result<()> {
     let failed = |error| error::failed(place, "create the topic", &error);
-    let admin: AdminClient<_> = place.client.create_with_context(Listener::new(place)).map_err(failed)?;
     // The brokers have a default.
     let replication = replication.map_or(-1, u32::cast_signed);
     let mut topic = NewTopic::new(&place.topic, partitions.cast_signed(), TopicReplication::Fixed(replication));
     for (name, value) in settings {
         topic = topic.set(name, value);
     }
-    let options = AdminOptions::new().request_timeout(Some(TIMEOUT)).operation_timeout(Some(TIMEOUT));
-    let created = wait(async { Ok(admin.create_topics([&topic], &options).await) })?.map_err(failed)?;
+    let admin = admin(place)?;
+    let created = wait(async { Ok(admin.create_topics([&topic], &patience()).await) })?.map_err(failed)?;
     match created.into_iter().next() {
         Some(Err((_, code))) if code != Code::TopicAlreadyExists => {
             Err(error::answered(place, "create the topic", code, &code.to_string()))
         }
         _ => Ok(()),
     }
+}
+
+/// What some settings of a topic are; `None` for one that its brokers do not know.
+pub(crate) fn settings<const N: usize>(place: &Place, names: [&str; N]) -> Result<[Option<String>; N]> {
+    let failed = |error| error::failed(place, "read the settings of the topic", &error);
+    let (admin, resource) = (admin(place)?, ResourceSpecifier::Topic(&place.topic));
+    let described = wait(async { Ok(admin.describe_configs([&resource], &patience()).await) })?.map_err(failed)?;
+    let described = described.into_iter().next().transpose().map_err(|code| failed(KafkaError::AdminOp(code)))?;
+    let value = |name| described.as_ref()?.get(name)?.value.clone();
+    Ok(names.map(value))
+}
+
+fn admin(place: &Place) -> Result<AdminClient<Listener>> {
+    let failed = |error| error::failed(place, "start a client", &error);
+    place.client.create_with_context(Listener::new(place)).map_err(failed)
+}
+
+fn patience() -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(TIMEOUT)).operation_timeout(Some(TIMEOUT))
 }

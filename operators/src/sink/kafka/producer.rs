@@ -3,11 +3,15 @@
 
 use super::failpoint::Failpoints;
 use super::written::Written;
-use rdkafka::config::ClientConfig;
+use crate::error::{Error, Result};
+use crate::kafka::Place;
+use crate::kafka::error::{self, Listener};
+use rdkafka::ClientContext;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, NoCustomPartitioner, Producer as _, ProducerContext};
-use rdkafka::{ClientContext, util::Timeout};
+use rdkafka::util::Timeout;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -17,6 +21,10 @@ use std::time::{Duration, Instant};
 const GRACE: Duration = Duration::from_secs(5);
 /// How long to wait for delivery reports at a time: the library's own calls wait in steps of 100 ms.
 const STEP: Duration = Duration::from_millis(1);
+/// How often the client is listened to while a call waits.
+const EVENTS: Duration = Duration::from_millis(10);
+/// How long the brokers may take to abort.
+const ABORT: Duration = Duration::from_secs(5);
 /// Sent messages after which delivery reports are looked for.
 const POLL_EVERY: u64 = 1_000;
 
@@ -46,15 +54,30 @@ impl Producer {
     /// `patience`.
     pub(super) fn open(
         config: &ClientConfig,
+        place: &Place,
         lanes: usize,
         patience: Duration,
         failpoints: Failpoints,
-    ) -> KafkaResult<Self> {
-        let reports = Reports(Mutex::new(Delivered::new(lanes)));
-        let inner = config.create_with_context(reports)?;
+    ) -> Result<Self> {
+        let reports = Reports { listener: Listener::new(place), delivered: Mutex::new(Delivered::new(lanes)) };
+        let inner = config.create_with_context(reports);
+        let inner = inner.map_err(|error| error::failed(place, "start a producer", &error))?;
         let producer = Self { inner: Some(Arc::new(inner)), patience, failpoints, sent: 0 };
-        producer.guarded("shut out older producers", |inner, patience| inner.init_transactions(patience))?;
-        Ok(producer)
+        const INIT: &str = "shut out older producers";
+        let init = producer.guarded(INIT, patience, |inner, patience| inner.init_transactions(patience));
+        init.map_err(|error| producer.explain(place, INIT, &error)).map(|()| producer)
+    }
+
+    /// What a failed step means. The first fatal error explains all that follow from it.
+    pub(super) fn explain(&self, place: &Place, doing: &str, error: &KafkaError) -> Error {
+        let Ok(inner) = self.inner() else { return error::failed(place, doing, error) };
+        match (inner.client().fatal_error(), error) {
+            (Some((code, words)), _) => error::answered(place, doing, code, &words),
+            (None, KafkaError::Transaction(told)) if !is_silence(told.code()) => {
+                error::answered(place, doing, told.code(), &told.string())
+            }
+            (None, error) => inner.context().listener.explain(place, doing, error),
+        }
     }
 
     /// Begins a transaction; the brokers see it with its first message.
@@ -124,21 +147,12 @@ impl Producer {
 
     /// Commits. After an error nobody knows whether it happened.
     pub(super) fn commit(&self) -> KafkaResult<()> {
-        self.guarded("commit", |inner, patience| inner.commit_transaction(patience))
+        self.guarded("commit", self.patience, |inner, patience| inner.commit_transaction(patience))
     }
 
-    /// Takes the messages of the open transaction back, as far as the brokers answer; the next producer does it
-    /// otherwise.
+    /// Takes the messages of the open transaction back, if the brokers answer soon; if not, the next producer does it.
     pub(super) fn abort(&self) -> KafkaResult<()> {
-        self.guarded("abort", |inner, patience| {
-            inner.purge(rdkafka::producer::PurgeConfig::default().queue().inflight());
-            inner.abort_transaction(patience)
-        })
-    }
-
-    /// The error after which this producer can do nothing more, if there was one.
-    pub(super) fn fatal(&self) -> Option<(RDKafkaErrorCode, String)> {
-        self.inner.as_ref().and_then(|inner| inner.client().fatal_error())
+        self.guarded("abort", self.patience.min(ABORT), |inner, patience| inner.abort_transaction(patience))
     }
 
     fn inner(&self) -> KafkaResult<&Arc<BaseProducer<Reports>>> {
@@ -150,17 +164,25 @@ impl Producer {
     fn guarded(
         &self,
         step: &'static str,
+        patience: Duration,
         call: impl FnOnce(&BaseProducer<Reports>, Timeout) -> KafkaResult<()> + Send + 'static,
     ) -> KafkaResult<()> {
         self.failpoints.around(step, || {
-            let inner = Arc::clone(self.inner()?);
-            let patience = self.patience;
+            let inner = self.inner()?;
             let (tell, answer) = sync_channel(1);
+            let theirs = Arc::clone(inner);
             let waits = thread::Builder::new().name("kafka-call".to_owned());
-            let spawned = waits.spawn(move || tell.send(call(&inner, patience.into())));
+            let spawned = waits.spawn(move || tell.send(call(&theirs, patience.into())));
             spawned.map_err(|_| KafkaError::Global(RDKafkaErrorCode::CriticalSystemResource))?;
-            let silent = |_| Err(KafkaError::Global(RDKafkaErrorCode::OperationTimedOut));
-            answer.recv_timeout(patience + GRACE).unwrap_or_else(silent)
+            let since = Instant::now();
+            loop {
+                match answer.recv_timeout(EVENTS) {
+                    Ok(answer) => return answer,
+                    // The call may wait until the reports of messages that it takes back are heard.
+                    Err(_) if since.elapsed() < patience + GRACE => inner.poll(Duration::ZERO),
+                    Err(_) => return Err(KafkaError::Global(RDKafkaErrorCode::OperationTimedOut)),
+                }
+            }
         })
     }
 }
@@ -216,7 +238,7 @@ impl Delivered {
 
     fn note(&mut self, lane: usize, offset: i64) -> KafkaResult<()> {
         // A message that had to be sent twice may be stored at an offset that the answer to the second does not tell.
-        let unknown = KafkaError::MessageProduction(RDKafkaErrorCode::InvalidSequenceNumber);
+        let unknown = KafkaError::MessageProduction(RDKafkaErrorCode::OutOfOrderSequenceNumber);
         let offset = u64::try_from(offset).map_err(|_| unknown)?;
         let lane = self.lanes.get_mut(lane).ok_or(KafkaError::Canceled)?;
         lane.get_or_insert_with(|| Written::at(offset)).add(offset);
@@ -224,16 +246,31 @@ impl Delivered {
     }
 }
 
-/// Receives the delivery reports.
-struct Reports(Mutex<Delivered>);
+fn is_silence(code: RDKafkaErrorCode) -> bool {
+    matches!(code, RDKafkaErrorCode::OperationTimedOut | RDKafkaErrorCode::RequestTimedOut)
+}
+
+/// Receives the delivery reports, and what the client says on the side.
+struct Reports {
+    listener: Listener,
+    delivered: Mutex<Delivered>,
+}
 
 impl Reports {
     fn lock(&self) -> MutexGuard<'_, Delivered> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.delivered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl ClientContext for Reports {}
+impl ClientContext for Reports {
+    fn log(&self, level: RDKafkaLogLevel, fac: &str, line: &str) {
+        self.listener.log(level, fac, line);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.listener.error(error, reason);
+    }
+}
 
 impl ProducerContext<NoCustomPartitioner> for Reports {
     type DeliveryOpaque = usize;
