@@ -6,8 +6,10 @@
 //!   error.rs    an answer of Kafka as an error for people; what a client says on the side
 //! topic.rs      asks about a topic: identity, partitions, offsets; creates one
 //!   describe.rs topic ids, which only the C interface has
+//! batch.rs      reads messages by the thousand
 //! ```
 
+pub(crate) mod batch;
 pub(crate) mod config;
 mod describe;
 pub(crate) mod error;
@@ -19,4 +21,4 @@ pub(crate) use place::Place;
 use std::time::Duration;
 
 /// How long a question may wait for its answer: a stopped broker never gives one.
-pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);

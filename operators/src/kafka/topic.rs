@@ -37,11 +37,13 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// A client with more settings than those of the place.
+    /// A client with these settings, where the file does not say otherwise.
     pub(crate) fn new(place: &Place, settings: &[(&str, &str)]) -> Result<Self> {
         let mut config = place.client.clone();
-        for (name, value) in settings {
-            config.set(*name, *value);
+        for &(name, value) in settings {
+            if place.client.get(name).is_none() {
+                config.set(name, value);
+            }
         }
         config.set("isolation.level", "read_committed");
         let listener = Listener::new(place);
