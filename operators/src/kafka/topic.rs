@@ -4,7 +4,7 @@ use super::error::{self, Listener};
 use super::{Place, TIMEOUT, describe};
 use crate::error::{Error, Result};
 use crate::runtime::wait;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::{Offset, TopicPartitionList};
@@ -102,6 +102,13 @@ impl Client {
         Ok(offsets)
     }
 
+    /// The first offset that a partition still has, and the one behind its last committed message.
+    pub(crate) fn range(&self, partition: u32) -> Result<(u64, u64)> {
+        let of = |offsets: BTreeMap<u32, u64>| offsets.get(&partition).copied().unwrap_or_default();
+        let low = of(self.offsets([partition], Moment::Beginning)?);
+        Ok((low, of(self.offsets([partition], Moment::End)?)))
+    }
+
     /// Hears what the client has to say besides; call it often, or it piles up.
     pub(crate) fn listen(&self) -> Result<()> {
         while self.consumer.poll(Duration::ZERO).is_some() {}
@@ -122,20 +129,41 @@ pub(crate) fn create(
     replication: Option<u32>,
     settings: &[(&str, &str)],
 ) -> Result<()> {
-    let failed = |error| error::failed(place, "create the topic", &error);
-    let admin: AdminClient<_> = place.client.create_with_context(Listener::new(place)).map_err(failed)?;
     // The brokers have a default.
     let replication = replication.map_or(-1, u32::cast_signed);
     let mut topic = NewTopic::new(&place.topic, partitions.cast_signed(), TopicReplication::Fixed(replication));
     for (name, value) in settings {
         topic = topic.set(name, value);
     }
-    let options = AdminOptions::new().request_timeout(Some(TIMEOUT)).operation_timeout(Some(TIMEOUT));
-    let created = wait(async { Ok(admin.create_topics([&topic], &options).await) })?.map_err(failed)?;
-    match created.into_iter().next() {
+    let doing = "create the topic";
+    let (admin, options) = (admin(place)?, admin_options());
+    let created = wait(async { Ok(admin.create_topics([&topic], &options).await) })?;
+    match created.map_err(|error| error::failed(place, doing, &error))?.into_iter().next() {
         Some(Err((_, code))) if code != Code::TopicAlreadyExists => {
-            Err(error::answered(place, "create the topic", code, &code.to_string()))
+            Err(error::answered(place, doing, code, &code.to_string()))
         }
         _ => Ok(()),
     }
+}
+
+/// Whether the brokers remove messages from the middle of the topic when later ones have the same key.
+pub(crate) fn is_compacted(place: &Place) -> Result<bool> {
+    let doing = "ask for the settings of the topic";
+    let (admin, options) = (admin(place)?, admin_options());
+    let topic = [ResourceSpecifier::Topic(&place.topic)];
+    let described = wait(async { Ok(admin.describe_configs(&topic, &options).await) })?;
+    let described = described.map_err(|error| error::failed(place, doing, &error))?;
+    let settings = described.into_iter().next().transpose();
+    let settings = settings.map_err(|code| error::answered(place, doing, code, &code.to_string()))?;
+    let policy = settings.as_ref().and_then(|settings| settings.get("cleanup.policy")?.value.as_deref());
+    Ok(policy.is_some_and(|policy| policy.contains("compact")))
+}
+
+fn admin(place: &Place) -> Result<AdminClient<Listener>> {
+    let admin = place.client.create_with_context(Listener::new(place));
+    admin.map_err(|error| error::failed(place, "start a client", &error))
+}
+
+fn admin_options() -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(TIMEOUT)).operation_timeout(Some(TIMEOUT))
 }
