@@ -139,7 +139,7 @@ impl fmt::Display for Setting {
 }
 
 /// Settings of librdkafka by their names.
-pub type Options = BTreeMap<String, Setting>;
+pub(crate) type Options = BTreeMap<String, Setting>;
 
 /// Settings that a file may not change, by name or beginning of the name, and why.
 const RESERVED: &[(&str, &[&str])] = &[

@@ -40,11 +40,13 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// A client with more settings than those of the place.
+    /// A client with these settings, where the file does not say otherwise.
     pub(crate) fn new(place: &Place, settings: &[(&str, &str)]) -> Result<Self> {
         let mut config = place.client.clone();
-        for (name, value) in settings {
-            config.set(*name, *value);
+        for &(name, value) in settings {
+            if place.client.get(name).is_none() {
+                config.set(name, value);
+            }
         }
         config.set("isolation.level", "read_committed");
         let listener = Listener::new(place);
@@ -123,6 +125,13 @@ impl Client {
         Ok(offsets)
     }
 
+    /// The first offset that a partition still has, and the one behind its last committed message.
+    pub(crate) fn range(&self, partition: u32) -> Result<(u64, u64)> {
+        let of = |offsets: BTreeMap<u32, u64>| offsets.get(&partition).copied().unwrap_or_default();
+        let low = of(self.offsets([partition], Moment::Beginning)?);
+        Ok((low, of(self.offsets([partition], Moment::End)?)))
+    }
+
     /// Hears what the client has to say besides; call it often, or it piles up.
     pub(crate) fn listen(&self) -> Result<()> {
         while self.consumer.poll(Duration::ZERO).is_some() {}
@@ -143,18 +152,18 @@ pub(crate) fn create(
     replication: Option<u32>,
     settings: &[(&str, &str)],
 ) -> Result<()> {
-    let failed = |error| error::failed(place, "create the topic", &error);
     // The brokers have a default.
     let replication = replication.map_or(-1, u32::cast_signed);
     let mut topic = NewTopic::new(&place.topic, partitions.cast_signed(), TopicReplication::Fixed(replication));
     for (name, value) in settings {
         topic = topic.set(name, value);
     }
-    let admin = admin(place)?;
-    let created = wait(async { Ok(admin.create_topics([&topic], &patience()).await) })?.map_err(failed)?;
-    match created.into_iter().next() {
+    let doing = "create the topic";
+    let (admin, options) = (admin(place)?, admin_options());
+    let created = wait(async { Ok(admin.create_topics([&topic], &options).await) })?;
+    match created.map_err(|error| error::failed(place, doing, &error))?.into_iter().next() {
         Some(Err((_, code))) if code != Code::TopicAlreadyExists => {
-            Err(error::answered(place, "create the topic", code, &code.to_string()))
+            Err(error::answered(place, doing, code, &code.to_string()))
         }
         _ => Ok(()),
     }
@@ -162,19 +171,27 @@ pub(crate) fn create(
 
 /// What some settings of a topic are; `None` for one that its brokers do not know.
 pub(crate) fn settings<const N: usize>(place: &Place, names: [&str; N]) -> Result<[Option<String>; N]> {
-    let failed = |error| error::failed(place, "read the settings of the topic", &error);
-    let (admin, resource) = (admin(place)?, ResourceSpecifier::Topic(&place.topic));
-    let described = wait(async { Ok(admin.describe_configs([&resource], &patience()).await) })?.map_err(failed)?;
-    let described = described.into_iter().next().transpose().map_err(|code| failed(KafkaError::AdminOp(code)))?;
-    let value = |name| described.as_ref()?.get(name)?.value.clone();
-    Ok(names.map(value))
+    let doing = "ask for the settings of the topic";
+    let (admin, options) = (admin(place)?, admin_options());
+    let topic = [ResourceSpecifier::Topic(&place.topic)];
+    let described = wait(async { Ok(admin.describe_configs(&topic, &options).await) })?;
+    let described = described.map_err(|error| error::failed(place, doing, &error))?;
+    let described = described.into_iter().next().transpose();
+    let described = described.map_err(|code| error::answered(place, doing, code, &code.to_string()))?;
+    Ok(names.map(|name| described.as_ref()?.get(name)?.value.clone()))
+}
+
+/// Whether the brokers remove messages from the middle of the topic when later ones have the same key.
+pub(crate) fn is_compacted(place: &Place) -> Result<bool> {
+    let [policy] = settings(place, ["cleanup.policy"])?;
+    Ok(policy.is_some_and(|policy| policy.contains("compact")))
 }
 
 fn admin(place: &Place) -> Result<AdminClient<Listener>> {
-    let failed = |error| error::failed(place, "start a client", &error);
-    place.client.create_with_context(Listener::new(place)).map_err(failed)
+    let admin = place.client.create_with_context(Listener::new(place));
+    admin.map_err(|error| error::failed(place, "start a client", &error))
 }
 
-fn patience() -> AdminOptions {
+fn admin_options() -> AdminOptions {
     AdminOptions::new().request_timeout(Some(TIMEOUT)).operation_timeout(Some(TIMEOUT))
 }

@@ -54,7 +54,7 @@ impl KafkaCommitter {
         let mut producer = producer.map_err(|error| starting(place, error))?;
         let claimed = claim(progress.place(), &mut producer, run, lanes);
         let owner = claimed.map_err(|failure| starting(place, told(&producer, place, failure)))?;
-        let last = progress.behind(owner)?.last;
+        let last = progress.up_to(owner)?.last;
         if let Some(last) = &last
             && last.topic.is_some()
             && last.topic != topic.id

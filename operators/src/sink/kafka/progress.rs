@@ -2,20 +2,16 @@
 
 use super::record::{Entry, Record};
 use crate::error::{Error, Result};
-use crate::kafka::topic::{self, Client, Moment};
-use crate::kafka::{Place, TIMEOUT};
-use rdkafka::consumer::Consumer;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Message};
-use rdkafka::{Offset, TopicPartitionList};
-use std::time::{Duration, Instant};
+use crate::kafka::Place;
+use crate::kafka::batch::Message;
+use crate::kafka::scan::scan;
+use crate::kafka::topic::{self, Client};
+use std::ops::Range;
 
 /// Offsets before the end that are read first: the last commit is there, unless many transactions failed since.
 const FIRST_READ: u64 = 32;
 /// How much farther back each next read begins.
 const WIDER: u64 = 16;
-/// How long one look for the next record lasts.
-const LOOK: Duration = Duration::from_millis(100);
 /// The topic's only partition.
 const PARTITION: u32 = 0;
 
@@ -34,21 +30,14 @@ pub(super) struct Held {
     pub(super) at: u64,
     /// The last commit; `None` before the first.
     pub(super) last: Option<Record>,
-    /// Reads that it took to find out.
+    /// Reads that it took to find it.
     pub(super) reads: u32,
 }
 
 impl ProgressTopic {
     /// The topic of this name, which need not exist.
     pub(super) fn new(place: &Place, flow: &str) -> Result<Self> {
-        let settings = [
-            // The library asks for a group where partitions are read one by one; nothing is ever committed to it.
-            ("group.id", place.topic.as_str()),
-            ("enable.auto.commit", "false"),
-            ("enable.partition.eof", "true"),
-            ("auto.offset.reset", "error"),
-        ];
-        Ok(Self { client: Client::new(place, &settings)?, flow: flow.to_owned() })
+        Ok(Self { client: Client::new(place, &[])?, flow: flow.to_owned() })
     }
 
     pub(super) fn place(&self) -> &Place {
@@ -58,7 +47,7 @@ impl ProgressTopic {
     /// Creates it where it is missing, as safe as the topic of the rows, and refuses one that would forget.
     pub(super) fn create(&self, rows: &Client) -> Result<()> {
         let place = self.place();
-        if self.client.topic()?.is_none() {
+        if !self.exists()? {
             let [least] = topic::settings(&rows.place, ["min.insync.replicas"])?;
             let least = least.as_deref().map(|least| ("min.insync.replicas", least));
             let settings: Vec<_> =
@@ -76,111 +65,75 @@ impl ProgressTopic {
         Ok(())
     }
 
+    pub(super) fn exists(&self) -> Result<bool> {
+        Ok(self.client.topic()?.is_some())
+    }
+
     /// What is committed; `None` where there is no topic, or nothing in it.
     pub(super) fn look(&self) -> Result<Option<Held>> {
-        if self.client.topic()?.is_none() {
-            return Ok(None);
+        match self.exists()? {
+            true => self.before(self.range()?.end),
+            false => Ok(None),
         }
-        let end = self.offset(Moment::End)?;
-        self.before(end, None)
     }
 
-    /// What was committed before an own entry at this offset. It is read as well, so that no broker which has not
-    /// caught up yet can hide what is before it.
-    pub(super) fn behind(&self, own: u64) -> Result<Held> {
-        let held = self.before(own + 1, Some(own))?;
-        held.ok_or_else(|| self.place().unavailable("the entry just written is not there"))
+    /// What was committed up to an entry at this offset. It must be seen, so that no broker which has not caught up yet
+    /// can hide what is before it.
+    pub(super) fn up_to(&self, own: u64) -> Result<Held> {
+        let held = self.before(own + 1)?.filter(|held| held.at == own);
+        held.ok_or_else(|| self.place().unavailable(format!("the entry just committed at offset {own} is not there")))
     }
 
-    fn offset(&self, moment: Moment) -> Result<u64> {
-        let found = self.client.offsets([PARTITION], moment)?;
-        found.get(&PARTITION).copied().ok_or_else(|| self.place().unavailable("no offset of its partition is known"))
-    }
-
-    fn before(&self, end: u64, own: Option<u64>) -> Result<Option<Held>> {
-        let beginning = self.offset(Moment::Beginning)?;
+    /// The newest entries before an offset; `None` where there are none.
+    fn before(&self, end: u64) -> Result<Option<Held>> {
+        let beginning = self.range()?.start;
         let (mut back, mut reads) = (FIRST_READ, 0);
         loop {
             let from = end.saturating_sub(back).max(beginning);
             reads += 1;
             let mut held: Option<Held> = None;
-            self.each(from, own, &mut |at, entry| {
+            self.each(from..end, &mut |at, entry| {
                 let owner = entry.run().id.clone();
-                let before = held.take().and_then(|held| held.last);
                 let last = match entry {
-                    Entry::Owner(_) => before,
+                    Entry::Owner(_) => held.take().and_then(|held| held.last),
                     Entry::Commit(record) => Some(record),
                 };
                 held = Some(Held { owner, at, last, reads });
                 Ok(())
             })?;
             if from == beginning || held.as_ref().is_some_and(|held| held.last.is_some()) {
+                tracing::debug!("{}: the newest entries took {reads} reads", self.place());
                 return Ok(held);
             }
             back = back.saturating_mul(WIDER);
         }
     }
 
-    /// Gives the entries from an offset on: up to an own one, or to the end.
-    pub(super) fn each(
-        &self,
-        from: u64,
-        own: Option<u64>,
-        found: &mut dyn FnMut(u64, Entry) -> Result<()>,
-    ) -> Result<()> {
-        let failed = |error| self.client.failed("read the flow's positions", &error);
-        let mut list = TopicPartitionList::new();
-        let offset = Offset::Offset(from.cast_signed());
-        list.add_partition_offset(&self.place().topic, PARTITION.cast_signed(), offset).map_err(failed)?;
-        self.client.consumer.assign(&list).map_err(failed)?;
-        let mut heard = Instant::now();
-        loop {
-            match self.client.consumer.poll(LOOK) {
-                Some(Ok(message)) => {
-                    heard = Instant::now();
-                    let at = message.offset().cast_unsigned();
-                    found(at, self.entry(&message)?)?;
-                    if own.is_some_and(|own| at >= own) {
-                        return Ok(());
-                    }
-                }
-                Some(Err(KafkaError::PartitionEOF(_))) if own.is_none() => return Ok(()),
-                Some(Err(error)) if is_final(&error) => return Err(failed(error)),
-                _ => {}
-            }
-            if heard.elapsed() > TIMEOUT {
-                return Err(self.place().unavailable(match own {
-                    Some(own) => format!(
-                        "the entry just committed at offset {own} cannot be read: another program has a transaction \
-                         open in this topic"
-                    ),
-                    None => "the flow's positions are not given".to_owned(),
-                }));
-            }
+    /// The offsets that the topic has.
+    pub(super) fn range(&self) -> Result<Range<u64>> {
+        let (from, to) = self.client.range(PARTITION)?;
+        Ok(from..to)
+    }
+
+    /// Gives the entries in a stretch of offsets, in their order.
+    pub(super) fn each(&self, stretch: Range<u64>, found: &mut dyn FnMut(u64, Entry) -> Result<()>) -> Result<()> {
+        let whole = scan(self.place(), PARTITION, stretch, &mut |message| {
+            found(message.offset(), self.entry(message)?)
+        })?;
+        match whole {
+            true => Ok(()),
+            false => Err(self.place().unavailable("entries were deleted while they were read")),
         }
     }
 
-    fn entry(&self, message: &BorrowedMessage<'_>) -> Result<Entry> {
+    fn entry(&self, message: Message<'_>) -> Result<Entry> {
         let damaged =
             |reason: String| Error::Damaged { path: format!("{}, offset {}", self.place(), message.offset()), reason };
-        let entry: Entry = serde_json::from_slice(message.payload().unwrap_or_default())
+        let entry: Entry = serde_json::from_slice(message.value().unwrap_or_default())
             .map_err(|error| damaged(format!("it is no entry of a flow's progress: {error}")))?;
         match entry.run().flow == self.flow {
             true => Ok(entry),
             false => Err(damaged(format!("it belongs to flow {}, not to {}", entry.run().flow, self.flow))),
         }
     }
-}
-
-/// Whether reading on makes no sense; what the library mends by itself comes up here as well.
-fn is_final(error: &KafkaError) -> bool {
-    matches!(
-        error.rdkafka_error_code(),
-        Some(
-            RDKafkaErrorCode::AutoOffsetReset
-                | RDKafkaErrorCode::TopicAuthorizationFailed
-                | RDKafkaErrorCode::Authentication
-                | RDKafkaErrorCode::Fatal
-        )
-    )
 }

@@ -33,4 +33,9 @@ impl Written {
         let follows = next.from >= self.to;
         follows.then_some(Self { from: self.from, to: next.to, messages: self.messages + next.messages })
     }
+
+    /// Whether this is what `before` has become.
+    pub(super) fn contains(self, before: Self) -> bool {
+        self.from == before.from && self.to >= before.to && self.messages >= before.messages
+    }
 }
