@@ -101,8 +101,10 @@ impl ProgressTopic {
                 held = Some(Held { owner, at, last, reads });
                 Ok(())
             })?;
+            if let Some(held) = &held {
+                tracing::debug!("{}: the newest entry is at {}, after {} reads", self.place(), held.at, held.reads);
+            }
             if from == beginning || held.as_ref().is_some_and(|held| held.last.is_some()) {
-                tracing::debug!("{}: the newest entries took {reads} reads", self.place());
                 return Ok(held);
             }
             back = back.saturating_mul(WIDER);
