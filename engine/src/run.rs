@@ -1,10 +1,11 @@
-//! Starts a plan, waits for its end, sums it up.
+//! Starts a plan, keeps each of its flows going, waits for their end.
 
 use crate::budget::Budget;
 use crate::dataflow::worker::{Blueprint, execute};
-use crate::flow::{End, Flow};
+use crate::flow::{End, Flow, OpenEpoch};
 use crate::halt::{Failure, Halt};
 use crate::meter::Meter;
+use crate::patience::Patience;
 use crate::plan::{Plan, PlannedFlow, Resume, fits};
 use crate::threads::Threads;
 use crate::threads::committer::Begin;
@@ -37,36 +38,66 @@ impl Running {
         names.zip(self.meters.iter().cloned()).collect()
     }
 
-    /// Runs until every source has ended, or the halt says stop, or something fails.
+    /// Runs until every source has ended, or the halt says stop, or something fails for good.
     pub fn run(self) -> Result<(), Failure> {
-        let id = uuid::Uuid::now_v7().to_string();
-        let memory = self.plan.memory / ROWS_SHARE / self.plan.flows.len().max(1) as u64;
-        let mut blueprints = Vec::with_capacity(self.plan.flows.len());
-        for (planned, meter) in self.plan.flows.iter().zip(&self.meters) {
-            let run = Run { id: id.clone(), flow: planned.id.clone() };
-            let flow = Flow {
-                name: planned.built.name.clone(),
-                run,
-                commit: planned.built.commit,
-                source: Arc::clone(&planned.built.source.source),
-                sink: Arc::clone(&planned.built.sink.sink),
-                workers: self.plan.workers,
-                halt: Arc::clone(&self.halt),
-                budget: Budget::new(memory),
-                meter: Arc::clone(meter),
-                end: self.end(planned),
-                open: crate::flow::OpenEpoch::default(),
-            };
-            let name = flow.name.clone();
-            blueprints.push(open(planned, flow).map_err(|error| Failure { flow: name, reason: error.to_string() })?);
+        // Refused before anything outside is touched.
+        for PlannedFlow { built, resume, .. } in &self.plan.flows {
+            if let Resume::Refused(reason) = resume {
+                return Err(Failure::new(&built.name, &Error::Other(reason.clone())));
+            }
         }
+        std::thread::scope(|scope| {
+            for (planned, meter) in self.plan.flows.iter().zip(&self.meters) {
+                scope.spawn(|| self.keep(planned, meter));
+            }
+        });
+        self.halt.failure().cloned().map_or(Ok(()), Err)
+    }
+
+    /// Runs a flow to its end; what may pass begins it again from its last commit.
+    fn keep(&self, planned: &PlannedFlow, meter: &Arc<Meter>) {
+        let mut patience = Patience::new(planned.built.retry_for.0);
+        while let Err(failure) = self.attempt(planned, meter) {
+            if !failure.may_pass || self.halt.is_stopping() {
+                return self.halt.fail(failure);
+            }
+            let Some(pause) = patience.after_failure(meter.last_commit()) else {
+                return self.halt.fail(patience.lost(failure));
+            };
+            tracing::info!(%failure, ?pause, "begins again from the last commit");
+            meter.add_restart(&failure.reason);
+            self.halt.sleep(pause);
+            patience.begin();
+        }
+    }
+
+    /// Runs a flow once, from its last commit to its end or its first failure; nothing of it is left then.
+    fn attempt(&self, planned: &PlannedFlow, meter: &Arc<Meter>) -> Result<(), Failure> {
+        let built = &planned.built;
+        let halt = Halt::below(&self.halt);
+        let memory = self.plan.memory / ROWS_SHARE / self.plan.flows.len().max(1) as u64;
+        let flow = Flow {
+            name: built.name.clone(),
+            // A run id of its own: what a thread of an earlier attempt still does is fenced like another process.
+            run: Run { id: uuid::Uuid::now_v7().to_string(), flow: planned.id.clone() },
+            commit: built.commit,
+            source: Arc::clone(&built.source.source),
+            sink: Arc::clone(&built.sink.sink),
+            workers: self.plan.workers,
+            halt: Arc::clone(&halt),
+            budget: Budget::new(memory),
+            meter: Arc::clone(meter),
+            end: self.end(planned),
+            open: OpenEpoch::default(),
+        };
+        let blueprint = open(planned, flow).map_err(|error| Failure::new(&built.name, &error))?;
         let threads = Arc::new(Threads::default());
-        let executed = execute(blueprints, self.plan.workers, &self.halt, &threads);
+        let executed = execute(blueprint, &threads);
         threads.join();
         if let Err(error) = executed {
-            self.halt.fail(&self.plan.name, format!("a worker stopped: {error}"));
+            halt.fail(Failure::new(&built.name, &Error::Other(format!("a worker stopped: {error}"))));
         }
-        self.halt.failure().cloned().map_or(Ok(()), Err)
+        halt.failure().cloned().map_or(Ok(()), Err)
     }
 
     fn end(&self, planned: &PlannedFlow) -> End {
@@ -81,10 +112,6 @@ impl Running {
 /// Takes the sink over, and goes on from what it then says: the plan's own look may be older.
 fn open(planned: &PlannedFlow, flow: Flow) -> Result<Blueprint, Error> {
     let built = &planned.built;
-    // Refused before anything outside is touched.
-    if let Resume::Refused(reason) = &planned.resume {
-        return Err(Error::Other(reason.clone()));
-    }
     let opened = built.sink.sink.open(&flow.run)?;
     if let Some(progress) = &opened.progress {
         fits(built, progress)?;

@@ -12,14 +12,14 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Fields};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Bytes of values after which a page is full.
 const BYTES: usize = 4 << 20;
 
 /// A part of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Column {
     /// its key, null where it has none
