@@ -3,12 +3,12 @@
 use super::database::Opened as Connected;
 use super::failpoint::Failpoints;
 use super::{Place, Transaction, insert, progress};
-use crate::chunk::{Chunk, Kind};
+use crate::chunk::Chunk;
 use crate::error::{Error, Result};
-use crate::position::Span;
-use crate::progress::{Commit, Contents, Progress, Receipt, Run, Version};
+use crate::gathered::{Gathered, Gatherer};
+use crate::progress::{Commit, Progress, Run};
 use crate::runtime::wait;
-use crate::stage::{Committer, Finding, Held, Opened, Sink, Writer};
+use crate::stage::{Committer, Finding, Opened, Sink, Writer};
 use sqlx::sqlite::SqliteConnection;
 use std::sync::Arc;
 
@@ -74,31 +74,7 @@ impl<T: Target> Sink for SqlSink<T> {
     }
 
     fn writer(&self, _run: &Run, _attempt: u64) -> Result<Box<dyn Writer>> {
-        Ok(Box::new(SqlWriter::default()))
-    }
-}
-
-/// Holds rows in memory until their commit inserts them.
-#[derive(Default)]
-struct SqlWriter {
-    chunks: Vec<Chunk>,
-    bytes: u64,
-}
-
-impl Writer for SqlWriter {
-    fn write(&mut self, chunk: Chunk) -> Result<Held> {
-        self.bytes += chunk.bytes();
-        self.chunks.push(chunk);
-        Ok(Held { bytes: self.bytes, until_commit: self.bytes })
-    }
-
-    fn close(self: Box<Self>, _version: Version, _spans: &[Span]) -> Result<Receipt> {
-        let rows = |kind| self.chunks.iter().filter(|chunk| chunk.kind == kind).map(Chunk::len).sum();
-        Ok(Receipt {
-            rows: rows(Kind::Rows),
-            dead_letters: rows(Kind::DeadLetters),
-            contents: Contents::Chunks(self.chunks),
-        })
+        Ok(Box::new(Gatherer::default()))
     }
 }
 
@@ -117,19 +93,11 @@ impl<T: Target> Committer for SqlCommitter<T> {
 }
 
 impl<T: Target> SqlCommitter<T> {
-    async fn publish(&mut self, commit: Commit) -> Result<()> {
+    async fn publish(&mut self, mut commit: Commit) -> Result<()> {
         let target = Arc::clone(&self.target);
         let place = target.place();
-        let Commit { progress, tally, receipts, .. } = commit;
-        let (rows, dead_letters) = sorted(receipts)?;
-        let (written, rejected) = (count(&rows), count(&dead_letters));
-        if (written, rejected) != (tally.written, tally.dead_letters) || progress.run != self.run {
-            return Err(Error::Other(format!(
-                "{place}: the batch says {} rows and {} dead letters by run {}, and holds {written} and {rejected} by \
-                 run {}; nothing of it was committed",
-                tally.written, tally.dead_letters, progress.run.id, self.run.id
-            )));
-        }
+        let Gathered { rows, dead_letters } = Gathered::take(&mut commit, &self.run, &place.to_string())?;
+        let progress = commit.progress;
         let Some(connected) = &mut self.connected else {
             return Err(Error::Other(format!("{place}: the outcome of the last commit is not known; start again")));
         };
@@ -180,20 +148,4 @@ impl<T> Drop for SqlCommitter<T> {
             });
         }
     }
-}
-
-/// The rows of all writers, and their dead letters.
-fn sorted(receipts: Vec<Receipt>) -> Result<(Vec<Chunk>, Vec<Chunk>)> {
-    let mut chunks = Vec::new();
-    for receipt in receipts {
-        match receipt.contents {
-            Contents::Chunks(more) => chunks.extend(more),
-            Contents::Files(_) => return Err(Error::Other("files were given to a sink that inserts rows".into())),
-        }
-    }
-    Ok(chunks.into_iter().partition(|chunk| chunk.kind == Kind::Rows))
-}
-
-fn count(chunks: &[Chunk]) -> u64 {
-    chunks.iter().map(Chunk::len).sum()
 }
