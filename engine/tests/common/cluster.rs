@@ -15,6 +15,9 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 use servers::{Servers, unique};
 use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 /// Servers, and the proxies through which the job reaches them.
@@ -94,6 +97,21 @@ pub struct ClusterJob<'c> {
     pub job: Job,
     pub name: String,
     layout: Layout,
+}
+
+/// What pyarrow reads there; `None`, said loudly, where it is not installed.
+fn pyarrow(directory: &Path) -> Option<String> {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let python = tests.parent().unwrap().join("target/python/bin/python");
+    if !python.exists() {
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "{} is missing; .ci/run makes it", python.display());
+        let _ =
+            writeln!(std::io::stderr(), "SKIPPED: pyarrow did not read the files, there is no {}", python.display());
+        return None;
+    }
+    let output = Command::new(python).arg(tests.join("tests/common/count.py")).arg(directory).output().unwrap();
+    assert!(output.status.success(), "pyarrow: {}", String::from_utf8_lossy(&output.stderr));
+    Some(String::from_utf8(output.stdout).unwrap().trim().to_owned())
 }
 
 /// A message as its schema has it, declared anew.
@@ -186,6 +204,15 @@ impl ClusterJob<'_> {
     fn prove_archive(&self) {
         let copy = self.copy_archive();
         assert_generated(self.job.stations, self.job.days, &read_archive(copy.path()));
+        let cents = |row| (expected(&self.config(), row).2 * 100.0).round() as i64;
+        let sum: i64 = (0..self.rows()).map(cents).sum();
+        if let Some(counted) = pyarrow(copy.path()) {
+            assert_eq!(
+                counted,
+                format!("{0} {0} {sum}", self.rows()),
+                "rows, distinct rows, sum as pyarrow reads them"
+            );
+        }
     }
 
     /// The archive as Hadoop's own shell gives it.

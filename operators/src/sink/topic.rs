@@ -3,8 +3,8 @@
 use crate::chunk::Chunk;
 use crate::config::Context;
 use crate::error::{Error, Problem, Result};
-use crate::progress::Progress;
 use crate::message::Messages;
+use crate::progress::Progress;
 use crate::schema::Schema;
 use crate::sql::insert::{Insert, in_order};
 use crate::sql::sink::{SqlSink, Target};
