@@ -7,7 +7,8 @@ use crate::progress::Progress;
 use crate::schema::{Schema, type_name};
 use crate::sql::insert::{Insert, in_order};
 use crate::sql::sink::{SqlSink, Target};
-use crate::sql::topic::{self, LAST_OFFSET};
+use crate::sql::sqlite::topic::{self, LAST_OFFSET};
+use crate::sql::stored::Values;
 use crate::sql::{Kind, Place, Transaction};
 use crate::stage::{About, BuiltSink, Finding};
 use arrow::array::{Array, AsArray, BinaryArray, RecordBatch};
@@ -16,8 +17,8 @@ use arrow::datatypes::{DataType, Field};
 use futures_util::TryStreamExt;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
+use sqlx::{Row, Sqlite};
 use std::sync::Arc;
 
 /// Appends messages to an embedded topic: the column `value`, and `key` where there is one.
@@ -88,18 +89,20 @@ impl TopicConfig {
 
 /// A topic that messages are appended to.
 pub(crate) struct Topic {
-    place: Place,
+    place: Place<Sqlite>,
     partitions: u32,
     /// Whether rows have keys.
     keyed: bool,
 }
 
 impl Target for Topic {
-    fn place(&self) -> &Place {
+    type Dialect = Sqlite;
+
+    fn place(&self) -> &Place<Sqlite> {
         &self.place
     }
 
-    async fn create(&self, tx: &mut Transaction<'_>, last: Option<&Progress>) -> Result<()> {
+    async fn create(&self, tx: &mut Transaction<'_, Sqlite>, last: Option<&Progress>) -> Result<()> {
         topic::create_tables(tx).await?;
         match topic::find(tx.connection(), &self.place).await? {
             Some(topic) if topic.partitions == self.partitions => Ok(()),
@@ -120,11 +123,11 @@ impl Target for Topic {
         }
     }
 
-    async fn insert(&self, tx: &mut Transaction<'_>, chunks: &[Chunk]) -> Result<()> {
+    async fn insert(&self, tx: &mut Transaction<'_, Sqlite>, chunks: &[Chunk]) -> Result<()> {
         let columns: Vec<_> = chunks.iter().map(|chunk| self.columns(&chunk.rows)).collect::<Result<_>>()?;
         let topic: Arc<str> = self.place.name.as_str().into();
         let now = chrono::Utc::now().timestamp_millis();
-        let insert = Insert::into("messages", ["topic", "partition", "offset", "timestamp", KEY, VALUE]);
+        let insert = Insert::<Sqlite>::into("messages", ["topic", "partition", "offset", "timestamp", KEY, VALUE]);
         if let Some(chunk) = chunks.iter().find(|chunk| chunk.partition >= self.partitions) {
             let (partition, partitions) = (chunk.partition, self.partitions);
             return Err(Error::Other(format!("{}: rows for partition {partition} of {partitions}", self.place)));
@@ -140,7 +143,7 @@ impl Target for Topic {
             let last =
                 last.map(|row| row.try_get::<i64, _>(0)).transpose().map_err(self.place.failed("read an offset"))?;
             let first = last.map_or(0, |last| last + 1);
-            let put = |(offset, at): (i64, crate::sql::insert::RowRef), values: &mut crate::sql::stored::Values| {
+            let put = |(offset, at): (i64, crate::sql::insert::RowRef), values: &mut Values<Sqlite>| {
                 let (key, value) = &columns[at.chunk as usize];
                 let row = at.row as usize;
                 values.text(Arc::clone(&topic))?;
