@@ -132,16 +132,21 @@ impl Client {
         Ok((low, of(self.offsets([partition], Moment::End)?)))
     }
 
-    /// Hears what the client has to say besides; call it often, or it piles up.
+    /// Hears what the client has to say besides; call it from time to time, or it piles up.
     pub(crate) fn listen(&self) -> Result<()> {
-        while self.consumer.poll(Duration::ZERO).is_some() {}
+        self.hear();
         self.consumer.context().refusal(&self.place).map_or(Ok(()), Err)
     }
 
     /// What a failed call means.
     pub(crate) fn failed(&self, doing: &str, error: &KafkaError) -> Error {
-        while self.consumer.poll(Duration::ZERO).is_some() {}
+        self.hear();
         self.consumer.context().explain(&self.place, doing, error)
+    }
+
+    /// Without any time a poll would end at the first line of a log.
+    fn hear(&self) {
+        while self.consumer.poll(Duration::from_millis(1)).is_some() {}
     }
 }
 
