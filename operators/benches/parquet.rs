@@ -4,9 +4,9 @@
 use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, UInt64Array};
 use arrow::datatypes::{DataType, Field};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use operators::progress::{Run, Version};
+use operators::progress::Run;
 use operators::sink::parquet::{Compression, ParquetSink};
-use operators::stage::Sink;
+use operators::stage::{Closing, Sink};
 use operators::store::memory::Memory;
 use operators::{Chunk, Schema};
 use std::hint::black_box;
@@ -57,7 +57,7 @@ fn write(c: &mut Criterion) {
                 for chunk in &chunks {
                     writer.write(chunk.clone()).unwrap();
                 }
-                black_box(writer.close(Version::FIRST, &[]).unwrap());
+                black_box(writer.close(&Closing::default()).unwrap());
                 sink
             };
             b.iter_batched(setup, work, BatchSize::PerIteration);

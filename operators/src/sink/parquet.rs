@@ -7,7 +7,7 @@ use crate::config::{Context, shown};
 use crate::error::{Problem, Result};
 use crate::progress::{Progress, Run};
 use crate::schema::Schema;
-use crate::stage::{About, Account, Audit, BuiltSink, Finding, Opened, Sink, Writer};
+use crate::stage::{About, Account, Audit, BuiltSink, Finding, Inflow, Opened, Sink, Writer};
 use crate::store::Store;
 use crate::store::local::Local;
 use arrow::datatypes::{DataType, SchemaRef};
@@ -45,7 +45,7 @@ pub enum Compression {
 }
 
 impl ParquetConfig {
-    pub(super) fn build(&self, input: &Schema, context: &Context) -> Result<BuiltSink, Vec<Problem>> {
+    pub(super) fn build(&self, input: &Schema, _inflow: Inflow, context: &Context) -> Result<BuiltSink, Vec<Problem>> {
         let directory = match self.url.strip_prefix("file:") {
             Some(path) if !path.is_empty() => Ok(context.path(path)),
             _ => Err(Problem::at("url", format!("`{}` is no place for Parquet files", self.url))

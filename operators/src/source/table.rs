@@ -1,10 +1,10 @@
 //! `source.table`: the rows of a database table, in the order of their ids.
 
 use crate::chunk::Chunk;
-use crate::runtime::wait;
 use crate::config::{ColumnType, Context};
 use crate::error::{Problem, Result};
 use crate::position::{Checkpoint, Position, Span};
+use crate::runtime::wait;
 use crate::schema::Schema;
 use crate::sql::column::ColumnBuilder;
 use crate::sql::database::{Column, Opened, columns, find, has_table};

@@ -4,9 +4,9 @@ use super::insert::count_dead_letters;
 use super::sink::{SqlSink, Target};
 use super::{Place, progress};
 use crate::error::{Error, Result};
-use crate::runtime::wait;
 use crate::position::{Position, Span};
 use crate::progress::Progress;
+use crate::runtime::wait;
 use crate::stage::{Account, Audit, Finding};
 use sqlx::sqlite::SqliteConnection;
 

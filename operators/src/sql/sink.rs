@@ -4,11 +4,10 @@ use super::database::Opened as Connected;
 use super::failpoint::Failpoints;
 use super::{Place, Transaction, insert, progress};
 use crate::chunk::{Chunk, Kind};
-use crate::runtime::wait;
 use crate::error::{Error, Result};
-use crate::position::Span;
-use crate::progress::{Commit, Contents, Progress, Receipt, Run, Version};
-use crate::stage::{Committer, Finding, Held, Opened, Sink, Writer};
+use crate::progress::{Commit, Contents, Progress, Receipt, Run};
+use crate::runtime::wait;
+use crate::stage::{Closing, Committer, Finding, Held, Opened, Sink, Writer};
 use sqlx::sqlite::SqliteConnection;
 use std::sync::Arc;
 
@@ -92,7 +91,7 @@ impl Writer for SqlWriter {
         Ok(Held { bytes: self.bytes, until_commit: self.bytes })
     }
 
-    fn close(self: Box<Self>, _version: Version, _spans: &[Span]) -> Result<Receipt> {
+    fn close(self: Box<Self>, _batch: &Closing) -> Result<Receipt> {
         let rows = |kind| self.chunks.iter().filter(|chunk| chunk.kind == kind).map(Chunk::len).sum();
         Ok(Receipt {
             rows: rows(Kind::Rows),

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use operators::chunk::Kind;
 use operators::progress::{Commit, Fingerprint, Progress, Run, Tally, Version};
 use operators::sink::parquet::{Compression, ParquetSink};
-use operators::stage::{Account, Audit, Finding, Opened, Sink};
+use operators::stage::{Account, Audit, Closing, Finding, Opened, Sink};
 use operators::store::{EntryKind, Store};
 use operators::{Chunk, Error, Position, Schema, Span};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -81,8 +81,13 @@ impl Job {
                 }
             }
             let version = batch.progress.version;
-            let close = |writer: Box<dyn operators::stage::Writer>| writer.close(version, &batch.spans);
-            let receipts = writers.into_iter().map(close).collect::<Result<Vec<_>, _>>()?;
+            let closing = Closing {
+                version,
+                spans: batch.spans.clone(),
+                fingerprint: batch.progress.fingerprint.clone(),
+                source: batch.progress.source.clone(),
+            };
+            let receipts = writers.into_iter().map(|writer| writer.close(&closing)).collect::<Result<Vec<_>, _>>()?;
             progress = Some(batch.progress.clone());
             committer.commit(Commit { attempt, receipts, ..batch })?;
             committed(version);

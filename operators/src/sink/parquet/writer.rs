@@ -5,9 +5,8 @@ use crate::archive::footer::Footer;
 use crate::archive::layout::{self, DataFile};
 use crate::chunk::Chunk;
 use crate::error::{Error, Result};
-use crate::position::Span;
-use crate::progress::{Contents, FileEntry, Receipt, Run, Version};
-use crate::stage::{Held, Writer};
+use crate::progress::{Contents, FileEntry, Receipt, Run};
+use crate::stage::{Closing, Held, Writer};
 use crate::store::StoreFile;
 use arrow::datatypes::SchemaRef;
 use parquet::arrow::ArrowWriter;
@@ -101,11 +100,11 @@ impl Writer for ParquetWriter {
         Ok(Held { bytes, until_commit: 0 })
     }
 
-    fn close(mut self: Box<Self>, version: Version, spans: &[Span]) -> Result<Receipt> {
+    fn close(mut self: Box<Self>, batch: &Closing) -> Result<Receipt> {
         let (files, _) = self.take()?;
         let (mut rows, mut dead_letters, mut entries) = (0, 0, Vec::new());
         for (key, file) in files {
-            let entry = self.target.close(key, file, version, spans)?;
+            let entry = self.target.close(key, file, batch)?;
             match key {
                 DataFile::Rows(_) => rows += entry.rows,
                 DataFile::DeadLetters(_) => dead_letters += entry.rows,
@@ -145,13 +144,13 @@ impl Target {
     }
 
     /// Closes a file and gives it the name it has in its batch.
-    fn close(&self, key: DataFile, file: OpenFile, version: Version, spans: &[Span]) -> Result<FileEntry> {
+    fn close(&self, key: DataFile, file: OpenFile, batch: &Closing) -> Result<FileEntry> {
         let OpenFile { path, mut parquet, rows, sources, .. } = file;
         let footer = Footer {
             run: self.run.clone(),
-            batch: version,
+            batch: batch.version,
             partition: key.partition(),
-            spans: spans.iter().filter(|span| sources.contains(&span.partition)).copied().collect(),
+            spans: batch.spans.iter().filter(|span| sources.contains(&span.partition)).copied().collect(),
         };
         for pair in footer.key_values()? {
             parquet.append_key_value_metadata(pair);
@@ -160,7 +159,7 @@ impl Target {
         let bytes = output.bytes;
         let file = output.file.ok_or_else(|| self.failed(&path, failed_before().into()))?;
         file.finish().map_err(|e| self.archive.lost(&self.run, e))?;
-        let name = key.name(version);
+        let name = key.name(batch.version);
         let renamed = self.archive.store.rename(&path, &layout::join(&self.staged, &name));
         renamed.map_err(|e| self.archive.lost(&self.run, e))?;
         Ok(FileEntry { name, rows, bytes })
