@@ -1,8 +1,7 @@
 //! Writes one worker's rows of one batch into staged files.
 
-use crate::archive::Archive;
-use crate::archive::footer::Footer;
-use crate::archive::layout::{self, DataFile};
+use crate::archive::names::{self, DataFile};
+use crate::archive::{Archive, Layout, Sealed, Unsealed};
 use crate::chunk::Chunk;
 use crate::error::{Error, Result};
 use crate::progress::{Contents, FileEntry, Receipt, Run};
@@ -15,6 +14,7 @@ use parquet::file::properties::WriterProperties;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
+use std::sync::Arc;
 
 /// What all open files of a writer may hold before the largest is flushed.
 const MEMORY: u64 = 32 << 20;
@@ -30,7 +30,9 @@ pub(super) struct ParquetWriter {
 /// Where and how files are written.
 struct Target {
     archive: Archive,
+    layout: Arc<dyn Layout>,
     run: Run,
+    attempt: u64,
     /// The directory of the attempt.
     staged: String,
     schema: SchemaRef,
@@ -57,13 +59,14 @@ struct OpenFile {
 impl ParquetWriter {
     pub(super) fn new(
         archive: Archive,
+        layout: Arc<dyn Layout>,
         run: Run,
         attempt: u64,
         schema: SchemaRef,
         properties: WriterProperties,
     ) -> Self {
-        let staged = layout::attempt(&run, attempt);
-        let target = Target { archive, run, staged, schema, properties };
+        let staged = names::attempt(&run, attempt);
+        let target = Target { archive, layout, run, attempt, staged, schema, properties };
         Self { target, files: Files::Open { files: BTreeMap::new(), held: 0 } }
     }
 
@@ -117,7 +120,7 @@ impl Writer for ParquetWriter {
 
 impl Target {
     fn create(&self, key: DataFile, first: &Chunk) -> Result<OpenFile> {
-        let path = layout::join(&self.staged, &key.open_name());
+        let path = names::join(&self.staged, &key.open_name());
         let file = self.archive.store.create(&path).map_err(|e| self.archive.lost(&self.run, e))?;
         let schema = match key {
             DataFile::Rows(_) => self.schema.clone(),
@@ -143,25 +146,20 @@ impl Target {
         Ok(())
     }
 
-    /// Closes a file and gives it the name it has in its batch.
+    /// Closes a file and gives it the name that its layout asks for.
     fn close(&self, key: DataFile, file: OpenFile, batch: &Closing) -> Result<FileEntry> {
         let OpenFile { path, mut parquet, rows, sources, .. } = file;
-        let footer = Footer {
-            run: self.run.clone(),
-            batch: batch.version,
-            partition: key.partition(),
-            spans: batch.spans.iter().filter(|span| sources.contains(&span.partition)).copied().collect(),
-        };
-        for pair in footer.key_values()? {
-            parquet.append_key_value_metadata(pair);
-        }
+        let unsealed = Unsealed { run: &self.run, attempt: self.attempt, file: key, rows, sources: &sources };
+        let Sealed { says, name } = self.layout.seal(&unsealed, batch)?;
+        says.into_iter().for_each(|pair| parquet.append_key_value_metadata(pair));
         let output = parquet.into_inner().map_err(|e| self.failed(&path, e))?;
         let bytes = output.bytes;
         let file = output.file.ok_or_else(|| self.failed(&path, failed_before().into()))?;
         file.finish().map_err(|e| self.archive.lost(&self.run, e))?;
-        let name = key.name(batch.version);
-        let renamed = self.archive.store.rename(&path, &layout::join(&self.staged, &name));
-        renamed.map_err(|e| self.archive.lost(&self.run, e))?;
+        let closed = names::join(&self.staged, &name);
+        if closed != path {
+            self.archive.store.rename(&path, &closed).map_err(|e| self.archive.lost(&self.run, e))?;
+        }
         Ok(FileEntry { name, rows, bytes })
     }
 
