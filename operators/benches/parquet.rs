@@ -5,7 +5,7 @@ use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, UInt64Array
 use arrow::datatypes::{DataType, Field};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use operators::progress::Run;
-use operators::sink::parquet::{Compression, ParquetSink};
+use operators::sink::parquet::{Compression, Layout, ParquetSink};
 use operators::stage::{Closing, Sink};
 use operators::store::memory::Memory;
 use operators::{Chunk, Schema};
@@ -50,7 +50,7 @@ fn write(c: &mut Criterion) {
         group.bench_function(format!("write/{compression:?}").to_lowercase(), |b| {
             let setup = || {
                 let store = Arc::new(Memory::default());
-                ParquetSink::new(store, "memory".to_owned(), &schema, compression)
+                ParquetSink::new(store, "memory".to_owned(), &schema, compression, Layout::Batches)
             };
             let work = |sink: ParquetSink| {
                 let mut writer = sink.writer(&run, 0).unwrap();

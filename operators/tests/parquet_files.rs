@@ -10,7 +10,7 @@ use operators::chunk::Kind;
 use operators::config::Context;
 use operators::progress::{Contents, Version};
 use operators::sink::SinkConfig;
-use operators::sink::parquet::{Compression, ParquetSink};
+use operators::sink::parquet::{Compression, Layout, ParquetSink};
 use operators::stage::{Closing, Inflow, Sink};
 use operators::store::Store;
 use operators::store::faulty::{Call, Fault, Faulty};
@@ -66,14 +66,36 @@ fn a_real_directory() {
     assert_whole(&Local::new(root), job, "in a real directory");
 }
 
+/// Two flows in one directory are told apart by their places, so each directory has one.
+#[test]
+fn a_directory_of_hdfs_has_one_place() {
+    for url in ["hdfs://boss:9000/data", "hdfs://boss:9000//data/"] {
+        let built = built(url, Path::new("/pipelines"), &schema()).unwrap();
+        assert_eq!(built.place, "hdfs://boss:9000/data");
+        assert_eq!(built.about.summary, "Parquet files in hdfs://boss:9000/data");
+    }
+}
+
 #[test]
 fn wrong_places_and_columns_are_all_named() {
     let here = Path::new("/pipelines");
-    for url in ["hdfs://boss:9000/data", "../data", "file:", ""] {
+    for url in ["s3://boss/data", "../data", "file:", ""] {
         let problems = built(url, here, &schema()).err().unwrap();
         assert_eq!(problems.len(), 1);
         assert_eq!(problems[0].at, ["url"]);
         assert!(problems[0].message.contains(url) && problems[0].help.as_ref().unwrap().contains("file:"));
+    }
+    for url in [
+        "hdfs:data",
+        "hdfs://",
+        "hdfs:///data",
+        "hdfs://boss:9000",
+        "hdfs://boss:9000/a/../b",
+        "hdfs://unheard-of/data",
+    ] {
+        let problems = built(url, here, &schema()).err().unwrap();
+        assert_eq!((problems.len(), &problems[0].at[..]), (1, &["url".to_owned()][..]), "{url}");
+        assert!(problems[0].help.as_ref().unwrap().contains("hdfs://boss:9000/data"), "{url}");
     }
     assert_eq!(built("data", here, &Schema::new(vec![])).err().unwrap().len(), 2, "both at once");
 }
@@ -94,7 +116,8 @@ fn chunk(partition: u32, rows: usize, salt: u64) -> Chunk {
 #[test]
 fn memory_of_many_open_files_is_bounded() {
     let memory = Memory::default();
-    let sink = ParquetSink::new(Arc::new(memory.clone()), "archive".to_owned(), &schema(), Compression::None);
+    let store = Arc::new(memory.clone());
+    let sink = ParquetSink::new(store, "archive".to_owned(), &schema(), Compression::None, Layout::Batches);
     let mut writer = sink.writer(&run("one"), 0).unwrap();
     let (files, rounds, rows) = (100, 7, 500);
     let mut most = 0;

@@ -1,15 +1,15 @@
 //! How a Parquet file is read back: its footer alone, or every row of it.
 
-use crate::store::{StoreError, StoreReader};
+use crate::store::{Cause, StoreError, StoreReader};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::errors::{ParquetError, Result};
+use parquet::errors::Result;
 use parquet::file::FOOTER_SIZE;
 use parquet::file::metadata::{FileMetaData, FooterTail, ParquetMetaDataReader};
 use parquet::file::reader::{ChunkReader, Length};
 use std::io::{self, BufReader, Read};
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What the footer has under a key.
 pub(super) fn value<'a>(metadata: &'a FileMetaData, key: &str) -> Result<&'a str, String> {
@@ -18,11 +18,11 @@ pub(super) fn value<'a>(metadata: &'a FileMetaData, key: &str) -> Result<&'a str
     values.next().ok_or_else(|| format!("its footer has no {key}"))
 }
 
-/// Why a footer could not be read.
+/// Why a data file could not be read.
 pub(super) enum Unread {
-    /// The store did not give it.
-    Store(StoreError),
-    /// It is none.
+    /// The store did not give it, which says nothing of the file.
+    Unavailable(StoreError),
+    /// It is not what it should be.
     Damaged(String),
 }
 
@@ -33,7 +33,7 @@ pub(super) fn glance<F>(
 ) -> Result<F, Unread> {
     let damaged = |reason: String| Unread::Damaged(format!("its footer cannot be read: {reason}"));
     let read = |from: Option<u64>, length| match from {
-        Some(from) => reader.read_at(from, length).map_err(Unread::Store),
+        Some(from) => reader.read_at(from, length).map_err(Unread::Unavailable),
         None => Err(damaged("the file is too short".to_owned())),
     };
     let end = reader.length().checked_sub(FOOTER_SIZE as u64);
@@ -62,30 +62,52 @@ pub(super) struct ReadBack<F> {
     pub(super) decoded: u64,
 }
 
-/// Decodes every value of a data file; the reason when that cannot be done.
+/// Decodes every value of a data file.
 pub(super) fn read_back<F>(
     reader: Box<dyn StoreReader>,
     of: impl Fn(&FileMetaData) -> Result<F, String>,
-) -> Result<ReadBack<F>, String> {
-    guarded(|| {
-        let builder = ParquetRecordBatchReaderBuilder::try_new(InStore(reader.into())).map_err(|e| e.to_string())?;
-        let metadata = builder.metadata().file_metadata();
-        let claimed = u64::try_from(metadata.num_rows()).map_err(|_| "its footer claims less than no rows")?;
-        let footer = of(metadata)?;
-        let mut decoded = 0;
-        for rows in builder.build().map_err(|e| e.to_string())? {
-            decoded += rows.map_err(|e| e.to_string())?.num_rows() as u64;
-        }
-        Ok(ReadBack { footer, claimed, decoded })
-    })
+) -> Result<ReadBack<F>, Unread> {
+    let file = InStore { reader: reader.into(), unavailable: Arc::default() };
+    let decoded = guarded(|| decode(file.clone(), of));
+    let unavailable = file.unavailable.lock().unwrap_or_else(PoisonError::into_inner).take();
+    decoded.map_err(|reason| unavailable.map_or(Unread::Damaged(reason), Unread::Unavailable))
+}
+
+fn decode<F>(file: InStore, of: impl Fn(&FileMetaData) -> Result<F, String>) -> Result<ReadBack<F>, String> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| e.to_string())?;
+    let metadata = builder.metadata().file_metadata();
+    let claimed = u64::try_from(metadata.num_rows()).map_err(|_| "its footer claims less than no rows")?;
+    let footer = of(metadata)?;
+    let mut decoded = 0;
+    for rows in builder.build().map_err(|e| e.to_string())? {
+        decoded += rows.map_err(|e| e.to_string())?.num_rows() as u64;
+    }
+    Ok(ReadBack { footer, claimed, decoded })
 }
 
 /// A file of a store, as the Parquet reader wants it.
-struct InStore(Arc<dyn StoreReader>);
+#[derive(Clone)]
+struct InStore {
+    reader: Arc<dyn StoreReader>,
+    /// Kept here, as the decoder tells of errors in words only.
+    unavailable: Arc<Mutex<Option<StoreError>>>,
+}
+
+impl InStore {
+    fn read_at(&self, offset: u64, length: usize) -> io::Result<Bytes> {
+        self.reader.read_at(offset, length).map_err(|error| match error.cause {
+            Cause::Unavailable(_) | Cause::Unknown(_) => {
+                *self.unavailable.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                io::ErrorKind::Other.into()
+            }
+            cause => cause.into(),
+        })
+    }
+}
 
 impl Length for InStore {
     fn len(&self) -> u64 {
-        self.0.length()
+        self.reader.length()
     }
 }
 
@@ -93,25 +115,25 @@ impl ChunkReader for InStore {
     type T = BufReader<From>;
 
     fn get_read(&self, start: u64) -> Result<Self::T> {
-        Ok(BufReader::new(From { reader: Arc::clone(&self.0), at: start }))
+        Ok(BufReader::new(From { file: self.clone(), at: start }))
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
-        self.0.read_at(start, length).map_err(|e| ParquetError::External(Box::new(e)))
+        Ok(self.read_at(start, length)?)
     }
 }
 
 /// Reads on from a position.
 struct From {
-    reader: Arc<dyn StoreReader>,
+    file: InStore,
     at: u64,
 }
 
 impl Read for From {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.reader.length().saturating_sub(self.at);
+        let left = self.file.len().saturating_sub(self.at);
         let length = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        let bytes = self.reader.read_at(self.at, length).map_err(|e| io::Error::from(e.cause))?;
+        let bytes = self.file.read_at(self.at, length)?;
         buffer[..length].copy_from_slice(&bytes);
         self.at += length as u64;
         Ok(length)

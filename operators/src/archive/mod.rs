@@ -102,9 +102,15 @@ impl Archive {
         Error::Damaged { path: self.path(path), reason: reason.into() }
     }
 
-    /// What a failed call means, where nothing else is known.
+    /// What a failed call means, where nothing else is known. One without an answer is found out by opening anew.
     pub(crate) fn failed(&self, error: StoreError) -> Error {
-        Error::Io { action: error.action, path: self.path(&error.path), source: error.cause.into() }
+        let StoreError { action, path, cause } = error;
+        match cause {
+            Cause::Unknown(_) | Cause::Unavailable(_) => {
+                Error::Unavailable { place: self.path(&path), reason: format!("cannot {action} it: {cause}") }
+            }
+            cause => Error::Io { action, path: self.path(&path), source: cause.into() },
+        }
     }
 
     /// What a failed call on something this run had staged means: nobody but a newer run takes it away.

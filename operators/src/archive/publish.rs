@@ -14,9 +14,11 @@ use super::resolve::{self, Author, Incomplete, Verdict};
 use crate::error::{Error, Result};
 use crate::progress::Run;
 use crate::store::{Cause, Entry, StoreError};
+use std::thread;
+use std::time::{Duration, Instant};
 
-/// How often a call without an answer is made again before the run gives up.
-const TRIES: u32 = 5;
+/// How long a call that gets no answer is made again before the run gives up; the restart of a NameNode is shorter.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Archive {
     /// Creates the directory and renames in it once, so that a place which cannot do that is refused before the first
@@ -34,7 +36,7 @@ impl Archive {
 
     /// Moves aside what other runs have staged, each in one step, and then deletes it.
     pub(super) fn fence(&self, run: &Run) -> Result<()> {
-        let mut round = 0;
+        let (mut round, mut patience) = (0, Patience::new());
         loop {
             let staging = self.staging()?;
             let mut unanswered = None;
@@ -48,8 +50,8 @@ impl Archive {
             }
             match unanswered {
                 None => break,
-                Some(error) if round == TRIES => return Err(self.failed(error)),
-                Some(_) => round += 1,
+                Some(_) if patience.wait() => round += 1,
+                Some(error) => return Err(self.failed(error)),
             }
         }
         for entry in self.staging()?.iter().filter(|entry| Staged::parse(&entry.name) == Staged::Dead) {
@@ -87,7 +89,7 @@ impl Archive {
         ours: &Author,
         look: impl Fn() -> Result<Option<Author>>,
     ) -> Result<()> {
-        let mut tries = 1;
+        let mut patience = Patience::new();
         loop {
             let Err(error) = self.store.rename(staged, target) else { return Ok(()) };
             let there = self.ask(&look)?;
@@ -97,7 +99,7 @@ impl Archive {
                 Verdict::Taken => {
                     return Err(self.damaged(target, "the name is taken by something that is no batch; move it away"));
                 }
-                Verdict::TryAgain if tries < TRIES => tries += 1,
+                Verdict::TryAgain if patience.wait() => {}
                 Verdict::TryAgain | Verdict::Failed => return Err(self.failed(error)),
             }
         }
@@ -105,10 +107,10 @@ impl Archive {
 
     /// Asks again while there is no answer.
     pub(super) fn ask<T>(&self, look: impl Fn() -> Result<T>) -> Result<T> {
-        let mut tries = 1;
+        let mut patience = Patience::new();
         loop {
             match look() {
-                Err(Error::Io { .. }) if tries < TRIES => tries += 1,
+                Err(Error::Unavailable { .. }) if patience.wait() => {}
                 answer => return answer,
             }
         }
@@ -120,5 +122,25 @@ impl Archive {
             "{before} is gone: the directory was deleted or replaced while the flow ran. {next} was not published; put \
              the directory back, or start again to see where the flow stands"
         ))
+    }
+}
+
+/// Waits longer and longer between tries, until it has waited enough.
+struct Patience {
+    end: Instant,
+    pause: Duration,
+}
+
+impl Patience {
+    fn new() -> Self {
+        Self { end: Instant::now() + PATIENCE, pause: Duration::from_millis(1) }
+    }
+
+    /// Waits before the next try; `false` when there is to be none.
+    fn wait(&mut self) -> bool {
+        let left = self.end.saturating_duration_since(Instant::now());
+        thread::sleep(self.pause.min(left));
+        self.pause = (self.pause * 4).min(Duration::from_secs(2));
+        !left.is_zero()
     }
 }

@@ -74,7 +74,7 @@ pub(super) fn after_rename(answer: &Cause, what: &str, ours: &Author, there: Opt
             Verdict::Fenced(format!("{what} was staged and is gone, as when a newer copy has moved it aside"))
         }
         (Cause::AlreadyExists, None) => Verdict::Taken,
-        (Cause::Unknown(_), None) => Verdict::TryAgain,
+        (Cause::Unknown(_) | Cause::Unavailable(_), None) => Verdict::TryAgain,
     }
 }
 
@@ -92,14 +92,16 @@ mod tests {
         let ours = author("ours", 5);
         let after_rename = |answer: &Cause, there: Option<&Author>| after_rename(answer, "batch 43", &ours, there);
         let unknown = Cause::Unknown("timed out".into());
+        let unavailable = Cause::Unavailable("safe mode".into());
         let failed = Cause::Failed(std::io::ErrorKind::StorageFull.into());
         let fenced = |verdict| matches!(verdict, Verdict::Fenced(_));
-        for answer in [&unknown, &Cause::AlreadyExists, &Cause::NotFound] {
+        for answer in [&unknown, &unavailable, &Cause::AlreadyExists, &Cause::NotFound] {
             assert_eq!(after_rename(answer, Some(&ours)), Verdict::Committed, "{answer}");
             assert!(fenced(after_rename(answer, Some(&author("other", 5)))), "{answer}");
             assert!(fenced(after_rename(answer, Some(&author("ours", 4)))), "{answer}");
         }
         assert_eq!(after_rename(&unknown, None), Verdict::TryAgain);
+        assert_eq!(after_rename(&unavailable, None), Verdict::TryAgain);
         assert!(fenced(after_rename(&Cause::NotFound, None)));
         assert_eq!(after_rename(&Cause::AlreadyExists, None), Verdict::Taken);
         for there in [None, Some(&ours)] {

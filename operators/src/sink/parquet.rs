@@ -9,6 +9,7 @@ use crate::progress::{Progress, Run};
 use crate::schema::Schema;
 use crate::stage::{About, Account, Audit, BuiltSink, Finding, Inflow, Opened, Sink, Writer};
 use crate::store::Store;
+use crate::store::hdfs::Hdfs;
 use crate::store::local::Local;
 use arrow::datatypes::{DataType, SchemaRef};
 use parquet::arrow::ArrowSchemaConverter;
@@ -24,7 +25,8 @@ use writer::ParquetWriter;
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ParquetConfig {
-    /// The directory: `file:PATH`.
+    /// The directory: `file:PATH`, `hdfs://HOST:PORT/PATH` or `hdfs://NAMESERVICE/PATH`. For HDFS the configuration of
+    /// Hadoop is read from `HADOOP_CONF_DIR` or `HADOOP_HOME`, and the user is `HADOOP_USER_NAME`.
     pub url: String,
     /// How column chunks are compressed.
     #[serde(default)]
@@ -60,21 +62,50 @@ pub enum Compression {
 
 impl ParquetConfig {
     pub(super) fn build(&self, input: &Schema, inflow: Inflow, context: &Context) -> Result<BuiltSink, Vec<Problem>> {
-        let directory = match self.url.strip_prefix("file:") {
-            Some(path) if !path.is_empty() => Ok(context.path(path)),
-            _ => Err(Problem::at("url", format!("`{}` is no place for Parquet files", self.url))
-                .help("write `file:` and the path of a directory, as in \"file:../data/archive\"")),
-        };
+        let place = self.place(context);
         let problems = [check_columns(input), check_layout(self.layout, inflow)].into_iter().filter_map(Result::err);
         let problems: Vec<_> = problems.collect();
-        let (Ok(directory), true) = (&directory, problems.is_empty()) else {
-            return Err(directory.err().into_iter().chain(problems).collect());
+        let (Ok(place), true) = (&place, problems.is_empty()) else {
+            return Err(place.err().into_iter().chain(problems).collect());
         };
-        let store = Arc::new(Local::new(directory.clone()));
-        let about = About { summary: format!("Parquet files in {}", shown(directory)), fingerprint: Vec::new() };
-        let sink = ParquetSink::new(store, shown(directory), input, self.compression, self.layout);
-        Ok(BuiltSink { sink: Arc::new(sink), place: format!("file:{}", directory.display()), about })
+        let about = About { summary: format!("Parquet files in {}", place.shown), fingerprint: Vec::new() };
+        let sink =
+            ParquetSink::new(Arc::clone(&place.store), place.shown.clone(), input, self.compression, self.layout);
+        Ok(BuiltSink { sink: Arc::new(sink), place: place.id.clone(), about })
     }
+
+    fn place(&self, context: &Context) -> Result<Place, Problem> {
+        match self.url.split_once(':') {
+            Some(("file", path)) if !path.is_empty() => {
+                let directory = context.path(path);
+                let (id, shown) = (format!("file:{}", directory.display()), shown(&directory));
+                Ok(Place { store: Arc::new(Local::new(directory)), id, shown })
+            }
+            Some(("hdfs", _)) => {
+                let hdfs = Hdfs::new(&self.url).map_err(|reason| {
+                    Problem::at("url", reason).help(
+                        "write host and port of the NameNode and a directory, as in \"hdfs://boss:9000/data\", or a \
+                         nameservice that hdfs-site.xml in HADOOP_CONF_DIR explains",
+                    )
+                })?;
+                let id = hdfs.place();
+                Ok(Place { store: Arc::new(hdfs), shown: id.clone(), id })
+            }
+            _ => Err(Problem::at("url", format!("`{}` is no place for Parquet files", self.url)).help(
+                "write `file:` and the path of a directory, as in \"file:../data/archive\", or a directory of HDFS, as \
+                 in \"hdfs://boss:9000/data\"",
+            )),
+        }
+    }
+}
+
+/// Where the files go.
+struct Place {
+    store: Arc<dyn Store>,
+    /// The same for every spelling.
+    id: String,
+    /// For people.
+    shown: String,
 }
 
 fn check_columns(input: &Schema) -> Result<(), Problem> {

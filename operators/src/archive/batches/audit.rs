@@ -7,7 +7,7 @@ use super::footer::Footer;
 use super::layout::{self, Segment};
 use super::manifest::Manifest;
 use crate::archive::Archive;
-use crate::archive::footer::read_back;
+use crate::archive::footer::{Unread, read_back};
 use crate::archive::names::{self, DataFile};
 use crate::error::{Error, Result};
 use crate::position::{Checkpoint, Span};
@@ -217,7 +217,8 @@ impl Audit<'_> {
         };
         let read = match read_back(reader, Footer::of) {
             Ok(read) => read,
-            Err(reason) => {
+            Err(Unread::Unavailable(error)) => return Err(self.archive.failed(error)),
+            Err(Unread::Damaged(reason)) => {
                 self.find(path, format!("it cannot be read: {reason}"));
                 return Ok(0);
             }

@@ -3,7 +3,7 @@
 use super::hint::{self, Hint};
 use super::record::Record;
 use super::{COMPLETE, Flat, PARTITIONS, data, parse_marker};
-use crate::archive::footer::{ReadBack, read_back};
+use crate::archive::footer::{ReadBack, Unread, read_back};
 use crate::archive::names::{self, DataFile};
 use crate::error::Result;
 use crate::position::Span;
@@ -121,7 +121,8 @@ impl Audit<'_> {
             opened => opened.map_err(|e| self.flat.archive.failed(e))?,
         };
         match read_back(reader, Record::of) {
-            Err(reason) => {
+            Err(Unread::Unavailable(error)) => return Err(self.flat.archive.failed(error)),
+            Err(Unread::Damaged(reason)) => {
                 self.find(&path, format!("it cannot be read: {reason}"));
                 chain.totals = None;
             }

@@ -67,7 +67,7 @@ impl Flat {
             opened => opened.map_err(|e| self.archive.failed(e))?,
         };
         let record = footer::glance(&*reader, Record::of).map_err(|unread| match unread {
-            Unread::Store(error) => self.archive.failed(error),
+            Unread::Unavailable(error) => self.archive.failed(error),
             Unread::Damaged(reason) => self.archive.damaged(&path, reason),
         })?;
         match record.span.partition {
