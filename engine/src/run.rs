@@ -11,7 +11,7 @@ use crate::threads::Threads;
 use crate::threads::committer::Begin;
 use operators::Error;
 use operators::progress::{Run, Version};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// Rows on their way may hold `1 / ROWS_SHARE` of the memory; the rest is for what cannot be charged to them: encoders
 /// and their files, databases, the allocator's slack.
@@ -87,6 +87,8 @@ impl Running {
             run: Run { id: format!("{}-{}", self.process, earlier.attempts), flow: planned.id.clone() },
             commit: built.commit,
             source: Arc::clone(&built.source.source),
+            fingerprint: built.fingerprint.clone(),
+            identity: OnceLock::new(),
             sink: Arc::clone(&built.sink.sink),
             workers: self.plan.workers,
             halt: Arc::clone(&halt),
@@ -143,11 +145,14 @@ fn open(planned: &PlannedFlow, flow: Flow) -> Result<(Blueprint, Option<Version>
     let opened = built.sink.sink.open(&flow.run)?;
     if let Some(progress) = &opened.progress {
         fits(built, progress)?;
+        if let Some(identity) = &progress.source {
+            flow.identity.get_or_init(|| identity.clone());
+        }
     }
     let found = opened.progress.as_ref().map(|progress| progress.version);
     let first = found.map_or(Version::FIRST, Version::next);
     let from = opened.progress.as_ref().map(|progress| progress.positions.clone()).unwrap_or_default();
     let stages = built.stages.iter().map(|stage| (stage.name.clone(), Arc::clone(&stage.built.stage))).collect();
-    let begin = Begin { committer: opened.committer, last: opened.progress, fingerprint: built.fingerprint.clone() };
+    let begin = Begin { committer: opened.committer, last: opened.progress };
     Ok((Blueprint { flow: Arc::new(flow), stages, from, first, begin: Mutex::new(Some(begin)) }, found))
 }

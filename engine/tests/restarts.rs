@@ -7,9 +7,9 @@ mod world;
 use engine::halt::Halt;
 use engine::run::Running;
 use operators::config::Interval;
-use operators::progress::{Commit, Progress, Receipt, Run, Version};
-use operators::stage::{Account, Audit, Committer, Finding, Held, Opened, Sink, Writer};
-use operators::{Checkpoint, Chunk, Error, Position, Result, Span};
+use operators::progress::{Commit, Progress, Receipt, Run};
+use operators::stage::{Account, Audit, Closing, Committer, Finding, Held, Opened, Sink, Writer};
+use operators::{Checkpoint, Chunk, Error, Position, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -85,9 +85,9 @@ impl Writer for Remote<Box<dyn Writer>> {
         self.line.call(|| self.end.write(chunk))
     }
 
-    fn close(self: Box<Self>, version: Version, spans: &[Span]) -> Result<Receipt> {
+    fn close(self: Box<Self>, batch: &Closing) -> Result<Receipt> {
         let Self { line, end } = *self;
-        line.call(|| end.close(version, spans))
+        line.call(|| end.close(batch))
     }
 }
 
