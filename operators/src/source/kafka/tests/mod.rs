@@ -157,9 +157,8 @@ impl Given {
                 assert!(offsets.windows(2).all(|pair| pair[0] < pair[1]), "{span}: {offsets:?}");
                 let bytes = |name| chunk.rows.column_by_name(name).unwrap().as_binary::<i32>();
                 let (keys, values) = (bytes("key"), bytes("value"));
-                let of = |array: &arrow::array::BinaryArray, row| {
-                    array.is_valid(row).then(|| array.value(row).to_vec())
-                };
+                let of =
+                    |array: &arrow::array::BinaryArray, row| array.is_valid(row).then(|| array.value(row).to_vec());
                 let messages = self.messages.entry(span.partition).or_default();
                 messages.extend((0..offsets.len()).map(|row| (offsets[row], of(keys, row), of(values, row))));
                 Ok(false)

@@ -73,9 +73,10 @@ fn a_topic_that_does_not_exist_yet_is_waited_for_and_read_whole() {
     world.send(1, &["b"]);
     given.drain(reader.as_mut()).unwrap();
     assert_eq!((given.values(0), given.values(1)), (vec!["a".to_owned()], vec!["b".to_owned()]));
-    refused(&run_into_error(&*World { topic: "none".into(), ..world }.source(json!({})), &checkpoint(&[(0, 1)])), &[
-        "does not exist any more",
-    ]);
+    refused(
+        &run_into_error(&*World { topic: "none".into(), ..world }.source(json!({})), &checkpoint(&[(0, 1)])),
+        &["does not exist any more"],
+    );
 }
 
 #[test]
