@@ -134,7 +134,10 @@ impl ClientContext for Listener {
         {
             heard.refusal = Some((code, reason.to_owned()));
         }
-        heard.trouble = Some(reason.to_owned());
+        // That no broker is up says less than why the last of them is not.
+        if heard.trouble.is_none() || error.rdkafka_error_code() != Some(Code::AllBrokersDown) {
+            heard.trouble = Some(reason.to_owned());
+        }
         if heard.warned.is_none_or(|at| at.elapsed() >= WARN_EVERY) {
             heard.warned = Some(Instant::now());
             tracing::warn!("{}: {reason}", self.place);

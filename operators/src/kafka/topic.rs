@@ -57,7 +57,9 @@ impl Client {
 
     /// The topic as it is now; `None` where there is none of this name.
     pub(crate) fn topic(&self) -> Result<Option<Topic>> {
-        describe::topic(self.consumer.client(), &self.place.topic, TIMEOUT)
+        // A wrong password is no answer to the question, and need not be waited for.
+        let go_on = || self.listen().is_ok();
+        describe::topic(self.consumer.client(), &self.place.topic, TIMEOUT, go_on)
             .map_err(|error| self.failed("ask about the topic", &error))
     }
 
