@@ -15,7 +15,7 @@ use std::path::PathBuf;
 /// driver itself sets utf8mb4 and the zone UTC. MariaDB passes over the second statement.
 const READING: &str = "SET SESSION sql_mode = 'NO_ENGINE_SUBSTITUTION', SESSION autocommit = 1, \
      SESSION innodb_lock_wait_timeout = 20, SESSION lock_wait_timeout = 20; \
-     /*!80000 SET SESSION information_schema_stats_expiry = 0 */; \
+     /*!80000 SET SESSION information_schema_stats_expiry = 0; */ \
      SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
 
 /// What begins a session that writes: a value that does not fit is an error, and a session whose program is gone or
