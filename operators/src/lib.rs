@@ -34,6 +34,9 @@ pub mod progress;
 mod protobuf;
 mod runtime;
 pub mod schema;
+#[cfg(test)]
+#[path = "../tests/servers/mod.rs"]
+mod servers;
 pub mod sink;
 pub mod source;
 mod sql;

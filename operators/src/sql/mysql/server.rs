@@ -12,10 +12,10 @@ use std::fs::File;
 use std::path::PathBuf;
 
 /// What begins a session that reads: each SELECT sees what was committed when it began, and none waits for long. The
-/// driver itself sets utf8mb4 and the zone UTC. MariaDB passes over the second statement.
+/// driver itself sets utf8mb4 and the zone UTC. MariaDB passes over what stands in the comment.
 const READING: &str = "SET SESSION sql_mode = 'NO_ENGINE_SUBSTITUTION', SESSION autocommit = 1, \
-     SESSION innodb_lock_wait_timeout = 20, SESSION lock_wait_timeout = 20; \
-     /*!80000 SET SESSION information_schema_stats_expiry = 0 */; \
+     SESSION innodb_lock_wait_timeout = 20, SESSION lock_wait_timeout = 20 \
+     /*!80000 , SESSION information_schema_stats_expiry = 0 */; \
      SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
 
 /// What begins a session that writes: a value that does not fit is an error, and a session whose program is gone or
