@@ -113,11 +113,11 @@ impl Late {
         wait: Option<(Duration, Then)>,
     ) -> Result<Self> {
         let why = match hidden(connection, given_out).await.map_err(place.failed("look at open transactions"))? {
-            None => return Ok(Self::by(Way::Look)),
+            None => return Ok(Self::by(Way::Look, given_out)),
             Some(why) => why,
         };
         match wait {
-            Some((wait, then)) => Ok(Self::by(Way::Clock { why, wait, then })),
+            Some((wait, then)) => Ok(Self::by(Way::Clock { why, wait, then }, given_out)),
             None => Err(place.refused(format!(
                 "{why}, so rows that commit late could be lost unseen. Mend that, or set late_commits = {{ wait = \
                  \"10m\", then = \"fail\" }} on this stage: how long a missing id may still appear, and whether to stop \
@@ -126,8 +126,9 @@ impl Late {
         }
     }
 
-    fn by(way: Way) -> Self {
-        Self { way, settled: 0, watch: None, looked: None, looks: 0 }
+    fn by(way: Way, given_out: bool) -> Self {
+        // The first id that a server gives out is 1.
+        Self { way, settled: u64::from(given_out), watch: None, looked: None, looks: 0 }
     }
 
     /// Every missing id below this one is dead.

@@ -12,10 +12,10 @@ use std::fs::File;
 use std::path::PathBuf;
 
 /// What begins a session that reads: each SELECT sees what was committed when it began, and none waits for long. The
-/// driver itself sets utf8mb4 and the zone UTC. MariaDB passes over the second statement.
+/// driver itself sets utf8mb4 and the zone UTC. MariaDB passes over what stands in the comment.
 const READING: &str = "SET SESSION sql_mode = 'NO_ENGINE_SUBSTITUTION', SESSION autocommit = 1, \
-     SESSION innodb_lock_wait_timeout = 20, SESSION lock_wait_timeout = 20; \
-     /*!80000 SET SESSION information_schema_stats_expiry = 0; */ \
+     SESSION innodb_lock_wait_timeout = 20, SESSION lock_wait_timeout = 20 \
+     /*!80000 , SESSION information_schema_stats_expiry = 0 */; \
      SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
 
 /// What begins a session that writes: a value that does not fit is an error, and a session whose program is gone or
@@ -91,15 +91,13 @@ impl Server {
         if let Some(password) = login.password {
             let authority = url.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@'));
             if authority.is_some_and(|(user, _)| user.contains(':')) {
-                problems
-                    .push(Problem::at("password", "there is a password in the URL already").help("give one of them"));
+                problems.push(Problem::at("password", "there is a password in the URL already").help("give one of them"));
             }
             options = options.password(password.reveal());
         }
         let tls = login.tls.cloned().unwrap_or_default();
         let mut files = Vec::new();
-        let mut file =
-            |path: &Option<String>| path.as_ref().map(|path| context.path(path)).inspect(|p| files.push(p.clone()));
+        let mut file = |path: &Option<String>| path.as_ref().map(|path| context.path(path)).inspect(|p| files.push(p.clone()));
         let (ca, cert, key) = (file(&tls.ca), file(&tls.cert), file(&tls.key));
         problems.extend(tls_problems(&tls));
         options = options.ssl_mode(match tls.mode {
