@@ -59,7 +59,9 @@ impl World {
 
     fn config(&self, more: Value) -> KafkaConfig {
         let mut config = json!({ "brokers": self.brokers, "topic": self.topic });
-        config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        if let (Value::Object(config), Value::Object(more)) = (&mut config, more) {
+            config.extend(more);
+        }
         serde_json::from_value(config).unwrap()
     }
 

@@ -35,6 +35,8 @@ fn a_first_run_begins_where_the_file_says() {
         let source = world.source(json!({ "start": { "offsets": { partition: offset } } }));
         refused(&run_into_error(&*source, &Checkpoint::default()), &[words]);
     }
+    let source = world.source(json!({ "start": { "offsets": { "2": 0 } } }));
+    refused(&run_into_error(&*source, &Checkpoint::default()), &["names partition 2", "has 2 partitions"]);
 }
 
 #[test]
