@@ -55,6 +55,7 @@ fn every_partition_has_a_position_from_the_first_commit_on() {
 #[test]
 fn a_restart_before_the_first_commit_begins_at_the_same_place() {
     let Some(world) = World::new("uncommitted", 1, &[]) else { return };
+    world.send(0, &["old"]);
     let source = world.source(json!({ "start": "latest" }));
     drop(source.open(ALL, &Checkpoint::default()).unwrap());
     world.send(0, &["between"]);
