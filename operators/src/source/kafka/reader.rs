@@ -38,7 +38,7 @@ const WAIT: Duration = Duration::from_millis(50);
 const ENDS_EVERY: Duration = Duration::from_millis(500);
 
 /// How often the topic itself is looked at: is it the same, does it have more partitions?
-const WATCH_EVERY: Duration = Duration::from_secs(2);
+const WATCH_EVERY: Duration = Duration::from_secs(1);
 
 /// How long no broker may give a sign of life. librdkafka connects again by itself; this is for the flow to know.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -118,6 +118,9 @@ impl KafkaReader {
                 found.partitions
             );
             return Err(self.shared.lost(&what));
+        }
+        if is_first {
+            self.shared.first.check(&self.shared.place, found.partitions)?;
         }
         let mine = (0..found.partitions).filter(|partition| self.share.owns(*partition));
         let new: Vec<_> = mine.filter(|partition| !self.lanes.contains_key(partition)).collect();

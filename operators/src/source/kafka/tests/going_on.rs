@@ -161,7 +161,7 @@ fn the_offsets_of_a_group_are_shown_and_never_read() {
     assert_eq!(shown(), [Offset::Invalid, Offset::Invalid]);
     let given = run(&*source, &Checkpoint::default()).unwrap();
     source.committed(&given.next);
-    while shown() != [Offset::Offset(3), Offset::Offset(0)] {}
+    eventually(|| shown() == [Offset::Offset(3), Offset::Offset(0)]);
 
     // Somebody moves the group forth and back; the flow does not care.
     world.send(0, &["d"]);
@@ -173,7 +173,7 @@ fn the_offsets_of_a_group_are_shown_and_never_read() {
         assert_eq!(next.values(0), ["d"], "with the group at {moved}");
     }
     source.committed(&checkpoint(&[(0, 4), (1, 0)]));
-    while shown() != [Offset::Offset(4), Offset::Offset(0)] {}
+    eventually(|| shown() == [Offset::Offset(4), Offset::Offset(0)]);
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn what_librdkafka_holds_for_us_is_bounded() {
             .unwrap();
     }
     producer.flush(TIMEOUT).unwrap();
-    let client = crate::kafka::topic::Client::new(&world.place(), SETTINGS).unwrap();
+    let client = topic::Client::new(&world.place(), SETTINGS).unwrap();
     let mut batches = crate::kafka::batch::Batches::new(client).unwrap();
     (0..2).for_each(|partition| batches.start(partition, 0).unwrap());
     // Nobody takes anything until no more comes.

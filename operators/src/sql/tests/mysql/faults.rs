@@ -97,7 +97,7 @@ fn a_server_that_is_not_there_is_unavailable() {
     let sink: SinkConfig =
         serde_json::from_str(r#"{"table": {"url": "mysql://root:hunter2@127.0.0.1:1/x", "table": "t"}}"#).unwrap();
     let context = Context { dir: "/".into() };
-    let built = sink.build(&super::super::schema(), None, &context).unwrap();
+    let built = sink.build(&super::super::schema(), crate::stage::Inflow::default(), &context).unwrap();
     let errors = [built.sink.open(&run("x")).err().unwrap(), built.sink.progress("f").unwrap_err()];
     let source: SourceConfig = serde_json::from_str(
         r#"{"table": {"url": "mysql://root@127.0.0.1:1/x", "password": "hunter2", "table": "t", "columns": {"a": "int64"}}}"#,

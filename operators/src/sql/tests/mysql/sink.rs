@@ -18,7 +18,7 @@ use std::sync::Arc;
 fn sink(world: &World, input: &Schema) -> BuiltSink {
     let json = format!(r#"{{"table": {{"url": "{}", "table": "t"}}}}"#, world.url());
     let config: SinkConfig = serde_json::from_str(&json).unwrap();
-    config.build(input, None, &Context { dir: "/".into() }).unwrap()
+    config.build(input, crate::stage::Inflow::default(), &Context { dir: "/".into() }).unwrap()
 }
 
 fn batch<'n>(columns: impl IntoIterator<Item = (&'n str, ArrayRef)>) -> RecordBatch {
