@@ -39,6 +39,9 @@ pub mod progress;
 mod protobuf;
 mod runtime;
 pub mod schema;
+#[cfg(test)]
+#[path = "../tests/servers/mod.rs"]
+mod servers;
 pub mod sink;
 pub mod source;
 mod sql;
