@@ -4,6 +4,7 @@
 use super::{Code, FLOW, Failpoints, KafkaError, Moment, World, drive, run};
 use crate::stage::Sink;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// What happens at a point.
@@ -69,19 +70,36 @@ fn calm(batches: u64) -> Option<Vec<(Moment, &'static str)>> {
     Some(points.clone())
 }
 
+/// Does independent jobs side by side: most of a job is waiting for the broker.
+fn side_by_side(jobs: usize, job: impl Fn(usize) -> usize + Sync) -> usize {
+    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::SeqCst);
+                    if number >= jobs {
+                        return;
+                    }
+                    done.fetch_add(job(number), Ordering::SeqCst);
+                }
+            });
+        }
+    });
+    done.into_inner()
+}
+
 #[test]
 fn every_point() {
     let Some(points) = calm(2) else { return };
-    let mut cuts = 0;
-    for (at, point) in points.iter().enumerate() {
-        for harm in [Harm::Crash, Harm::Error] {
-            let world = World::new("crash").unwrap();
-            assert!(live(&world, "first", 2, Some((at, harm))), "{at} {harm:?}");
-            live(&world, "second", 2, None);
-            world.assert_holds(2, &format!("{harm:?} at {at} {point:?}"));
-            cuts += 1;
-        }
-    }
+    let cuts = side_by_side(2 * points.len(), |number| {
+        let (at, harm) = (number / 2, [Harm::Crash, Harm::Error][number % 2]);
+        let world = World::new("crash").unwrap();
+        assert!(live(&world, "first", 2, Some((at, harm))), "{at} {harm:?}");
+        live(&world, "second", 2, None);
+        world.assert_holds(2, &format!("{harm:?} at {at} {:?}", points[at]));
+        1
+    });
     println!("{cuts} cuts at {} points", points.len());
 }
 
@@ -89,10 +107,10 @@ fn every_point() {
 #[test]
 fn every_pair_of_points_of_one_commit() {
     let Some(points) = calm(1) else { return };
-    let mut pairs = 0;
-    for first in 0..points.len() {
+    let pairs = side_by_side(points.len(), |first| {
         // How long the second life is depends on the first; the harms take turns.
-        for second in 0.. {
+        let mut second = 0;
+        loop {
             let world = World::new("pair").unwrap();
             let harms = match (first + second) % 2 {
                 0 => (Harm::Crash, Harm::Error),
@@ -102,11 +120,11 @@ fn every_pair_of_points_of_one_commit() {
             let reached = live(&world, "second", 1, Some((second, harms.1)));
             live(&world, "third", 1, None);
             world.assert_holds(1, &format!("{:?} {second} {harms:?}", points[first]));
-            pairs += usize::from(reached);
             if !reached {
-                break;
+                return second;
             }
+            second += 1;
         }
-    }
+    });
     println!("{pairs} pairs of cuts, {} first points", points.len());
 }
