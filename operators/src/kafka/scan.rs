@@ -19,6 +19,8 @@ const SETTINGS: &[(&str, &str)] = &[
     ("auto.offset.reset", "error"),
     ("enable.partition.eof", "true"),
     ("check.crcs", "true"),
+    // The end is told when a broker has waited so long for more.
+    ("fetch.wait.max.ms", "10"),
     // The default is a second, which a reader of small messages mostly sleeps.
     ("fetch.queue.backoff.ms", "5"),
     ("queued.max.messages.kbytes", "8192"),
