@@ -2,15 +2,16 @@
 
 use crate::budget::Budget;
 use crate::config::pipeline::CommitConfig;
-use crate::halt::{Halt, Waker};
+use crate::halt::{Failure, Halt, Waker};
 use crate::meter::Meter;
-use operators::progress::Run;
+use operators::Error;
+use operators::progress::{Fingerprint, Run};
 use operators::stage::{Sink, Source};
 use std::any::Any;
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Timely time: epochs are counted from 0 in each run.
 pub(crate) type Epoch = u64;
@@ -21,6 +22,10 @@ pub(crate) struct Flow {
     pub(crate) run: Run,
     pub(crate) commit: CommitConfig,
     pub(crate) source: Arc<dyn Source>,
+    /// What its positions mean.
+    pub(crate) fingerprint: Fingerprint,
+    /// The source's identity, once it is known.
+    pub(crate) identity: OnceLock<String>,
     pub(crate) sink: Arc<dyn Sink>,
     pub(crate) workers: u32,
     pub(crate) halt: Arc<Halt>,
@@ -77,16 +82,32 @@ impl OpenEpoch {
 }
 
 impl Flow {
-    pub(crate) fn fail(&self, reason: impl Display) {
-        self.halt.fail(&self.name, reason);
+    pub(crate) fn fail(&self, error: &Error) {
+        self.halt.fail(Failure::new(&self.name, error));
     }
 
-    /// Runs a piece of a stage; an error or a panic in it stops every flow, and gives `None`.
-    pub(crate) fn guard<T, E: Display>(&self, what: &str, piece: impl FnOnce() -> Result<T, E>) -> Option<T> {
+    /// The identity of the source that positions belong to. Once known it stays: a source that changes its identity
+    /// while it is read is its reader's to refuse.
+    pub(crate) fn source_identity(&self) -> Result<Option<String>, Error> {
+        if self.identity.get().is_none()
+            && let Some(identity) = self.source.identity()?
+        {
+            return Ok(Some(self.identity.get_or_init(|| identity).clone()));
+        }
+        Ok(self.identity.get().cloned())
+    }
+
+    /// Ends the attempt for something that no stage should ever give.
+    pub(crate) fn fail_by_bug(&self, what: impl Display) {
+        self.fail(&Error::Other(format!("{what}; this is a bug in weatherflow")));
+    }
+
+    /// Runs a piece of a stage; an error or a panic in it ends this attempt of the flow, and gives `None`.
+    pub(crate) fn guard<T>(&self, what: &str, piece: impl FnOnce() -> Result<T, Error>) -> Option<T> {
         match catch_unwind(AssertUnwindSafe(piece)) {
             Ok(Ok(value)) => return Some(value),
-            Ok(Err(error)) => self.fail(error),
-            Err(panic) => self.fail(format!("{what} panicked: {}; this is a bug in weatherflow", message(&*panic))),
+            Ok(Err(error)) => self.fail(&error),
+            Err(panic) => self.fail_by_bug(format_args!("{what} panicked: {}", message(&*panic))),
         }
         None
     }

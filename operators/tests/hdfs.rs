@@ -7,7 +7,7 @@ mod servers;
 
 use archive_world::{FLOW, Job, assert_whole, audit, chunk_of, files, first_commit, run, sink, write};
 use operators::progress::Version;
-use operators::stage::Sink;
+use operators::stage::{Closing, Sink};
 use operators::store::faulty::{Fault, Faulty};
 use operators::store::hdfs::Hdfs;
 use operators::store::{Cause, Store, StoreError};
@@ -105,15 +105,15 @@ fn an_older_copy_is_fenced_wherever_it_stands() {
             "writing" => {
                 takeover();
                 let second = sink(&store).writer(&old, 1).unwrap().write(chunk_of(&span(0, 3)).unwrap());
-                let closed = writer.close(Version(0), &[span(0, 3)]).map(drop);
+                let closed = writer.close(&Closing { spans: vec![span(0, 3)], ..Closing::default() }).map(drop);
                 second.map(drop).and(closed)
             }
             "closing" => {
                 takeover();
-                writer.close(Version(0), &[span(0, 3)]).map(drop)
+                writer.close(&Closing { spans: vec![span(0, 3)], ..Closing::default() }).map(drop)
             }
             _ => {
-                let receipt = writer.close(Version(0), &[span(0, 3)]).unwrap();
+                let receipt = writer.close(&Closing { spans: vec![span(0, 3)], ..Closing::default() }).unwrap();
                 takeover();
                 committer.commit(commit(vec![receipt]))
             }

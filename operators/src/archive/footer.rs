@@ -1,74 +1,24 @@
-//! What a Parquet file says about itself: whose it is, and which spans its rows came from.
+//! How a Parquet file is read back: its footer alone, or every row of it.
 
-use crate::position::Span;
-use crate::progress::{Run, Version};
 use crate::store::{Cause, StoreError, StoreReader};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::Result;
-use parquet::file::metadata::{FileMetaData, KeyValue};
+use parquet::file::FOOTER_SIZE;
+use parquet::file::metadata::{FileMetaData, FooterTail, ParquetMetaDataReader};
 use parquet::file::reader::{ChunkReader, Length};
 use std::io::{self, BufReader, Read};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, PoisonError};
 
-const FLOW: &str = "weatherflow.flow";
-const RUN: &str = "weatherflow.run";
-const BATCH: &str = "weatherflow.batch";
-const PARTITION: &str = "weatherflow.partition";
-const SPANS: &str = "weatherflow.spans";
-
-/// The key-value metadata of a data file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Footer {
-    pub(crate) run: Run,
-    pub(crate) batch: Version,
-    /// The target partition.
-    pub(crate) partition: u32,
-    /// Those of the batch whose source partition gave rows to this file.
-    pub(crate) spans: Vec<Span>,
+/// What the footer has under a key.
+pub(super) fn value<'a>(metadata: &'a FileMetaData, key: &str) -> Result<&'a str, String> {
+    let pairs = metadata.key_value_metadata().into_iter().flatten();
+    let mut values = pairs.filter(|pair| pair.key == key).filter_map(|pair| pair.value.as_deref());
+    values.next().ok_or_else(|| format!("its footer has no {key}"))
 }
 
-impl Footer {
-    /// As stored in the file.
-    pub(crate) fn key_values(&self) -> crate::Result<Vec<KeyValue>> {
-        let spans = serde_json::to_string(&self.spans).map_err(|e| crate::Error::Other(e.to_string()))?;
-        let pairs = [
-            (FLOW, self.run.flow.clone()),
-            (RUN, self.run.id.clone()),
-            (BATCH, self.batch.to_string()),
-            (PARTITION, self.partition.to_string()),
-            (SPANS, spans),
-        ];
-        Ok(pairs.into_iter().map(|(key, value)| KeyValue::new(key.to_owned(), value)).collect())
-    }
-
-    fn of(metadata: &FileMetaData) -> Result<Self, String> {
-        let value = |key: &str| {
-            let pairs = metadata.key_value_metadata().into_iter().flatten();
-            let mut values = pairs.filter(|pair| pair.key == key).filter_map(|pair| pair.value.as_deref());
-            values.next().ok_or_else(|| format!("its footer has no {key}"))
-        };
-        let number = |key: &str| value(key)?.parse::<u64>().map_err(|e| format!("{key} in its footer: {e}"));
-        Ok(Self {
-            run: Run { id: value(RUN)?.to_owned(), flow: value(FLOW)?.to_owned() },
-            batch: Version(number(BATCH)?),
-            partition: number(PARTITION)?.try_into().map_err(|e| format!("{PARTITION} in its footer: {e}"))?,
-            spans: serde_json::from_str(value(SPANS)?).map_err(|e| format!("{SPANS} in its footer: {e}"))?,
-        })
-    }
-}
-
-/// What was found in a data file by reading all of it.
-pub(super) struct ReadBack {
-    pub(super) footer: Footer,
-    /// Rows that the footer claims.
-    pub(super) claimed: u64,
-    /// Rows that could be decoded, every column of them.
-    pub(super) decoded: u64,
-}
-
-/// Why a data file could not be decoded.
+/// Why a data file could not be read.
 pub(super) enum Unread {
     /// The store did not give it, which says nothing of the file.
     Unavailable(StoreError),
@@ -76,21 +26,58 @@ pub(super) enum Unread {
     Damaged(String),
 }
 
+/// Reads the footer alone, in two calls; `of` takes from it what is asked for.
+pub(super) fn glance<F>(
+    reader: &dyn StoreReader,
+    of: impl Fn(&FileMetaData) -> Result<F, String>,
+) -> Result<F, Unread> {
+    let damaged = |reason: String| Unread::Damaged(format!("its footer cannot be read: {reason}"));
+    let read = |from: Option<u64>, length| match from {
+        Some(from) => reader.read_at(from, length).map_err(Unread::Unavailable),
+        None => Err(damaged("the file is too short".to_owned())),
+    };
+    let end = reader.length().checked_sub(FOOTER_SIZE as u64);
+    let tail = FooterTail::try_from(&*read(end, FOOTER_SIZE)?).map_err(|e| damaged(e.to_string()))?;
+    let length = tail.metadata_length();
+    let bytes = read(end.and_then(|end| end.checked_sub(length as u64)), length)?;
+    guarded(|| {
+        let metadata = ParquetMetaDataReader::decode_metadata(&bytes).map_err(|e| e.to_string())?;
+        of(metadata.file_metadata())
+    })
+    .map_err(damaged)
+}
+
+/// The decoder takes some damaged bytes at their word and panics on them.
+fn guarded<T>(decode: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    let decoded = panic::catch_unwind(AssertUnwindSafe(decode));
+    decoded.unwrap_or_else(|_| Err("its bytes contradict each other".to_owned()))
+}
+
+/// What was found in a data file by reading all of it.
+pub(super) struct ReadBack<F> {
+    pub(super) footer: F,
+    /// Rows that the footer claims.
+    pub(super) claimed: u64,
+    /// Rows that could be decoded, every column of them.
+    pub(super) decoded: u64,
+}
+
 /// Decodes every value of a data file.
-pub(super) fn read_back(reader: Box<dyn StoreReader>) -> Result<ReadBack, Unread> {
+pub(super) fn read_back<F>(
+    reader: Box<dyn StoreReader>,
+    of: impl Fn(&FileMetaData) -> Result<F, String>,
+) -> Result<ReadBack<F>, Unread> {
     let file = InStore { reader: reader.into(), unavailable: Arc::default() };
-    // The decoder takes some damaged pages at their word and panics on them.
-    let decoded = panic::catch_unwind(AssertUnwindSafe(|| decode(file.clone())));
-    let decoded = decoded.unwrap_or_else(|_| Err("its pages contradict each other".to_owned()));
+    let decoded = guarded(|| decode(file.clone(), of));
     let unavailable = file.unavailable.lock().unwrap_or_else(PoisonError::into_inner).take();
     decoded.map_err(|reason| unavailable.map_or(Unread::Damaged(reason), Unread::Unavailable))
 }
 
-fn decode(file: InStore) -> Result<ReadBack, String> {
+fn decode<F>(file: InStore, of: impl Fn(&FileMetaData) -> Result<F, String>) -> Result<ReadBack<F>, String> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| e.to_string())?;
     let metadata = builder.metadata().file_metadata();
     let claimed = u64::try_from(metadata.num_rows()).map_err(|_| "its footer claims less than no rows")?;
-    let footer = Footer::of(metadata)?;
+    let footer = of(metadata)?;
     let mut decoded = 0;
     for rows in builder.build().map_err(|e| e.to_string())? {
         decoded += rows.map_err(|e| e.to_string())?.num_rows() as u64;

@@ -2,12 +2,12 @@
 
 mod writer;
 
-use crate::archive::{Archive, Publisher};
+use crate::archive::{self, Archive, Batches, Flat};
 use crate::config::{Context, shown};
 use crate::error::{Problem, Result};
 use crate::progress::{Progress, Run};
 use crate::schema::Schema;
-use crate::stage::{About, Account, Audit, BuiltSink, Finding, Opened, Sink, Writer};
+use crate::stage::{About, Account, Audit, BuiltSink, Finding, Inflow, Opened, Sink, Writer};
 use crate::store::Store;
 use crate::store::hdfs::Hdfs;
 use crate::store::local::Local;
@@ -31,6 +31,20 @@ pub struct ParquetConfig {
     /// How column chunks are compressed.
     #[serde(default)]
     pub compression: Compression,
+    /// How the files lie in the directory.
+    #[serde(default)]
+    pub layout: Layout,
+}
+
+/// How Parquet files lie in their directory, and with it what is committed in one step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Layout {
+    /// a directory per batch, which one rename publishes with all its files
+    #[default]
+    Batches,
+    /// all files side by side, one per source partition and batch, each published by itself; keeps the partitions of the source
+    Flat,
 }
 
 /// How Parquet column chunks are compressed.
@@ -47,14 +61,16 @@ pub enum Compression {
 }
 
 impl ParquetConfig {
-    pub(super) fn build(&self, input: &Schema, context: &Context) -> Result<BuiltSink, Vec<Problem>> {
+    pub(super) fn build(&self, input: &Schema, inflow: Inflow, context: &Context) -> Result<BuiltSink, Vec<Problem>> {
         let place = self.place(context);
-        let columns = check_columns(input);
-        let (Ok(place), Ok(())) = (&place, &columns) else {
-            return Err(place.err().into_iter().chain(columns.err()).collect());
+        let problems = [check_columns(input), check_layout(self.layout, inflow)].into_iter().filter_map(Result::err);
+        let problems: Vec<_> = problems.collect();
+        let (Ok(place), true) = (&place, problems.is_empty()) else {
+            return Err(place.err().into_iter().chain(problems).collect());
         };
         let about = About { summary: format!("Parquet files in {}", place.shown), fingerprint: Vec::new() };
-        let sink = ParquetSink::new(Arc::clone(&place.store), place.shown.clone(), input, self.compression);
+        let sink =
+            ParquetSink::new(Arc::clone(&place.store), place.shown.clone(), input, self.compression, self.layout);
         Ok(BuiltSink { sink: Arc::new(sink), place: place.id.clone(), about })
     }
 
@@ -100,41 +116,71 @@ fn check_columns(input: &Schema) -> Result<(), Problem> {
     converted.map(drop).map_err(|e| Problem::whole(format!("Parquet cannot hold these columns ({input}): {e}")))
 }
 
+/// A file of the flat layout belongs to one source partition and is all there is of its batch.
+fn check_layout(layout: Layout, inflow: Inflow) -> Result<(), Problem> {
+    match (layout, inflow) {
+        (Layout::Flat, Inflow { partitions: Some(_), .. }) => Err(Problem::at(
+            "layout",
+            "the flat layout has one file per partition of the source, but this flow spreads its rows anew",
+        )
+        .help("use [flow.partition.source], or layout = \"batches\"")),
+        (Layout::Flat, Inflow { dead_letters: true, .. }) => Err(Problem::at(
+            "layout",
+            "a stage of this flow makes dead letters, and the flat layout has no place for them: rows and dead letters \
+             could not arrive in one step",
+        )
+        .help("use layout = \"batches\", or on_error = \"fail\" or \"skip\"")),
+        _ => Ok(()),
+    }
+}
+
 /// A directory of Parquet files in a store.
 pub struct ParquetSink {
     archive: Archive,
+    layout: Arc<dyn archive::Layout>,
     schema: SchemaRef,
     properties: WriterProperties,
 }
 
 impl ParquetSink {
     /// A sink for rows of these columns; `place` names the root of the store for people.
-    pub fn new(store: Arc<dyn Store>, place: String, schema: &Schema, compression: Compression) -> Self {
+    pub fn new(
+        store: Arc<dyn Store>,
+        place: String,
+        schema: &Schema,
+        compression: Compression,
+        layout: Layout,
+    ) -> Self {
         let schema = Arc::clone(&schema.0);
         let properties = properties(&schema, compression);
-        Self { archive: Archive { store, place }, schema, properties }
+        let archive = Archive { store, place };
+        let layout: Arc<dyn archive::Layout> = match layout {
+            Layout::Batches => Arc::new(Batches::new(archive.clone())),
+            Layout::Flat => Arc::new(Flat::new(archive.clone(), Arc::clone(&schema), properties.clone())),
+        };
+        Self { archive, layout, schema, properties }
     }
 }
 
 impl Sink for ParquetSink {
     fn progress(&self, flow: &str) -> Result<Option<Progress>> {
-        Ok(self.archive.newest(flow)?.map(|manifest| manifest.progress))
+        self.layout.progress(flow)
     }
 
     fn open(&self, run: &Run) -> Result<Opened> {
-        let (publisher, progress) = Publisher::open(self.archive.clone(), run)?;
-        Ok(Opened { committer: Box::new(publisher), progress })
+        self.layout.open(run)
     }
 
     fn writer(&self, run: &Run, attempt: u64) -> Result<Box<dyn Writer>> {
         let (schema, properties) = (Arc::clone(&self.schema), self.properties.clone());
-        Ok(Box::new(ParquetWriter::new(self.archive.clone(), run.clone(), attempt, schema, properties)))
+        let (archive, layout) = (self.archive.clone(), Arc::clone(&self.layout));
+        Ok(Box::new(ParquetWriter::new(archive, layout, run.clone(), attempt, schema, properties)))
     }
 }
 
 impl Audit for ParquetSink {
     fn audit(&self, flow: &str, found: &mut dyn FnMut(Finding)) -> Result<Account> {
-        self.archive.audit(flow, found)
+        self.layout.audit(flow, found)
     }
 }
 

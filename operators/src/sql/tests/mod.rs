@@ -19,7 +19,7 @@ use crate::runtime::wait;
 use crate::schema::Schema;
 use crate::sink::{SinkConfig, table, topic};
 use crate::source::SourceConfig;
-use crate::stage::{BuiltSink, BuiltSource, Committer, Read, Reader, Share, Sink};
+use crate::stage::{BuiltSink, BuiltSource, Closing, Committer, Inflow, Read, Reader, Share, Sink};
 use arrow::array::{ArrayRef, BinaryArray, Float64Array, RecordBatch, StringArray, UInt32Array, UInt64Array};
 use sqlx::sqlite::SqliteConnection;
 use std::path::Path;
@@ -40,8 +40,9 @@ impl Target {
         let (url, context) = ("sqlite:weather.db".to_owned(), Context { dir: dir.to_owned() });
         match self {
             Self::Table => {
-                let config = table::TableConfig { url, table: "temper\"atures".into() };
-                Box::new(SqlSink::with_failpoints(config.table(&schema(), &context).unwrap(), failpoints))
+                let config = table::TableConfig { url, table: "temper\"atures".into(), password: None, tls: None };
+                let place = Place::new(super::Kind::Table, &config.url, &config.table, &context);
+                Box::new(SqlSink::with_failpoints(config.table(place, &schema()).unwrap(), failpoints))
             }
             Self::Topic => {
                 let config = topic::TopicConfig { url, topic: "temper\"atures".into() };
@@ -178,7 +179,7 @@ fn batch(sink: &dyn Sink, run: &Run, last: Option<&Progress>, attempt: u64) -> C
     }
     let tally = Tally { read: 2 * STEP, written: 2 * (STEP - 1), dead_letters: 2, ..Tally::default() };
     progress.totals += tally;
-    let receipts = writers.map(|writer| writer.close(progress.version, &spans).unwrap()).into();
+    let receipts = writers.map(|writer| writer.close(&Closing::default()).unwrap()).into();
     Commit { progress, spans, tally, attempt, receipts }
 }
 
@@ -205,7 +206,7 @@ fn source(dir: &Path, json: &str) -> BuiltSource {
 
 fn sink(dir: &Path, json: &str, input: &Schema, partitions: Option<u32>) -> BuiltSink {
     let config: SinkConfig = serde_json::from_str(json).unwrap();
-    config.build(input, partitions, &Context { dir: dir.to_owned() }).unwrap()
+    config.build(input, Inflow { partitions, ..Inflow::default() }, &Context { dir: dir.to_owned() }).unwrap()
 }
 
 /// The only worker.
