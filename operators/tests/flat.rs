@@ -142,11 +142,12 @@ fn restart_does_not_grow_with_history() {
     assert_eq!(counted().1[&Call::List], 6, "without a hint the names are listed");
 }
 
-/// Where the list of partitions is gone it is made anew from the files, all at once.
+/// Where the list of partitions is gone, or was never finished, it is made anew from the files.
 #[test]
 fn lost_markers_are_made_anew() {
     let memory = archive();
     memory.delete("_partitions").unwrap();
+    write(&memory, "_partitions/partition-1", b"");
     assert_eq!(WORLD.sink(&memory).progress(FLOW).unwrap().unwrap().positions.to_string(), "0: 9, 1: 9, 2: 9");
     WORLD.sink(&memory).open(&run("next")).unwrap();
     assert_eq!(files(&memory, "_partitions").len(), 4);
