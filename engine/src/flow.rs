@@ -2,7 +2,7 @@
 
 use crate::budget::Budget;
 use crate::config::pipeline::CommitConfig;
-use crate::halt::{Halt, Waker};
+use crate::halt::{Failure, Halt, Waker};
 use crate::meter::Meter;
 use operators::Error;
 use operators::progress::{Fingerprint, Run};
@@ -82,8 +82,8 @@ impl OpenEpoch {
 }
 
 impl Flow {
-    pub(crate) fn fail(&self, reason: impl Display) {
-        self.halt.fail(&self.name, reason);
+    pub(crate) fn fail(&self, error: &Error) {
+        self.halt.fail(Failure::new(&self.name, error));
     }
 
     /// The identity of the source that positions belong to. Once known it stays: a source that changes its identity
@@ -97,12 +97,17 @@ impl Flow {
         Ok(self.identity.get().cloned())
     }
 
-    /// Runs a piece of a stage; an error or a panic in it stops every flow, and gives `None`.
-    pub(crate) fn guard<T, E: Display>(&self, what: &str, piece: impl FnOnce() -> Result<T, E>) -> Option<T> {
+    /// Ends the attempt for something that no stage should ever give.
+    pub(crate) fn fail_by_bug(&self, what: impl Display) {
+        self.fail(&Error::Other(format!("{what}; this is a bug in weatherflow")));
+    }
+
+    /// Runs a piece of a stage; an error or a panic in it ends this attempt of the flow, and gives `None`.
+    pub(crate) fn guard<T>(&self, what: &str, piece: impl FnOnce() -> Result<T, Error>) -> Option<T> {
         match catch_unwind(AssertUnwindSafe(piece)) {
             Ok(Ok(value)) => return Some(value),
-            Ok(Err(error)) => self.fail(error),
-            Err(panic) => self.fail(format!("{what} panicked: {}; this is a bug in weatherflow", message(&*panic))),
+            Ok(Err(error)) => self.fail(&error),
+            Err(panic) => self.fail_by_bug(format_args!("{what} panicked: {}", message(&*panic))),
         }
         None
     }

@@ -1,8 +1,12 @@
 //! How a run ends: asked to stop, or failed. The first failure is the one that is told.
+//!
+//! A process has one halt, and each attempt of a flow one below it: what halts the process halts every attempt, and
+//! an attempt can fail alone.
 
+use operators::Error;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 /// Schedules an operator, from any thread.
@@ -15,6 +19,16 @@ pub struct Failure {
     pub flow: String,
     /// What happened, where, and what to do.
     pub reason: String,
+    /// Whether the flow, begun again from its last commit, may get through.
+    pub may_pass: bool,
+}
+
+impl Failure {
+    /// What an error of a stage means for its flow.
+    pub fn new(flow: &str, error: &Error) -> Self {
+        let may_pass = matches!(error, Error::Unavailable { .. });
+        Self { flow: flow.to_owned(), reason: error.to_string(), may_pass }
+    }
 }
 
 impl fmt::Display for Failure {
@@ -33,12 +47,23 @@ pub struct Halt {
     /// Called when something halts: workers park without a time-out.
     wakers: Mutex<Vec<Waker>>,
     changed: Condvar,
+    above: Option<Arc<Halt>>,
+    below: Mutex<Vec<Weak<Halt>>>,
 }
 
 impl Halt {
     /// Nothing has halted yet.
     pub fn new() -> Arc<Self> {
         Arc::new(Self::default())
+    }
+
+    /// For one attempt: it halts when this does, or alone.
+    pub(crate) fn below(above: &Arc<Self>) -> Arc<Self> {
+        let halt = Arc::new(Self { above: Some(Arc::clone(above)), ..Self::default() });
+        let mut below = above.below.lock().unwrap_or_else(PoisonError::into_inner);
+        below.retain(|earlier| earlier.strong_count() > 0);
+        below.push(Arc::downgrade(&halt));
+        halt
     }
 
     /// Asks every source to end, so that open epochs close and are committed.
@@ -48,8 +73,7 @@ impl Halt {
     }
 
     /// Ends everything at once; later failures are consequences and are not told.
-    pub fn fail(&self, flow: &str, reason: impl fmt::Display) {
-        let failure = Failure { flow: flow.to_owned(), reason: reason.to_string() };
+    pub fn fail(&self, failure: Failure) {
         if let Err(later) = self.failure.set(failure) {
             tracing::debug!(%later, "after the first failure");
         }
@@ -58,12 +82,13 @@ impl Halt {
 
     /// Whether sources must end.
     pub fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::SeqCst) || self.failure().is_some()
+        let here = self.stopping.load(Ordering::SeqCst) || self.failure.get().is_some();
+        here || self.above.as_ref().is_some_and(|above| above.is_stopping())
     }
 
     /// What failed, if anything did.
     pub fn failure(&self) -> Option<&Failure> {
-        self.failure.get()
+        self.failure.get().or_else(|| self.above.as_ref()?.failure())
     }
 
     /// Waits for so long, or until something halts.
@@ -87,6 +112,10 @@ impl Halt {
             wake();
         }
         self.changed.notify_all();
+        let below = self.below.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for halt in below.iter().filter_map(Weak::upgrade) {
+            halt.notify();
+        }
     }
 
     fn wakers(&self) -> MutexGuard<'_, Vec<Waker>> {
@@ -102,9 +131,28 @@ mod tests {
     fn the_first_failure_is_told() {
         let halt = Halt::new();
         assert!(!halt.is_stopping());
-        halt.fail("archive", "the disk is full");
-        halt.fail("publish", "a consequence");
+        halt.fail(failure("archive", "the disk is full"));
+        halt.fail(failure("publish", "a consequence"));
         assert_eq!(halt.failure().unwrap().to_string(), "flow archive: the disk is full");
         halt.sleep(Duration::from_secs(3600));
+    }
+
+    fn failure(flow: &str, reason: &str) -> Failure {
+        Failure::new(flow, &Error::Other(reason.to_owned()))
+    }
+
+    #[test]
+    fn an_attempt_fails_alone_and_halts_with_all() {
+        let halt = Halt::new();
+        let (first, second) = (Halt::below(&halt), Halt::below(&halt));
+        first.fail(failure("archive", "no answer"));
+        assert!(first.is_stopping() && !second.is_stopping() && !halt.is_stopping());
+        std::thread::scope(|scope| {
+            scope.spawn(|| second.sleep(Duration::from_secs(3600)));
+            halt.stop();
+        });
+        assert!(second.is_stopping() && second.failure().is_none());
+        halt.fail(failure("publish", "the disk is full"));
+        assert_eq!(second.failure(), halt.failure());
     }
 }

@@ -11,7 +11,8 @@
 //! | [`config`] | the pipeline file: parsed, resolved, checked, every mistake shown at its place |
 //! | [`cli`] | the command line: `run`, `check`, `verify` |
 //! | [`plan`] | what will run: stages built, schemas composed, resume point known |
-//! | [`run`] | starts a plan, waits for it, sums it up |
+//! | [`run`] | starts a plan, begins a flow again from its last commit when a server does not answer |
+//! | `patience` | for how long, and how soon |
 //! | `dataflow` | the timely graph of one flow; the only place that names timely |
 //! | `threads` | blocking I/O beside the workers: reader, writer, committer |
 //! | [`halt`], [`budget`] | how everything stops, and how memory stays bounded |
@@ -25,6 +26,7 @@ mod dataflow;
 mod flow;
 pub mod halt;
 pub mod meter;
+mod patience;
 pub mod plan;
 mod report;
 pub mod run;

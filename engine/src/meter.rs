@@ -21,6 +21,9 @@ pub struct Meter {
 struct Committed {
     this_run: Tally,
     last: Option<(Instant, Progress)>,
+    restarts: u64,
+    /// Since the last commit.
+    trouble: Option<String>,
 }
 
 /// A flow at one moment.
@@ -36,6 +39,10 @@ pub struct Reading {
     pub behind: Option<u64>,
     /// Whether the flow has ended and everything is committed.
     pub done: bool,
+    /// How often the flow was begun again from its last commit.
+    pub restarts: u64,
+    /// Why it was begun again last, until the next commit.
+    pub trouble: Option<String>,
 }
 
 impl Meter {
@@ -63,6 +70,15 @@ impl Meter {
         let mut committed = self.committed.lock().unwrap_or_else(PoisonError::into_inner);
         committed.this_run += tally;
         committed.last = Some((Instant::now(), progress));
+        committed.trouble = None;
+    }
+
+    /// The flow begins again from its last commit: rows read since then will be read once more.
+    pub(crate) fn add_restart(&self, why: &str) {
+        let mut committed = self.committed.lock().unwrap_or_else(PoisonError::into_inner);
+        committed.restarts += 1;
+        committed.trouble = Some(why.to_owned());
+        self.read.store(committed.this_run.read, Ordering::Relaxed);
     }
 
     pub(crate) fn set_done(&self) {
@@ -84,6 +100,8 @@ impl Meter {
             last_commit: committed.last.clone(),
             behind: known.fold(None, |sum, b| Some(sum.unwrap_or(0) + b)),
             done: self.is_done(),
+            restarts: committed.restarts,
+            trouble: committed.trouble.clone(),
         }
     }
 }

@@ -35,6 +35,8 @@ pub enum Resume {
     Beginning,
     /// After this commit.
     After(Box<Progress>),
+    /// Not known yet: the sink does not answer.
+    Unknown(String),
     /// Not at all: what is stored does not fit the file, or cannot be read.
     Refused(String),
 }
@@ -70,14 +72,14 @@ fn feeders(flow: &BuiltFlow, all: &[BuiltFlow]) -> Vec<usize> {
 }
 
 fn resume(flow: &BuiltFlow, id: &str) -> Resume {
-    match flow.sink.sink.progress(id) {
-        Ok(None) => Resume::Beginning,
-        Ok(Some(progress)) => match fits(flow, &progress) {
-            Ok(()) => Resume::After(Box::new(progress)),
-            Err(error) => Resume::Refused(error.to_string()),
-        },
-        Err(error) => Resume::Refused(error.to_string()),
-    }
+    let look = || match flow.sink.sink.progress(id)? {
+        None => Ok(Resume::Beginning),
+        Some(progress) => fits(flow, &progress).map(|()| Resume::After(Box::new(progress))),
+    };
+    look().unwrap_or_else(|error| match error {
+        Error::Unavailable { .. } => Resume::Unknown(error.to_string()),
+        error => Resume::Refused(error.to_string()),
+    })
 }
 
 /// Whether stored positions mean what the file now says they mean.

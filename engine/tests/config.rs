@@ -126,3 +126,34 @@ fn the_main_job_is_built_in_order() {
     assert_eq!(archive["source.topic.topic"], "temperatures");
     assert!(archive["sink.columns"].starts_with("station_id: string"), "{}", archive["sink.columns"]);
 }
+
+#[test]
+fn brokers_and_starts_have_several_spellings() {
+    let keys = [
+        "brokers = \"a:9092\"",
+        "brokers = \"b:9092, a:9092\"",
+        "brokers = [\"b:9092\", \"a:9092\"]",
+        "brokers = [{ env = \"NO_SUCH_BROKER\", default = \"a:9092\" }]",
+        "brokers = { env = \"NO_SUCH_BROKERS\", default = \"a:9092,b:9092\" }",
+        "brokers = \"a:9092\"\nstart = \"latest\"",
+        "brokers = \"a:9092\"\nstart = { env = \"NO_SUCH_START\", default = \"earliest\" }",
+        "brokers = \"a:9092\"\nstart = { timestamp = \"2026-01-01T00:00:00+02:00\" }",
+        "brokers = \"a:9092\"\nstart = { offsets = { 0 = 17, 1 = 42 } }",
+        "brokers = \"a:9092\"\noptions = { \"fetch.min.bytes\" = 1, \"check.crcs\" = true, \"client.rack\" = \"x\" }",
+        "brokers = \"a:9092\"\ncolumns = [\"headers\", \"timestamp\", \"value\", \"key\"]\ngroup = \"g\"",
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("x.toml");
+    let mut places = BTreeSet::new();
+    for keys in keys {
+        let text = format!(
+            "name = \"n\"\n[[flow]]\nname = \"f\"\n[flow.source.kafka]\ntopic = \"t\"\n{keys}\n\
+             [flow.sink.parquet]\nurl = \"file:out\"\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        let loaded = load(&file).unwrap_or_else(|errors| panic!("{errors}"));
+        places.insert(loaded.built[0].source.place.clone());
+    }
+    let expected = ["kafka:a:9092#topic t", "kafka:a:9092,b:9092#topic t"];
+    assert_eq!(places.into_iter().collect::<Vec<_>>(), expected, "one cluster is one place however it is spelt");
+}

@@ -14,7 +14,9 @@
 //! | [`source`], [`decode`], [`transform`], [`encode`], [`partition`], [`sink`] | one file per stage, each with its config; the closed enum of a kind stands in its `mod.rs` |
 //! | `archive`, [`store`] | batches of Parquet files and their proof; the files below them |
 //! | `sql` | what tables and topics share: databases, the progress row, transactions |
+//! | `kafka` | what source and sink of Kafka share: clusters, topics, what their answers mean |
 //! | [`config`] | value types shared by the configs: durations, sizes, secrets, column types |
+//! | `message`, `gathered` | what sinks share: rows as messages, rows kept until their commit |
 //! | `protobuf`, `json`, `value`, `dead_letter` | what the codecs of both directions share |
 //! | `runtime` | where blocking stages wait for asynchronous libraries |
 //! | [`error`] | what can go wrong, in words for people |
@@ -26,7 +28,10 @@ mod dead_letter;
 pub mod decode;
 pub mod encode;
 pub mod error;
+mod gathered;
 mod json;
+mod kafka;
+mod message;
 mod murmur2;
 pub mod partition;
 pub mod position;
@@ -34,6 +39,9 @@ pub mod progress;
 mod protobuf;
 mod runtime;
 pub mod schema;
+#[cfg(test)]
+#[path = "../tests/servers/mod.rs"]
+mod servers;
 pub mod sink;
 pub mod source;
 mod sql;

@@ -39,6 +39,9 @@ pub trait Source: Send + Sync {
 
     /// Counts the rows of a span anew, for `verify`; `None` when the source does not have them any more.
     fn count(&self, span: &Span) -> Result<Option<u64>>;
+
+    /// Is told what has been committed, for places that show it to others. Never waits, and nothing rests on it.
+    fn committed(&self, _positions: &Checkpoint) {}
 }
 
 /// What one call of [`Reader::read`] found.

@@ -9,6 +9,7 @@ use archive_world::{Chance, Job, assert_whole, sink, write};
 use operators::Error;
 use operators::store::hdfs::Hdfs;
 use operators::store::{Cause, Store, StoreError};
+use servers::ALL;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -27,7 +28,7 @@ impl Cluster {
     fn take() -> Option<Self> {
         static TURN: Mutex<()> = Mutex::new(());
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let url = servers::hdfs().filter(|_| servers::can_control())?;
+        let url = servers::hdfs()?;
         Some(Self { url, _turn: turn })
     }
 
@@ -44,8 +45,8 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         for server in SERVERS {
-            servers::control("resume", server);
-            servers::control("start", server);
+            ALL.control("resume", server);
+            ALL.control("start", server);
         }
     }
 }
@@ -85,14 +86,14 @@ fn datanodes_die_under_a_writer() {
         let mut file = store.create("file").unwrap();
         let mut writing = || {
             file.write_all(&content[..at])?;
-            SERVERS[1..=dead].iter().for_each(|server| servers::control("kill", server));
+            SERVERS[1..=dead].iter().for_each(|server| ALL.control("kill", server));
             content[at..].chunks(1 << 20).try_for_each(|chunk| file.write_all(chunk))
         };
         let finished = match writing() {
             Ok(()) => file.finish().map_err(|e| e.cause),
             Err(error) => Err(Cause::from(error)),
         };
-        SERVERS[1..=dead].iter().for_each(|server| servers::control("start", server));
+        SERVERS[1..=dead].iter().for_each(|server| ALL.control("start", server));
         println!("{dead} DataNodes dead after {} MiB: {finished:?}", at >> 20);
         match finished {
             Ok(()) => {
@@ -115,12 +116,12 @@ fn a_dead_datanode_is_waited_out() {
     let store = cluster.store("dead");
     let job = Job { partitions: 4, positions: 24, step: 3 };
     for server in &SERVERS[1..3] {
-        servers::control("kill", server);
+        ALL.control("kill", server);
     }
     let lives = survive(&store, job);
     println!("{lives} lives while two of three DataNodes were dead");
     for server in &SERVERS[1..3] {
-        servers::control("start", server);
+        ALL.control("start", server);
     }
     assert_whole(&store, job, "written while DataNodes were dead");
 }
@@ -137,8 +138,8 @@ fn the_namenode_dies_under_renames() {
             let wait = Duration::from_millis(300 + chance.below(700));
             let killer = scope.spawn(move || {
                 thread::sleep(wait);
-                servers::control("kill", "namenode");
-                servers::control("start", "namenode");
+                ALL.control("kill", "namenode");
+                ALL.control("start", "namenode");
             });
             for n in 0.. {
                 let (from, to) = (format!("{round}/from/{n}"), format!("{round}/to/{n}"));
@@ -186,9 +187,9 @@ fn the_namenode_dies_under_commits() {
         let killer = scope.spawn(|| {
             for _ in 0..5 {
                 thread::sleep(Duration::from_millis(500 + chance.below(4_000)));
-                servers::control("kill", "namenode");
+                ALL.control("kill", "namenode");
                 thread::sleep(Duration::from_millis(chance.below(3_000)));
-                servers::control("start", "namenode");
+                ALL.control("start", "namenode");
             }
             done.store(true, Ordering::Relaxed);
         });
@@ -213,7 +214,7 @@ fn the_namenode_hangs() {
         write(&store, name, b"content");
     }
     let (writing, finishing) = (store.create("writing").unwrap(), store.create("finishing").unwrap());
-    servers::control("pause", "namenode");
+    ALL.control("pause", "namenode");
     let harmless: Vec<Box<dyn FnOnce() -> Option<Cause> + Send>> = vec![
         Box::new(|| store.read("read").err().map(|e| e.cause)),
         Box::new(|| store.open("open").err().map(|e| e.cause)),
@@ -244,7 +245,7 @@ fn the_namenode_hangs() {
             assert!(matches!(cause, Some(Cause::Unknown(_) | Cause::Unavailable(_))), "{cause:?}");
         }
     });
-    servers::control("resume", "namenode");
+    ALL.control("resume", "namenode");
     assert_eq!(store.read("read").unwrap(), b"content", "a new session answers");
     let job = Job { partitions: 4, positions: 12, step: 3 };
     survive(&cluster.store("after"), job);
@@ -259,7 +260,7 @@ fn a_datanode_hangs() {
     let content = bytes(8 << 20);
     let mut file = store.create("file").unwrap();
     file.write_all(&content[..4 << 20]).unwrap();
-    servers::control("pause", "datanode1");
+    ALL.control("pause", "datanode1");
     let written = file.write_all(&content[4 << 20..]);
     let finished = written.map_err(Cause::from).and_then(|()| file.finish().map_err(|e| e.cause));
     println!("one of three DataNodes hung: {finished:?}");
@@ -270,7 +271,7 @@ fn a_datanode_hangs() {
     let job = Job { partitions: 4, positions: 12, step: 3 };
     let lives = survive(&store, job);
     println!("{lives} lives while a DataNode hung");
-    servers::control("resume", "datanode1");
+    ALL.control("resume", "datanode1");
 }
 
 /// Trap 48: in safe mode everything can be read and nothing changed, for now.
@@ -282,7 +283,7 @@ fn safe_mode_is_waited_out() {
         write(&store, name, b"content");
     }
     let open = store.create("open").unwrap();
-    servers::admin(&["-safemode", "enter"]);
+    ALL.command(&["hdfs", "dfsadmin", "-safemode", "enter"]);
     for refused in
         [store.create("new").map(drop), store.rename("from", "to"), store.delete("kept").map(drop), open.finish()]
     {
@@ -295,7 +296,7 @@ fn safe_mode_is_waited_out() {
     let refused = job.live(&sink(&store), "one").unwrap_err();
     assert!(matches!(&refused, Error::Unavailable { .. }), "{refused}");
     println!("{refused}");
-    servers::admin(&["-safemode", "leave"]);
+    ALL.command(&["hdfs", "dfsadmin", "-safemode", "leave"]);
     store.rename("from", "to").unwrap();
 }
 
@@ -310,11 +311,11 @@ fn a_full_quota_is_waited_out() {
         let store = cluster.store(kind);
         write(&store, "gone", b"");
         store.delete("gone").unwrap();
-        servers::admin(&[set[0], set[1], &cluster.path(kind)]);
+        ALL.command(&["hdfs", "dfsadmin", set[0], set[1], &cluster.path(kind)]);
         let refused = job.live(&sink(&store), "one").unwrap_err();
         assert!(matches!(&refused, Error::Unavailable { reason, .. } if reason.contains("quota")), "{refused}");
         println!("{refused}");
-        servers::admin(&[clear, &cluster.path(kind)]);
+        ALL.command(&["hdfs", "dfsadmin", clear, &cluster.path(kind)]);
         assert_eq!(survive(&store, job), 1);
         assert_whole(&store, job, kind);
     }

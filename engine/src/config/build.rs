@@ -1,12 +1,12 @@
 //! Config types to built stages: each is given the columns of the one before it, and what does not fit is shown.
 
 use super::diagnostic::{Diagnostic, Diagnostics};
-use super::pipeline::CommitConfig;
+use super::pipeline::{self, CommitConfig};
 use super::places;
 use super::read::read;
 use super::tree::{Node, Step};
 use operators::Schema;
-use operators::config::{Context, Size};
+use operators::config::{Context, Interval, Size};
 use operators::decode::DecodeConfig;
 use operators::encode::EncodeConfig;
 use operators::error::Problem;
@@ -25,6 +25,8 @@ pub struct BuiltFlow {
     pub name: String,
     /// When an epoch closes.
     pub commit: CommitConfig,
+    /// How long it is begun again without a commit.
+    pub retry_for: Interval,
     /// Name of the source: `source.topic`.
     pub source_name: String,
     /// Where rows come from.
@@ -114,6 +116,7 @@ fn flow(node: &Node, ends: &mut Ends, context: &Context, found: &mut Diagnostics
     node.get("commit").into_iter().for_each(|commit| check_size("bytes", commit, found));
     // Every slot is read before any is built, so that a wrong value in one does not hide those of the next.
     let commit = slot(node, "commit", found);
+    let retry_for = slot(node, "retry_for", found);
     let source = slot::<SourceConfig>(node, "source", found);
     let decode = slot::<DecodeConfig>(node, "decode", found);
     let transform = slot::<Vec<TransformConfig>>(node, "transform", found);
@@ -125,6 +128,7 @@ fn flow(node: &Node, ends: &mut Ends, context: &Context, found: &mut Diagnostics
         return None;
     }
     let commit = commit?.unwrap_or_default();
+    let retry_for = retry_for?.unwrap_or_else(pipeline::retry_for);
     let mut line = Line { found, stages: Vec::new(), fingerprint: Fingerprint::default() };
 
     let at = Stage::of("source", node.get("source")?)?;
@@ -155,7 +159,8 @@ fn flow(node: &Node, ends: &mut Ends, context: &Context, found: &mut Diagnostics
     let Line { stages, mut fingerprint, .. } = line;
     fingerprint.0.insert("sink.columns".to_owned(), columns.to_string());
     let name = Some(ends.name.clone()).filter(|name| !name.is_empty())?;
-    Some(BuiltFlow { name, commit, source_name: at.name, source, stages, sink_name: to.name, sink, fingerprint })
+    let (source_name, sink_name) = (at.name, to.name);
+    Some(BuiltFlow { name, commit, retry_for, source_name, source, stages, sink_name, sink, fingerprint })
 }
 
 fn placed(place: &str, about: &About, at: &Stage<'_>) -> Placed {

@@ -4,6 +4,7 @@
 //! by the type of its field. What is reported is taken out of the tree, so that later passes find only new mistakes.
 
 use super::diagnostic::{Diagnostic, Diagnostics};
+use super::mask;
 use super::resolve::{Outside, Reference};
 use super::shape::{Field, Format, Scalar, Shape, names};
 use super::tree::{Node, Origin, Value};
@@ -39,10 +40,19 @@ impl Checker<'_> {
     fn value(&mut self, name: &str, node: &mut Node, shape: &Shape) -> Stays {
         match (shape, &mut node.value) {
             (Shape::Scalar(_) | Shape::Words(_), _) => self.scalar(name, node, shape),
+            (Shape::Either(_, parts), Value::List(_)) => self.value(name, node, parts),
+            (Shape::Either(_, parts), Value::Table(entries)) if Reference::read(entries).is_none() => {
+                self.value(name, node, parts)
+            }
+            (Shape::Either(single, _), Value::Table(_) | Value::Text(_)) => self.value(name, node, single),
             (Shape::Table { fields, .. }, Value::Table(_)) => self.table(node, fields),
             (Shape::Choice(kinds), Value::Table(_)) => self.choice(name, node, kinds),
             (Shape::Map(inner), Value::Table(entries)) => {
                 let all = entries.len();
+                // Under keys that no type knows, a secret may stand where it does not belong.
+                for entry in entries.iter().filter(|entry| mask::names_a_secret(&entry.key)) {
+                    self.found.hide(entry.node.span.clone());
+                }
                 entries.retain_mut(|entry| self.value(&entry.key, &mut entry.node, inner));
                 node.flawed |= entries.len() < all;
                 true

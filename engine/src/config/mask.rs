@@ -80,6 +80,11 @@ fn passwords(text: &str) -> Vec<Range<usize>> {
         .collect()
 }
 
+/// Whether a key is the name of a secret by its sound: `sasl.password`.
+pub(super) fn names_a_secret(key: &str) -> bool {
+    ["password", "secret", ".pem"].iter().any(|sound| key.to_lowercase().contains(sound))
+}
+
 /// What stands behind keys of these names, for text that is no TOML: up to the end of the line, or of the multi-line
 /// string that begins there.
 pub(super) fn assigned(text: &str, names: &[&str]) -> Vec<Range<usize>> {

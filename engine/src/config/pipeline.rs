@@ -40,6 +40,9 @@ pub struct Flow {
     /// When an epoch closes and is committed.
     #[serde(default)]
     pub commit: CommitConfig,
+    /// How long a flow whose servers do not answer is begun again from its last commit, until the run ends.
+    #[serde(default = "retry_for")]
+    pub retry_for: Interval,
     /// Where rows come from.
     pub source: SourceConfig,
     /// How the bytes of a message become columns.
@@ -75,6 +78,10 @@ impl Default for CommitConfig {
     fn default() -> Self {
         Self { every: Interval(Duration::from_secs(10)), rows: 4_000_000, bytes: Size(1 << 30) }
     }
+}
+
+pub(super) fn retry_for() -> Interval {
+    Interval(Duration::from_secs(15 * 60))
 }
 
 fn memory() -> Size {

@@ -19,6 +19,8 @@ pub(super) enum Shape {
     Words(Vec<(String, String)>),
     /// A single value.
     Scalar(Scalar),
+    /// A single value, or something that has parts: a list or a table.
+    Either(Box<Shape>, Box<Shape>),
 }
 
 /// A key of a table.
@@ -81,7 +83,7 @@ impl Shape {
     /// The names of all secret fields in it.
     pub(super) fn secrets(&self) -> Vec<&str> {
         match self {
-            Self::Map(inner) | Self::List(inner) => inner.secrets(),
+            Self::Map(inner) | Self::List(inner) | Self::Either(_, inner) => inner.secrets(),
             _ => self.fields().iter().flat_map(Field::secrets).collect(),
         }
     }
@@ -104,6 +106,7 @@ impl fmt::Display for Shape {
             Self::List(_) => f.write_str("a list"),
             Self::Words(words) => write!(f, "one of {}", names(words.iter().map(|(word, _)| word.as_str()))),
             Self::Scalar(scalar) => scalar.fmt(f),
+            Self::Either(single, parts) => write!(f, "{single}, or {parts}"),
         }
     }
 }
@@ -185,7 +188,7 @@ impl Reader<'_> {
         Ok(Field { name: name.to_owned(), doc: doc(property), required, default, shape: self.shape(property)? })
     }
 
-    /// An enum: words, or tables with one key each.
+    /// An enum: words, tables with one key each, or both.
     fn choice(&self, cases: &[Value]) -> Result<Shape, String> {
         let mut words = Vec::new();
         let mut kinds = Vec::new();
@@ -204,18 +207,25 @@ impl Reader<'_> {
         match (words.is_empty(), kinds.is_empty()) {
             (false, true) => Ok(Shape::Words(words)),
             (true, false) => Ok(Shape::Choice(kinds)),
-            _ => Err("an enum of words and tables".to_owned()),
+            (false, false) => Ok(Shape::Either(Box::new(Shape::Words(words)), Box::new(Shape::Choice(kinds)))),
+            (true, true) => Err("an enum without cases".to_owned()),
         }
     }
 
-    /// Something optional, or any of several single values.
+    /// Something optional, any of several single values, or one of these and something with parts.
     fn any(&self, cases: &[Value]) -> Result<Shape, String> {
         let cases: Vec<_> = cases.iter().filter(|case| text(case, "type") != Some("null")).collect();
         if let [case] = cases.as_slice() {
             return self.shape(case);
         }
-        let kinds: Vec<_> = cases.iter().flat_map(|case| types(case)).collect();
-        scalar(&kinds, &Value::Null).map(Shape::Scalar)
+        let (parts, single): (Vec<_>, Vec<_>) = cases.into_iter().partition(|case| types(case) == ["array"]);
+        let kinds: Vec<_> = single.into_iter().flat_map(types).collect();
+        let single = scalar(&kinds, &Value::Null).map(Shape::Scalar)?;
+        match parts.as_slice() {
+            [] => Ok(single),
+            [parts] => Ok(Shape::Either(Box::new(single), Box::new(self.shape(parts)?))),
+            several => Err(format!("a choice between lists: {several:?}")),
+        }
     }
 }
 

@@ -250,6 +250,7 @@ fn count(shape: &Shape, tables: &mut u32, keys: &mut u32) {
                 count(&field.shape, tables, keys);
             }
         }
+        Shape::Either(_, parts) => count(parts, tables, keys),
         Shape::Words(_) | Shape::Scalar(_) => {}
     }
 }

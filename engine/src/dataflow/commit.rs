@@ -35,7 +35,6 @@ pub(super) fn commit<'scope>(
     let wake = waker(scope, &builder.operator_info().address);
     let committer = begin.map(|begin| committer::spawn(threads, flow, begin, wake));
 
-    let flow = Arc::clone(flow);
     builder.build(move |_capabilities| {
         let mut open: BTreeMap<Epoch, Gathered> = BTreeMap::new();
         let mut committing: BTreeMap<Epoch, Hold> = BTreeMap::new();
@@ -64,9 +63,8 @@ pub(super) fn commit<'scope>(
                 let Gathered { hold, mut spans, deliveries, left_out } = entry.remove();
                 spans.sort_unstable_by_key(|span| span.partition);
                 committing.insert(epoch, hold);
-                if committer.batches.send(Batch { epoch, spans, deliveries, left_out }).is_err() {
-                    flow.fail("the committer has stopped");
-                }
+                // A committer that has hung up says itself why, and the capability held here keeps the epoch open.
+                let _ = committer.batches.send(Batch { epoch, spans, deliveries, left_out });
             }
             for epoch in committer.done.try_iter() {
                 committing.remove(&epoch);

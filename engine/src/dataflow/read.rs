@@ -83,7 +83,7 @@ pub(super) fn read<'scope>(
                             again.activate_after(flow.commit.every.0);
                         }
                         if let Err(error) = open.add(&span, parcel.chunk().bytes()) {
-                            flow.fail(format!("the source gave {error}; this is a bug in weatherflow"));
+                            flow.fail_by_bug(format_args!("the source gave {error}"));
                             return;
                         }
                         if !parcel.chunk().is_empty() {

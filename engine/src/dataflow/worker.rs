@@ -1,9 +1,8 @@
-//! Builds every flow's graph on each worker, and drives them until all have ended or one has failed.
+//! Builds a flow's graph on each worker, and drives it until it has ended or failed.
 
 use super::parcel::Entry;
 use super::{apply, commit, read, write};
 use crate::flow::{Epoch, Flow};
-use crate::halt::Halt;
 use crate::threads::Threads;
 use crate::threads::committer::Begin;
 use operators::Checkpoint;
@@ -30,26 +29,20 @@ pub(crate) struct Blueprint {
     pub(crate) begin: Mutex<Option<Begin>>,
 }
 
-/// Runs all flows on so many workers; returns when all have ended, or one has failed.
-pub(crate) fn execute(
-    blueprints: Vec<Blueprint>,
-    workers: u32,
-    halt: &Arc<Halt>,
-    threads: &Arc<Threads>,
-) -> Result<(), String> {
+/// Runs a flow on its workers; returns when it has ended or failed.
+pub(crate) fn execute(blueprint: Blueprint, threads: &Arc<Threads>) -> Result<(), String> {
     let config = timely::Config {
-        communication: match workers {
+        communication: match blueprint.flow.workers {
             1 => timely::CommunicationConfig::Thread,
             n => timely::CommunicationConfig::Process(n as usize),
         },
         // A worker that has nothing to do parks at once: data and timers wake it.
         worker: timely::WorkerConfig::default().idle_spin(Duration::ZERO),
     };
-    let blueprints = Arc::new(blueprints);
-    let (halt, threads) = (Arc::clone(halt), Arc::clone(threads));
+    let threads = Arc::clone(threads);
     let guards = timely::execute(config, move |worker| {
-        let graphs: Vec<_> = blueprints.iter().map(|blueprint| build(worker, blueprint, &threads)).collect();
-        drive(worker, graphs, &halt);
+        let graph = build(worker, &blueprint, &threads);
+        drive(worker, graph);
     })?;
     for result in guards.join() {
         result?;
@@ -87,15 +80,11 @@ fn build(worker: &mut Worker, blueprint: &Blueprint, threads: &Threads) -> Graph
     Graph { flow: Arc::clone(flow), durable, reader, seen: Some(0) }
 }
 
-fn drive(worker: &mut Worker, mut graphs: Vec<Graph>, halt: &Halt) {
-    while halt.failure().is_none() && worker.step_or_park(None) {
-        for graph in &mut graphs {
-            graph.follow();
-        }
-    }
-    for graph in &mut graphs {
+fn drive(worker: &mut Worker, mut graph: Graph) {
+    while graph.flow.halt.failure().is_none() && worker.step_or_park(None) {
         graph.follow();
     }
+    graph.follow();
     // After a failure nothing may be stepped any more: frontiers of half-done epochs must not pass.
     for dataflow in worker.installed_dataflows() {
         worker.drop_dataflow(dataflow);

@@ -33,6 +33,11 @@ impl Show for Live {
     }
 
     fn note(&mut self, text: &str) {
+        // A terminal that cannot be written to any more does not matter.
+        let _ = self.all.println(text);
+    }
+
+    fn stopping(&mut self, text: &str) {
         // The terminal has echoed `^C` behind the last line, so lines redrawn in place would land one too low.
         self.all.set_draw_target(ProgressDrawTarget::hidden());
         say(format!("\n{text}"));

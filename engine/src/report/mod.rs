@@ -43,7 +43,12 @@ const TICK: Duration = Duration::from_millis(250);
 /// Something that can show all flows at one moment; asked at every tick.
 trait Show: Send {
     fn show(&mut self, flows: &[Line]);
+    /// Says something once, above what is shown.
     fn note(&mut self, text: &str);
+    /// The last note: the run was asked to stop.
+    fn stopping(&mut self, text: &str) {
+        self.note(text);
+    }
     fn end(&mut self) {}
 }
 
@@ -58,14 +63,24 @@ impl Watch {
         let mut rates: Vec<_> = meters.iter().map(|_| Rate { rows: 0, at: began, smooth: 0.0 }).collect();
         let thread = std::thread::Builder::new().name("report".to_owned()).spawn(move || {
             let mut noted = false;
+            let mut restarts = vec![0; meters.len()];
             loop {
                 let is_over = ended.recv_timeout(TICK) != Err(RecvTimeoutError::Timeout);
                 if !noted && halt.is_stopping() && halt.failure().is_none() {
                     noted = true;
-                    show.note("stopping: committing what is open; Ctrl-C once more stops at once, which is safe too");
+                    show.stopping(
+                        "stopping: committing what is open; Ctrl-C once more stops at once, which is safe too",
+                    );
                 }
                 if is_over {
                     break;
+                }
+                for ((name, meter), seen) in meters.iter().zip(&mut restarts) {
+                    let reading = meter.read();
+                    if let Some(trouble) = reading.trouble.filter(|_| reading.restarts > *seen) {
+                        show.note(&format!("{name}: {trouble}; trying again from the last commit"));
+                    }
+                    *seen = reading.restarts;
                 }
                 let lines: Vec<_> =
                     meters.iter().zip(&mut rates).map(|((name, meter), rate)| Line::new(name, meter, rate)).collect();
@@ -95,7 +110,8 @@ impl Rate {
     fn update(&mut self, rows: u64) -> f64 {
         let now = Instant::now();
         let seconds = now.duration_since(self.at).as_secs_f64().max(1e-3);
-        let latest = (rows - self.rows) as f64 / seconds;
+        // Fewer than before when a flow begins again from its last commit.
+        let latest = rows.saturating_sub(self.rows) as f64 / seconds;
         // A look after a long time says more than one after a short time.
         let weight = 1.0 - (-seconds / 2.0).exp();
         self.smooth += (latest - self.smooth) * weight;
@@ -121,11 +137,12 @@ impl Line {
             Some((at, progress)) => format!("version {} committed {} ago", progress.version, ago(at.elapsed())),
             None => "nothing committed yet".to_owned(),
         };
-        let behind = match (reading.done, reading.behind) {
-            (true, _) => "done".to_owned(),
-            (false, Some(0)) => "caught up".to_owned(),
-            (false, Some(rows)) => format!("{} behind", HumanCount(rows)),
-            (false, None) => String::new(),
+        let behind = match (reading.done, &reading.trouble, reading.behind) {
+            (true, ..) => "done".to_owned(),
+            (false, Some(_), _) => format!("trying again since then: {}", counted(reading.restarts, "restart")),
+            (false, None, Some(0)) => "caught up".to_owned(),
+            (false, None, Some(rows)) => format!("{} behind", HumanCount(rows)),
+            (false, None, None) => String::new(),
         };
         let rate = if reading.done { 0.0 } else { rate };
         Self {

@@ -35,6 +35,7 @@ pub(super) fn resume(flow: &PlannedFlow) -> String {
         Resume::After(progress) => {
             format!("goes on after version {}, at {{{}}}", progress.version, progress.positions)
         }
+        Resume::Unknown(reason) => format!("cannot tell yet where it goes on: {reason}"),
         Resume::Refused(reason) => format!("cannot go on: {reason}"),
     }
 }
@@ -52,6 +53,9 @@ pub(crate) fn account(meters: &Meters, took: Duration) -> String {
             if rows > 0 {
                 let _ = write!(text, ", {} {what}", HumanCount(rows));
             }
+        }
+        if reading.restarts > 0 {
+            let _ = write!(text, ", {}", counted(reading.restarts, "restart"));
         }
         if let Some((_, progress)) = &reading.last_commit {
             let _ = write!(text, ", up to version {}, at {{{}}}", progress.version, progress.positions);

@@ -60,6 +60,7 @@ fn commit_all(
         let (tally, progress) = (commit.tally, commit.progress.clone());
         committer.commit(commit)?;
         drop(leases);
+        flow.source.committed(&progress.positions);
         flow.meter.add_commit(tally, progress.clone());
         last = Some(progress);
         if outbox.send(epoch).is_err() {

@@ -6,20 +6,21 @@ pub(crate) mod reader;
 pub(crate) mod writer;
 
 use crate::flow::Flow;
+use operators::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
-/// All threads of a run, so that nothing of it is left when it has ended.
+/// All threads of an attempt, so that nothing of it is left when the next begins.
 #[derive(Default)]
 pub(crate) struct Threads(Mutex<Vec<JoinHandle<()>>>);
 
 impl Threads {
-    /// Starts a thread whose panics and errors stop the run.
-    pub(crate) fn spawn<E: std::fmt::Display>(
+    /// Starts a thread whose panics and errors end the attempt.
+    pub(crate) fn spawn(
         &self,
         flow: &Arc<Flow>,
         role: &'static str,
-        body: impl FnOnce(&Arc<Flow>) -> Result<(), E> + Send + 'static,
+        body: impl FnOnce(&Arc<Flow>) -> Result<(), Error> + Send + 'static,
     ) {
         let guarded = Arc::clone(flow);
         let name = format!("{role} {}", flow.name);
@@ -28,7 +29,7 @@ impl Threads {
         });
         match spawned {
             Ok(handle) => self.0.lock().unwrap_or_else(PoisonError::into_inner).push(handle),
-            Err(error) => flow.fail(format!("cannot start the {role} thread: {error}")),
+            Err(error) => flow.fail(&Error::Other(format!("cannot start the {role} thread: {error}"))),
         }
     }
 

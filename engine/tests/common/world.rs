@@ -175,6 +175,7 @@ pub fn plan_into(days: u32, commit_rows: u64, memory: u64, stages: Vec<Arc<dyn S
     let built = BuiltFlow {
         name: "test".into(),
         commit: CommitConfig { every: Interval(Duration::from_secs(3600)), rows: commit_rows, bytes: Size(u64::MAX) },
+        retry_for: Interval(Duration::ZERO),
         source,
         source_name: "source.weather".into(),
         stages: stages.collect(),

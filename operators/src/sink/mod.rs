@@ -1,5 +1,6 @@
 //! Where rows go. The sink that holds the rows holds the positions, and both arrive in one atomic step.
 
+pub mod kafka;
 pub mod parquet;
 pub mod table;
 pub mod topic;
@@ -15,6 +16,8 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SinkConfig {
+    /// A topic of a Kafka cluster.
+    Kafka(kafka::KafkaConfig),
     /// Parquet files in a directory.
     Parquet(parquet::ParquetConfig),
     /// A table of a database.
@@ -27,6 +30,7 @@ impl SinkConfig {
     /// Builds the stage; touches nothing outside.
     pub fn build(&self, input: &Schema, inflow: Inflow, context: &Context) -> Result<BuiltSink, Vec<Problem>> {
         match self {
+            Self::Kafka(config) => config.build(input, inflow.partitions, context),
             Self::Parquet(config) => config.build(input, inflow, context),
             Self::Table(config) => config.build(input, context),
             Self::Topic(config) => config.build(input, inflow.partitions, context),

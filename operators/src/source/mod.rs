@@ -1,5 +1,6 @@
 //! Where rows come from. Adding a source touches two files: the new one, and the closed enum below.
 
+pub mod kafka;
 pub mod table;
 pub mod topic;
 pub mod weather;
@@ -18,6 +19,8 @@ pub enum SourceConfig {
     Weather(weather::WeatherConfig),
     /// A table of a database, read by id.
     Table(table::TableConfig),
+    /// A Kafka topic.
+    Kafka(kafka::KafkaConfig),
     /// The embedded durable topic.
     Topic(topic::TopicConfig),
 }
@@ -28,6 +31,7 @@ impl SourceConfig {
         match self {
             Self::Weather(config) => config.build(),
             Self::Table(config) => config.build(context),
+            Self::Kafka(config) => config.build(context),
             Self::Topic(config) => config.build(context),
         }
     }

@@ -1,40 +1,113 @@
-//! The real servers that tests run against, where there are any.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::panic, missing_docs)]
+//! The real servers that tests run against: one set for the whole test run, started by `docker/servers` when the first
+//! test asks, gone when the test run has ended.
+//!
+//! Without Java and Maven a test that needs servers is skipped, loudly and counted; with `CI=true` it fails instead.
+#![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{LazyLock, Mutex};
+
+/// One set of servers, in a directory and on ports of its own.
+pub struct Servers {
+    name: &'static str,
+    options: &'static [&'static str],
+    environment: Mutex<BTreeMap<String, String>>,
+}
+
+/// One of each, Kafka with all its listeners.
+pub static ALL: LazyLock<Servers> =
+    LazyLock::new(|| Servers::new("tests", &["--ports", "12000", "--secure", "--proxied"]));
+
+/// Three brokers, for tests of what a cluster does.
+pub static CLUSTER: LazyLock<Servers> =
+    LazyLock::new(|| Servers::new("tests-3", &["--ports", "14000", "--brokers", "3", "--proxied"]));
+
+/// Addresses of a broker's plain listener.
+pub fn kafka() -> Option<String> {
+    ALL.variable("kafka", "KAFKA_BROKERS")
+}
 
 /// `hdfs://HOST:PORT` of a cluster with one NameNode and three DataNodes.
 pub fn hdfs() -> Option<String> {
-    address("HDFS_URL", "HDFS")
+    ALL.variable("hdfs", "HDFS_URL").map(|url| url.trim_end_matches("/data").to_owned())
 }
 
-/// Runs `kill`, `start`, `pause` or `resume` on one of the servers: `namenode`, `datanode1` and so on. `start` returns
-/// when the server is ready, and does nothing to one that runs; `resume` does nothing to one that was not paused.
-pub fn control(action: &str, server: &str) {
-    command(&[action, server]);
+/// URL of a database in which tests make tables of their own; the password is in it.
+pub fn mysql() -> Option<String> {
+    let url = ALL.variable("mysql", "MYSQL_URL")?;
+    let password = ALL.variable("mysql", "MYSQL_PASSWORD")?;
+    Some(url.replace("root@", &format!("root:{password}@")))
 }
 
-/// Runs Hadoop's own `dfsadmin`.
-pub fn admin(arguments: &[&str]) {
-    command(&[&["dfsadmin"], arguments].concat());
+/// A name that no other test, and no run of this one, uses.
+pub fn unique(name: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("{name}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::SeqCst))
 }
 
-fn command(arguments: &[&str]) {
-    let command = std::env::var("WEATHERFLOW_SERVERS").unwrap();
-    let output = Command::new(&command).args(arguments).output().unwrap();
-    assert!(output.status.success(), "{command} {arguments:?}: {output:?}");
-}
-
-/// Whether servers can be killed and paused.
-pub fn can_control() -> bool {
-    address("WEATHERFLOW_SERVERS", "control over the servers").is_some()
-}
-
-fn address(variable: &str, what: &str) -> Option<String> {
-    let address = std::env::var(variable).ok();
-    if address.is_none() {
-        assert!(std::env::var("CI").as_deref() != Ok("true"), "no {what}: {variable} is not set");
-        eprintln!("SKIPPED: no {what} ({variable} is not set)");
+impl Servers {
+    fn new(name: &'static str, options: &'static [&'static str]) -> Self {
+        Self { name, options, environment: Mutex::default() }
     }
-    address
+
+    /// What the environment of a pipeline has to hold for one kind of server, which runs from now on. What the
+    /// environment of the tests holds is taken as it is: these servers run already.
+    pub fn variable(&self, kind: &str, name: &str) -> Option<String> {
+        if let Ok(value) = std::env::var(name) {
+            return Some(value);
+        }
+        if !MISSING.is_empty() {
+            skip(kind, &MISSING);
+            return None;
+        }
+        let mut environment = self.environment.lock().unwrap();
+        if !environment.contains_key(kind) {
+            let parent = std::os::unix::process::parent_id().to_string();
+            let output = self.command(&["--while", &parent, "up", kind]);
+            let variables =
+                output.lines().filter_map(|line| line.strip_prefix("export ")).flat_map(str::split_whitespace);
+            environment
+                .extend(variables.filter_map(|pair| pair.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())));
+            environment.insert(kind.to_owned(), String::new());
+        }
+        Some(environment.get(name).unwrap_or_else(|| panic!("docker/servers up {kind} gave no {name}")).clone())
+    }
+
+    /// `kill`, `start`, `pause` or `resume` for `broker1`, `namenode`, `datanode1`, `mysql` and so on; `start` returns
+    /// when the server is ready.
+    pub fn control(&self, action: &str, server: &str) {
+        self.command(&[action, server]);
+    }
+
+    /// Runs `docker/servers` on this set; gives what it printed.
+    pub fn command(&self, arguments: &[&str]) -> String {
+        let dir = project().join("target/servers").join(self.name);
+        let script = project().join("docker/servers");
+        let output = Command::new(script).arg("--dir").arg(dir).args(self.options).args(arguments).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "docker/servers {arguments:?}: {stderr}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+fn project() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// What this machine lacks to run servers.
+static MISSING: LazyLock<String> = LazyLock::new(|| {
+    let lacks = |program: &&&str| Command::new(program).arg("-version").output().is_err();
+    ["java", "mvn"].iter().filter(lacks).copied().collect::<Vec<_>>().join(" and ")
+});
+
+fn skip(kind: &str, missing: &str) {
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "no {kind}: this machine lacks {missing}");
+    static SKIPPED: AtomicU32 = AtomicU32::new(0);
+    let skipped = SKIPPED.fetch_add(1, Ordering::SeqCst) + 1;
+    // Past the capture of test output: a test that did not run must be seen.
+    let _ = writeln!(std::io::stderr(), "SKIPPED ({skipped} in this binary): no {kind}, this machine lacks {missing}");
 }

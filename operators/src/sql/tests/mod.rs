@@ -40,8 +40,9 @@ impl Target {
         let (url, context) = ("sqlite:weather.db".to_owned(), Context { dir: dir.to_owned() });
         match self {
             Self::Table => {
-                let config = table::TableConfig { url, table: "temper\"atures".into() };
-                Box::new(SqlSink::with_failpoints(config.table(&schema(), &context).unwrap(), failpoints))
+                let config = table::TableConfig { url, table: "temper\"atures".into(), password: None, tls: None };
+                let place = Place::new(super::Kind::Table, &config.url, &config.table, &context);
+                Box::new(SqlSink::with_failpoints(config.table(place, &schema()).unwrap(), failpoints))
             }
             Self::Topic => {
                 let config = topic::TopicConfig { url, topic: "temper\"atures".into() };

@@ -1,0 +1,117 @@
+//! Topic ids, which only the C interface of librdkafka has.
+#![allow(unsafe_code)]
+
+use super::topic::Topic;
+use rdkafka::bindings as c;
+use rdkafka::client::{Client, ClientContext};
+use rdkafka::error::{IsError, KafkaError, KafkaResult};
+use std::ffi::{CStr, CString};
+use std::ptr;
+use std::time::{Duration, Instant};
+
+/// Frees a C object when it goes out of scope.
+struct Owned<T> {
+    ptr: *mut T,
+    free: unsafe extern "C" fn(*mut T),
+}
+
+impl<T> Owned<T> {
+    /// # Safety
+    /// `ptr` is null or an object that nobody else frees, and `free` is how.
+    unsafe fn new(ptr: *mut T, free: unsafe extern "C" fn(*mut T)) -> KafkaResult<Self> {
+        if ptr.is_null() {
+            return Err(KafkaError::AdminOpCreation("librdkafka made nothing".to_owned()));
+        }
+        Ok(Self { ptr, free })
+    }
+}
+
+impl<T> Drop for Owned<T> {
+    fn drop(&mut self) {
+        // SAFETY: `new` was told that this is how the object is freed, and that nobody else does.
+        unsafe { (self.free)(self.ptr) }
+    }
+}
+
+/// How often the one who asks is asked whether to go on waiting.
+const SLICE: Duration = Duration::from_millis(100);
+
+/// Asks the cluster about one topic; `None` where it does not exist. Waits while `go_on` says so.
+pub(super) fn topic<C: ClientContext>(
+    client: &Client<C>,
+    name: &str,
+    timeout: Duration,
+    go_on: impl Fn() -> bool,
+) -> KafkaResult<Option<Topic>> {
+    let name = CString::new(name)?;
+    let mut names = [name.as_ptr()];
+    let millis = |time: Duration| i32::try_from(time.as_millis()).unwrap_or(i32::MAX);
+    let rk = client.native_ptr();
+    // SAFETY: `rk` lives as long as `client`, which is borrowed. Every object made here is owned by one `Owned`, and
+    // they are freed in the reverse order, the queue last: what the cluster may still answer after the time-out goes
+    // to a queue that librdkafka counts references to. `names` holds one string that outlives the call copying it.
+    unsafe {
+        let queue = Owned::new(c::rd_kafka_queue_new(rk), c::rd_kafka_queue_destroy)?;
+        let options = c::rd_kafka_AdminOptions_new(rk, c::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
+        let options = Owned::new(options, c::rd_kafka_AdminOptions_destroy)?;
+        let set = c::rd_kafka_AdminOptions_set_request_timeout(options.ptr, millis(timeout), ptr::null_mut(), 0);
+        if set.is_error() {
+            return Err(KafkaError::AdminOp(set.into()));
+        }
+        let topics = c::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len());
+        let topics = Owned::new(topics, c::rd_kafka_TopicCollection_destroy)?;
+        c::rd_kafka_DescribeTopics(rk, topics.ptr, options.ptr, queue.ptr);
+        // The request has a time-out of its own that says more; this one is for a library that does not keep it.
+        let until = Instant::now() + timeout + Duration::from_secs(1);
+        let mut event: *mut c::rd_kafka_event_t = ptr::null_mut();
+        while event.is_null() && Instant::now() < until && go_on() {
+            event = c::rd_kafka_queue_poll(queue.ptr, millis(SLICE));
+        }
+        if event.is_null() {
+            return Err(KafkaError::AdminOp(c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__TIMED_OUT.into()));
+        }
+        let event = Owned::new(event, c::rd_kafka_event_destroy)?;
+        described(event.ptr)
+    }
+}
+
+/// Reads the answer.
+///
+/// # Safety
+/// `event` is the event that answers a DescribeTopics request for one topic.
+unsafe fn described(event: *mut c::rd_kafka_event_t) -> KafkaResult<Option<Topic>> {
+    let unknown = |code| code == c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+    // SAFETY: the event is alive, and all that is read here belongs to it: descriptions, ids and their text.
+    unsafe {
+        let code = c::rd_kafka_event_error(event);
+        if code.is_error() {
+            return Err(KafkaError::AdminOp(code.into()));
+        }
+        let result = c::rd_kafka_event_DescribeTopics_result(event);
+        let mut count = 0;
+        let topics = if result.is_null() {
+            ptr::null_mut()
+        } else {
+            c::rd_kafka_DescribeTopics_result_topics(result, &raw mut count)
+        };
+        if topics.is_null() || count != 1 {
+            return Err(KafkaError::AdminOpCreation(format!("{count} answers to one question")));
+        }
+        let topic = *topics;
+        let code = c::rd_kafka_error_code(c::rd_kafka_TopicDescription_error(topic));
+        if unknown(code) {
+            return Ok(None);
+        }
+        if code.is_error() {
+            return Err(KafkaError::AdminOp(code.into()));
+        }
+        let mut partitions = 0;
+        c::rd_kafka_TopicDescription_partitions(topic, &raw mut partitions);
+        let id = c::rd_kafka_TopicDescription_topic_id(topic);
+        let is_zero = id.is_null()
+            || c::rd_kafka_Uuid_most_significant_bits(id) == 0 && c::rd_kafka_Uuid_least_significant_bits(id) == 0;
+        let id = (!is_zero).then(|| c::rd_kafka_Uuid_base64str(id));
+        let id = id.filter(|id| !id.is_null()).map(|id| CStr::from_ptr(id).to_string_lossy().into_owned());
+        Ok(Some(Topic { id, partitions: u32::try_from(partitions).unwrap_or(u32::MAX) }))
+    }
+}

@@ -1,0 +1,204 @@
+//! Asks about a topic: its identity, its partitions, their offsets; creates one.
+
+use super::error::{self, Listener};
+use super::{Place, TIMEOUT, describe};
+use crate::error::{Error, Result};
+use crate::runtime::wait;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::{Offset, TopicPartitionList};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// Pause between two questions whether a new topic has come.
+const AGAIN: Duration = Duration::from_millis(10);
+
+/// What a topic is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Topic {
+    /// Another one after a topic was deleted and created again; `None` before Kafka 2.8.
+    pub(crate) id: Option<String>,
+    pub(crate) partitions: u32,
+}
+
+/// Which offset of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// The first message that is still there.
+    Beginning,
+    /// Behind the last message that is committed: the last stable offset.
+    End,
+    /// The first message at or after this time, in milliseconds since 1970 UTC; the end where there is none.
+    Time(i64),
+}
+
+/// A client that belongs to no group: it asks, and reads what it is told to. Every question has a time-out.
+pub(crate) struct Client {
+    pub(crate) consumer: BaseConsumer<Listener>,
+    pub(crate) place: Place,
+}
+
+impl Client {
+    /// A client with these settings, where the file does not say otherwise.
+    pub(crate) fn new(place: &Place, settings: &[(&str, &str)]) -> Result<Self> {
+        let mut config = place.client.clone();
+        for &(name, value) in settings {
+            if place.client.get(name).is_none() {
+                config.set(name, value);
+            }
+        }
+        config.set("isolation.level", "read_committed");
+        let listener = Listener::new(place);
+        let consumer =
+            config.create_with_context(listener).map_err(|error| error::failed(place, "start a client", &error))?;
+        Ok(Self { consumer, place: place.clone() })
+    }
+
+    /// The topic as it is now; `None` where there is none of this name.
+    pub(crate) fn topic(&self) -> Result<Option<Topic>> {
+        // A wrong password is no answer to the question, and need not be waited for.
+        let go_on = || self.listen().is_ok();
+        describe::topic(self.consumer.client(), &self.place.topic, TIMEOUT, go_on)
+            .map_err(|error| self.failed("ask about the topic", &error))
+    }
+
+    /// Waits until a topic that was just created can be asked about.
+    pub(crate) fn appears(&self) -> Result<Topic> {
+        let since = Instant::now();
+        loop {
+            match self.topic()? {
+                Some(topic) => return Ok(topic),
+                None if since.elapsed() < TIMEOUT => std::thread::sleep(AGAIN),
+                None => return Err(self.place.unavailable("it was created and does not appear")),
+            }
+        }
+    }
+
+    /// Copies of each partition of the topic, the least where they differ; `None` where there is no such topic.
+    pub(crate) fn replication(&self) -> Result<Option<u32>> {
+        let asked = self.consumer.fetch_metadata(Some(&self.place.topic), TIMEOUT);
+        let asked = asked.map_err(|error| self.failed("ask about the topic", &error))?;
+        let partitions = asked.topics().iter().flat_map(|topic| topic.partitions());
+        Ok(partitions.map(|partition| partition.replicas().len() as u32).min())
+    }
+
+    /// One offset of each of these partitions.
+    pub(crate) fn offsets(
+        &self,
+        partitions: impl IntoIterator<Item = u32>,
+        moment: Moment,
+    ) -> Result<BTreeMap<u32, u64>> {
+        let what = match moment {
+            Moment::Beginning => "beginning",
+            Moment::End => "end",
+            Moment::Time(_) => "message of that time",
+        };
+        let failed = |error| self.failed(&format!("find the {what} of a partition"), &error);
+        let asked = match moment {
+            Moment::Beginning => Offset::Beginning,
+            Moment::End => Offset::End,
+            Moment::Time(time) => Offset::Offset(time),
+        };
+        let mut list = TopicPartitionList::new();
+        for partition in partitions {
+            list.add_partition_offset(&self.place.topic, partition.cast_signed(), asked).map_err(failed)?;
+        }
+        if list.count() == 0 {
+            return Ok(BTreeMap::new());
+        }
+        let mut offsets = BTreeMap::new();
+        let mut behind_all = Vec::new();
+        for found in self.consumer.offsets_for_times(list, TIMEOUT).map_err(failed)?.elements() {
+            let partition = found.partition().cast_unsigned();
+            found.error().map_err(|error| self.failed(&format!("find the {what} of partition {partition}"), &error))?;
+            match found.offset() {
+                Offset::Offset(offset) => drop(offsets.insert(partition, offset.cast_unsigned())),
+                Offset::End if moment != Moment::End => behind_all.push(partition),
+                other => {
+                    let reason = format!("the {what} of partition {partition} is {other:?}");
+                    return Err(self.place.unavailable(reason));
+                }
+            }
+        }
+        if !behind_all.is_empty() {
+            offsets.extend(self.offsets(behind_all, Moment::End)?);
+        }
+        Ok(offsets)
+    }
+
+    /// The first offset that a partition still has, and the one behind its last committed message.
+    pub(crate) fn range(&self, partition: u32) -> Result<(u64, u64)> {
+        let of = |offsets: BTreeMap<u32, u64>| offsets.get(&partition).copied().unwrap_or_default();
+        let low = of(self.offsets([partition], Moment::Beginning)?);
+        Ok((low, of(self.offsets([partition], Moment::End)?)))
+    }
+
+    /// Hears what the client has to say besides; call it from time to time, or it piles up.
+    pub(crate) fn listen(&self) -> Result<()> {
+        self.hear();
+        self.consumer.context().refusal(&self.place).map_or(Ok(()), Err)
+    }
+
+    /// What a failed call means.
+    pub(crate) fn failed(&self, doing: &str, error: &KafkaError) -> Error {
+        self.hear();
+        self.consumer.context().explain(&self.place, doing, error)
+    }
+
+    /// Without any time a poll would end at the first line of a log.
+    fn hear(&self) {
+        while self.consumer.poll(Duration::from_millis(1)).is_some() {}
+    }
+}
+
+/// Creates a topic; one that is there already, perhaps since a moment ago, stays as it is.
+pub(crate) fn create(
+    place: &Place,
+    partitions: u32,
+    replication: Option<u32>,
+    settings: &[(&str, &str)],
+) -> Result<()> {
+    // The brokers have a default.
+    let replication = replication.map_or(-1, u32::cast_signed);
+    let mut topic = NewTopic::new(&place.topic, partitions.cast_signed(), TopicReplication::Fixed(replication));
+    for (name, value) in settings {
+        topic = topic.set(name, value);
+    }
+    let doing = "create the topic";
+    let (admin, options) = (admin(place)?, admin_options());
+    let created = wait(async { Ok(admin.create_topics([&topic], &options).await) })?;
+    match created.map_err(|error| error::failed(place, doing, &error))?.into_iter().next() {
+        Some(Err((_, code))) if code != Code::TopicAlreadyExists => {
+            Err(error::answered(place, doing, code, &code.to_string()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What some settings of a topic are; `None` for one that its brokers do not know.
+pub(crate) fn settings<const N: usize>(place: &Place, names: [&str; N]) -> Result<[Option<String>; N]> {
+    let doing = "ask for the settings of the topic";
+    let (admin, options) = (admin(place)?, admin_options());
+    let topic = [ResourceSpecifier::Topic(&place.topic)];
+    let described = wait(async { Ok(admin.describe_configs(&topic, &options).await) })?;
+    let described = described.map_err(|error| error::failed(place, doing, &error))?;
+    let described = described.into_iter().next().transpose();
+    let described = described.map_err(|code| error::answered(place, doing, code, &code.to_string()))?;
+    Ok(names.map(|name| described.as_ref()?.get(name)?.value.clone()))
+}
+
+/// Whether the brokers remove messages from the middle of the topic when later ones have the same key.
+pub(crate) fn is_compacted(place: &Place) -> Result<bool> {
+    let [policy] = settings(place, ["cleanup.policy"])?;
+    Ok(policy.is_some_and(|policy| policy.contains("compact")))
+}
+
+fn admin(place: &Place) -> Result<AdminClient<Listener>> {
+    let admin = place.client.create_with_context(Listener::new(place));
+    admin.map_err(|error| error::failed(place, "start a client", &error))
+}
+
+fn admin_options() -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(TIMEOUT)).operation_timeout(Some(TIMEOUT))
+}

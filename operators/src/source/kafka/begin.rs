@@ -1,0 +1,112 @@
+//! Where partitions are read from: at the position of the last commit, if the topic still has it, or at their start.
+
+use super::{Shared, Start};
+use crate::error::{Problem, Result};
+use crate::kafka::topic::{Client, Moment};
+use crate::position::Checkpoint;
+use chrono::DateTime;
+use std::collections::BTreeMap;
+
+/// Where the first run begins, as the file says it.
+pub(super) enum First {
+    At(Moment),
+    Offsets(BTreeMap<u32, u64>),
+}
+
+impl First {
+    pub(super) fn new(start: &Start) -> Result<Self, Problem> {
+        let problem = |key: &[&str], message: String, help: &str| Problem {
+            at: ["start"].iter().chain(key).map(|&key| key.to_owned()).collect(),
+            message,
+            help: Some(help.to_owned()),
+        };
+        match start {
+            Start::Earliest => Ok(Self::At(Moment::Beginning)),
+            Start::Latest => Ok(Self::At(Moment::End)),
+            Start::Timestamp(text) => match DateTime::parse_from_rfc3339(text) {
+                Ok(time) if time.timestamp_millis() >= 0 => Ok(Self::At(Moment::Time(time.timestamp_millis()))),
+                Ok(_) => Err(problem(
+                    &["timestamp"],
+                    format!("`{text}` is before 1970, where Kafka's time begins"),
+                    "write a later time, or start = \"earliest\"",
+                )),
+                Err(error) => {
+                    let help = "write a day, a time and a zone: \"2026-01-01T00:00:00Z\"";
+                    Err(problem(&["timestamp"], format!("`{text}` is not a time: {error}"), help))
+                }
+            },
+            Start::Offsets(offsets) => {
+                let offset = |(written, offset): (&String, &u64)| match written.parse::<i32>() {
+                    Ok(partition) if partition >= 0 => Ok((partition.cast_unsigned(), *offset)),
+                    _ => {
+                        let message = format!("`{written}` is not the number of a partition");
+                        Err(problem(&["offsets", written], message, "write { 0 = 17, 1 = 42 }"))
+                    }
+                };
+                offsets.iter().map(offset).collect::<Result<_, _>>().map(Self::Offsets)
+            }
+        }
+    }
+}
+
+/// Where a partition is read from.
+pub(super) struct Begin {
+    pub(super) partition: u32,
+    pub(super) at: u64,
+    /// Behind the last message when it was asked.
+    pub(super) end: u64,
+    /// It has no position yet: the first commit gives it one, so that it never begins anywhere else.
+    pub(super) is_new: bool,
+}
+
+/// Finds where to read these partitions from, and refuses positions that the topic does not have. Those without a
+/// position begin where the file says in the first look of a first run; later they are new, and have a beginning.
+pub(super) fn begin(
+    shared: &Shared,
+    client: &Client,
+    partitions: &[u32],
+    from: &Checkpoint,
+    is_first: bool,
+) -> Result<Vec<Begin>> {
+    let lows = client.offsets(partitions.iter().copied(), Moment::Beginning)?;
+    let ends = client.offsets(partitions.iter().copied(), Moment::End)?;
+    let known = shared.known().begun.clone();
+    let new: Vec<_> =
+        partitions.iter().copied().filter(|p| from.position(*p).is_none() && !known.contains_key(p)).collect();
+    let begun = match &shared.first {
+        First::At(Moment::Beginning) => BTreeMap::new(),
+        First::At(moment) if is_first => client.offsets(new.iter().copied(), *moment)?,
+        First::Offsets(offsets) if is_first => offsets.clone(),
+        First::At(_) | First::Offsets(_) => BTreeMap::new(),
+    };
+    let mut begins = Vec::new();
+    for &partition in partitions {
+        let of = |offsets: &BTreeMap<u32, u64>| offsets.get(&partition).copied();
+        let (low, end) = (of(&lows).unwrap_or_default(), of(&ends).unwrap_or_default());
+        let position = from.position(partition).map(|position| position.0);
+        let at = position.or_else(|| of(&known)).or_else(|| of(&begun)).unwrap_or(low);
+        check(shared, partition, at, low, end)?;
+        begins.push(Begin { partition, at, end, is_new: position.is_none() });
+    }
+    let begun = begins.iter().filter(|begin| begin.is_new).map(|begin| (begin.partition, begin.at));
+    shared.known().begun.extend(begun);
+    Ok(begins)
+}
+
+/// Refuses a position that the partition does not have any more, or not yet.
+pub(super) fn check(shared: &Shared, partition: u32, at: u64, low: u64, end: u64) -> Result<()> {
+    if at < low {
+        return Err(shared.lost(&format!(
+            "partition {partition} begins at {low} now, and the flow stands at {at}: {} offsets are gone by retention \
+             or by hand",
+            low - at
+        )));
+    }
+    if at > end {
+        return Err(shared.lost(&format!(
+            "partition {partition} ends at {end}, and the flow stands at {at}: the topic was truncated, or put back \
+             from an old copy"
+        )));
+    }
+    Ok(())
+}

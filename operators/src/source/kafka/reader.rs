@@ -1,0 +1,303 @@
+//! One worker's partitions, read as they come.
+
+use super::Shared;
+use super::begin::{Begin, begin, check};
+use super::page::Page;
+use crate::chunk::Chunk;
+use crate::error::{Error, Result};
+use crate::kafka::batch::{Batches, Fetched};
+use crate::kafka::error;
+use crate::kafka::topic::{self, Client, Moment};
+use crate::position::{Checkpoint, Position, Span};
+use crate::stage::{Read, Reader, Share};
+use rdkafka::error::RDKafkaErrorCode as Code;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How a consumer reads. What it holds for us is bounded: of small messages, some 200 bytes each beside their own, a
+/// fetch more than `queued.min.messages`; of large ones a fetch more than `queued.max.messages.kbytes`.
+pub(super) const SETTINGS: &[(&str, &str)] = &[
+    ("enable.auto.commit", "false"),
+    ("enable.auto.offset.store", "false"),
+    ("auto.offset.reset", "error"),
+    ("enable.partition.eof", "true"),
+    ("check.crcs", "true"),
+    ("fetch.wait.max.ms", "100"),
+    // The default is a second, which a reader of small messages mostly sleeps.
+    ("fetch.queue.backoff.ms", "5"),
+    ("fetch.max.bytes", "1048576"),
+    ("queued.min.messages", "32000"),
+    ("queued.max.messages.kbytes", "8192"),
+];
+
+/// How long one read waits for a first message.
+const WAIT: Duration = Duration::from_millis(50);
+
+/// How often the ends of partitions are asked for while nothing comes.
+const ENDS_EVERY: Duration = Duration::from_millis(500);
+
+/// How often the topic itself is looked at: is it the same, does it have more partitions?
+const WATCH_EVERY: Duration = Duration::from_secs(2);
+
+/// How long no broker may give a sign of life. librdkafka connects again by itself; this is for the flow to know.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How soon to look again for a topic that does not exist yet.
+const AGAIN: Duration = Duration::from_secs(1);
+
+pub(super) struct KafkaReader {
+    shared: Arc<Shared>,
+    share: Share,
+    from: Checkpoint,
+    batches: Batches,
+    /// As it was seen last; `None` before it exists.
+    topic: Option<topic::Topic>,
+    /// The partitions of this share that are being read.
+    lanes: BTreeMap<u32, Lane>,
+    /// Ready to be handed over, in order.
+    ready: VecDeque<(Chunk, Span)>,
+    ends: Ends,
+    watched: Instant,
+    alive: Instant,
+}
+
+/// A partition on its way.
+struct Lane {
+    next: u64,
+    page: Option<Page>,
+}
+
+/// Behind the last committed message of each partition, as it was at a time.
+struct Ends {
+    at: Instant,
+    offsets: BTreeMap<u32, u64>,
+}
+
+impl KafkaReader {
+    pub(super) fn open(shared: Arc<Shared>, share: Share, from: &Checkpoint) -> Result<Self> {
+        let client = Client::new(&shared.place, SETTINGS)?;
+        let now = Instant::now();
+        let mut reader = Self {
+            shared,
+            share,
+            from: from.clone(),
+            batches: Batches::new(client)?,
+            topic: None,
+            lanes: BTreeMap::new(),
+            ready: VecDeque::new(),
+            ends: Ends { at: now, offsets: BTreeMap::new() },
+            watched: now,
+            alive: now,
+        };
+        reader.look_at(from.0.is_empty())?;
+        Ok(reader)
+    }
+
+    fn client(&self) -> &Client {
+        &self.batches.client
+    }
+
+    /// Looks at the topic: refuses another one, begins partitions that are new.
+    fn look(&mut self) -> Result<()> {
+        self.look_at(false)
+    }
+
+    fn look_at(&mut self, is_first: bool) -> Result<()> {
+        let found = self.client().topic()?;
+        (self.watched, self.alive) = (Instant::now(), Instant::now());
+        let Some(found) = found else {
+            // A topic that never was is another's to create; one that was read is lost.
+            let read = self.topic.is_some() || self.from.0.values().any(|next| next.0 > 0);
+            return if read { Err(self.shared.lost("the topic does not exist any more")) } else { Ok(()) };
+        };
+        self.shared.same(&found)?;
+        if let Some((partition, next)) = self.from.0.range(found.partitions..).next() {
+            let what = format!(
+                "the topic has {} partitions, and the flow stands at {next} of partition {partition}",
+                found.partitions
+            );
+            return Err(self.shared.lost(&what));
+        }
+        let mine = (0..found.partitions).filter(|partition| self.share.owns(*partition));
+        let new: Vec<_> = mine.filter(|partition| !self.lanes.contains_key(partition)).collect();
+        if !new.is_empty() {
+            for begin in begin(&self.shared, self.client(), &new, &self.from, is_first)? {
+                self.start(&begin)?;
+            }
+        }
+        self.topic = Some(found);
+        Ok(())
+    }
+
+    fn start(&mut self, begin: &Begin) -> Result<()> {
+        self.batches.start(begin.partition, begin.at)?;
+        self.ends.offsets.insert(begin.partition, begin.end);
+        let lane = Lane { next: begin.at, page: None };
+        if begin.is_new {
+            let page = Page::new(&self.shared.columns, begin.at);
+            self.ready.push_back(page.finish(begin.partition, &self.shared.schema)?);
+            self.from.0.insert(begin.partition, Position(begin.at));
+        }
+        self.lanes.insert(begin.partition, lane);
+        Ok(())
+    }
+
+    /// Looks at the topic from time to time; no broker need answer each time, but one must from time to time.
+    fn watch(&mut self) -> Result<()> {
+        if self.watched.elapsed() < WATCH_EVERY {
+            return Ok(());
+        }
+        self.client().listen()?;
+        match self.look() {
+            Err(Error::Unavailable { .. }) if self.alive.elapsed() < PATIENCE => {
+                self.watched = Instant::now();
+                Ok(())
+            }
+            looked => looked,
+        }
+    }
+
+    /// Takes what has come; says whether there is something to hand over.
+    fn fetch(&mut self, wait: Duration) -> Result<bool> {
+        let Self { shared, lanes, ready, .. } = self;
+        let mut troubles = Vec::new();
+        let any = self.batches.fetch(wait, |fetched| {
+            let (partition, passed) = match &fetched {
+                Fetched::Message(message) => (message.partition(), message.offset() + 1),
+                Fetched::End { partition, offset } => (*partition, *offset),
+                Fetched::Trouble { partition, code, words } => {
+                    troubles.push((*partition, *code, words.clone()));
+                    return Ok(());
+                }
+            };
+            // What was read before, or of a partition that nobody asked for, is never given.
+            let Some(lane) = lanes.get_mut(&partition).filter(|lane| lane.next < passed) else { return Ok(()) };
+            let page = lane.page.get_or_insert_with(|| Page::new(&shared.columns, lane.next));
+            match &fetched {
+                Fetched::Message(message) => page.take(message),
+                _ => page.pass(passed),
+            }
+            lane.next = passed;
+            if page.is_full()
+                && let Some(page) = lane.page.take()
+            {
+                ready.push_back(page.finish(partition, &shared.schema)?);
+            }
+            Ok(())
+        })?;
+        for (&partition, lane) in lanes {
+            if let Some(page) = lane.page.take() {
+                ready.push_back(page.finish(partition, &shared.schema)?);
+            }
+        }
+        if any && troubles.is_empty() {
+            self.alive = Instant::now();
+        }
+        for (partition, code, words) in troubles {
+            self.trouble(partition, code, &words)?;
+        }
+        Ok(!self.ready.is_empty())
+    }
+
+    /// What the library tells of a partition. It asks again for the same offset, so nothing is lost by going on.
+    fn trouble(&mut self, partition: Option<u32>, code: Code, words: &str) -> Result<()> {
+        if is_position_lost(code) {
+            return Err(self.position_lost(partition, words));
+        }
+        match code {
+            Code::BrokerTransportFailure
+            | Code::AllBrokersDown
+            | Code::Resolve
+            | Code::OperationTimedOut
+            | Code::LeaderNotAvailable
+            | Code::NotLeaderForPartition
+            | Code::ReplicaNotAvailable => {}
+            // The topic may be gone: look at once.
+            Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition | Code::UnknownTopicId => {
+                self.look()?;
+            }
+            code => {
+                let doing = partition.map_or("read".to_owned(), |partition| format!("read partition {partition}"));
+                return Err(error::answered(&self.shared.place, &doing, code, words));
+            }
+        }
+        tracing::debug!("{}: {words}", self.shared.place);
+        Ok(())
+    }
+
+    /// Finds out what became of a position that the brokers do not know.
+    fn position_lost(&mut self, partition: Option<u32>, words: &str) -> Error {
+        let found = self.look().and_then(|()| {
+            let Some(partition) = partition else { return Ok(()) };
+            let Some(lane) = self.lanes.get(&partition) else { return Ok(()) };
+            let (low, end) = self.client().range(partition)?;
+            check(&self.shared, partition, lane.next, low, end)
+        });
+        // It is there after all: the log was behind for a moment, and librdkafka has given this partition up.
+        found.err().unwrap_or_else(|| self.shared.place.unavailable(format!("reading stopped: {words}")))
+    }
+
+    /// Asks for the ends anew.
+    fn ask_ends(&mut self) -> Result<()> {
+        self.ends.at = Instant::now();
+        self.ends.offsets = self.client().offsets(self.lanes.keys().copied(), Moment::End)?;
+        self.alive = Instant::now();
+        Ok(())
+    }
+
+    /// Whether all is read that was committed before this call, in partitions added before it too.
+    fn is_at_end(&mut self) -> Result<bool> {
+        match self.look().and_then(|()| self.ask_ends()) {
+            Ok(()) => Ok(self.ready.is_empty() && self.distance() == 0),
+            // It is not known, and `watch` gives up in time.
+            Err(Error::Unavailable { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn distance(&self) -> u64 {
+        let end = |partition| self.ends.offsets.get(partition).copied().unwrap_or_default();
+        self.lanes.iter().map(|(partition, lane)| end(partition).saturating_sub(lane.next)).sum()
+    }
+}
+
+impl Reader for KafkaReader {
+    fn read(&mut self) -> Result<Read> {
+        if self.ready.is_empty() {
+            self.watch()?;
+        }
+        if self.topic.is_none() {
+            self.look()?;
+            if self.topic.is_none() {
+                return Ok(Read::CaughtUp(AGAIN));
+            }
+        }
+        if self.ready.is_empty() && !self.fetch(Duration::ZERO)? {
+            if self.ends.at.elapsed() >= ENDS_EVERY && self.is_at_end()? {
+                return Ok(Read::CaughtUp(Duration::ZERO));
+            }
+            self.fetch(WAIT)?;
+        }
+        Ok(match self.ready.pop_front() {
+            Some((chunk, span)) => Read::Rows(chunk, span),
+            None => Read::Pause(Duration::ZERO),
+        })
+    }
+
+    fn behind(&mut self) -> Result<Option<u64>> {
+        if self.topic.is_none() {
+            return Ok(None);
+        }
+        match self.ask_ends() {
+            Ok(()) => Ok(Some(self.distance())),
+            Err(Error::Unavailable { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Whether the brokers do not have the offset that was asked for.
+pub(super) fn is_position_lost(code: Code) -> bool {
+    matches!(code, Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::LogTruncation | Code::NoOffset)
+}
