@@ -2,7 +2,7 @@
 
 use super::hint::Hint;
 use super::record::Record;
-use super::{Flat, PARTITIONS, Standing, data, parse_marker};
+use super::{COMPLETE, Flat, PARTITIONS, Standing, data, parse_marker};
 use crate::archive::Archive;
 use crate::archive::batches::Segment;
 use crate::archive::names::DataFile;
@@ -20,7 +20,7 @@ const STEPS: u64 = 3;
 pub(super) struct Survey {
     /// The partitions that have a committed batch.
     pub(super) newest: BTreeMap<u32, Newest>,
-    /// The partitions named in [`PARTITIONS`]; `None` when that is not there.
+    /// The partitions named in [`PARTITIONS`]; `None` when that may lack some.
     pub(super) marked: Option<BTreeSet<u32>>,
 }
 
@@ -35,13 +35,11 @@ pub(super) struct Newest {
 impl Flat {
     /// Looks where each partition of a flow stands.
     pub(super) fn survey(&self, flow: &str) -> Result<Survey> {
-        let marked = self.entries(PARTITIONS)?.map(|entries| {
-            let partitions = entries.iter().filter_map(|entry| parse_marker(&entry.name));
-            partitions.collect::<BTreeSet<_>>()
-        });
+        let entries = self.entries(PARTITIONS)?.filter(|entries| entries.iter().any(|entry| entry.name == COMPLETE));
+        let marked = entries.map(|entries| entries.iter().filter_map(|entry| parse_marker(&entry.name)).collect());
         let listed = Listed { flat: self, newest: OnceCell::new() };
         let partitions = match &marked {
-            Some(marked) => marked.clone(),
+            Some(marked) => BTreeSet::clone(marked),
             None => listed.get()?.keys().copied().collect(),
         };
         let mut newest = BTreeMap::new();
