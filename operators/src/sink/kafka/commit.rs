@@ -146,7 +146,8 @@ impl KafkaCommitter {
         let since = Instant::now();
         let seen = || -> Result<bool> {
             let ends = self.client.offsets(record.rows.keys().copied(), Moment::End)?;
-            let behind = |(partition, written): (&u32, &Written)| ends.get(partition).is_none_or(|&end| end < written.to);
+            let behind =
+                |(partition, written): (&u32, &Written)| ends.get(partition).is_none_or(|&end| end < written.to);
             Ok(!record.rows.iter().any(behind) && self.progress.range()?.end >= entry.to)
         };
         while since.elapsed() < APPEARS {

@@ -15,7 +15,7 @@ use crate::position::{Checkpoint, Position, Span};
 use crate::progress::{Commit, Fingerprint, Progress, Run, Tally, Version};
 use crate::schema::Schema;
 use crate::servers;
-use crate::stage::{Committer, Sink};
+use crate::stage::{Closing, Committer, Sink};
 use arrow::array::{ArrayRef, BinaryArray, RecordBatch, StringArray, UInt32Array, UInt64Array};
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
@@ -239,7 +239,8 @@ fn batch(sink: &dyn Sink, run: &Run, last: Option<&Progress>, attempt: u64) -> C
         for half in [from..from + STEP / 2, from + STEP / 2..from + STEP - 1] {
             let good = rows(source, half.clone());
             for partition in (0..PARTITIONS).rev() {
-                let mine = half.clone().zip(0..).filter(|(at, _)| (at - from) % u64::from(PARTITIONS) == u64::from(partition));
+                let mine =
+                    half.clone().zip(0..).filter(|(at, _)| (at - from) % u64::from(PARTITIONS) == u64::from(partition));
                 let mine = UInt32Array::from_iter_values(mine.map(|(_, row)| row));
                 writers[(worker + partition as usize) % 2].write(good.take(&mine, partition).unwrap()).unwrap();
             }
@@ -248,7 +249,7 @@ fn batch(sink: &dyn Sink, run: &Run, last: Option<&Progress>, attempt: u64) -> C
     }
     let tally = Tally { read: 2 * STEP, written: 2 * (STEP - 1), dead_letters: 2, ..Tally::default() };
     progress.totals += tally;
-    let receipts = writers.map(|writer| writer.close(progress.version, &spans).unwrap()).into();
+    let receipts = writers.map(|writer| writer.close(&Closing::default()).unwrap()).into();
     Commit { progress, spans, tally, attempt, receipts }
 }
 
