@@ -16,6 +16,7 @@
 //! | `sql` | what tables and topics share: databases, the progress row, transactions |
 //! | `kafka` | what source and sink of Kafka share: clusters, topics, what their answers mean |
 //! | [`config`] | value types shared by the configs: durations, sizes, secrets, column types |
+//! | `message`, `gathered` | what sinks share: rows as messages, rows kept until their commit |
 //! | `protobuf`, `json`, `value`, `dead_letter` | what the codecs of both directions share |
 //! | `runtime` | where blocking stages wait for asynchronous libraries |
 //! | [`error`] | what can go wrong, in words for people |
@@ -27,8 +28,10 @@ mod dead_letter;
 pub mod decode;
 pub mod encode;
 pub mod error;
+mod gathered;
 mod json;
 mod kafka;
+mod message;
 mod murmur2;
 pub mod partition;
 pub mod position;

@@ -1,7 +1,10 @@
 //! The contract of a store, written once and run on each implementation.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+mod servers;
+
 use operators::store::faulty::Faulty;
+use operators::store::hdfs::Hdfs;
 use operators::store::local::Local;
 use operators::store::memory::Memory;
 use operators::store::{Cause, Entry, EntryKind, Store, StoreError};
@@ -48,6 +51,16 @@ fn local() {
     suite(|| {
         next.set(next.get() + 1);
         Local::new(directory.path().join(format!("{}/below/root", next.get())))
+    });
+}
+
+#[test]
+fn hdfs() {
+    let Some(url) = servers::hdfs() else { return };
+    let next = std::cell::Cell::new(0);
+    suite(|| {
+        next.set(next.get() + 1);
+        Hdfs::new(&format!("{url}/contract {}%20ü/{}/root", std::process::id(), next.get())).unwrap()
     });
 }
 
@@ -119,7 +132,10 @@ fn rename_file(store: &dyn Store) {
     open.write_all(b"before ").unwrap();
     store.rename("d/open", "e/moved").unwrap();
     open.write_all(b"after").unwrap();
-    assert_eq!(store.read("e/moved").unwrap(), b"before after", "an open file keeps its handle");
+    match open.finish() {
+        Ok(()) => assert_eq!(store.read("e/moved").unwrap(), b"before after", "an open file keeps its handle"),
+        Err(error) => assert!(matches!(error.cause, Cause::NotFound), "its name was taken away: {error}"),
+    }
     assert!(not_found(store.read("d/open")));
 }
 

@@ -4,9 +4,10 @@
 //! config.rs     `brokers`, `security` and `options`: what a stage says about its cluster
 //!   place.rs    a topic of a cluster, as every error names it
 //!   error.rs    an answer of Kafka as an error for people; what a client says on the side
-//! topic.rs      asks about a topic: identity, partitions, offsets; creates one
+//! topic.rs      asks about a topic: identity, partitions, offsets, settings; creates one
 //!   describe.rs topic ids, which only the C interface has
 //! batch.rs      reads messages by the thousand
+//!   scan.rs     reads a stretch of one partition once more
 //! ```
 
 pub(crate) mod batch;
@@ -14,6 +15,7 @@ pub(crate) mod config;
 mod describe;
 pub(crate) mod error;
 mod place;
+pub(crate) mod scan;
 pub(crate) mod topic;
 
 pub(crate) use place::Place;

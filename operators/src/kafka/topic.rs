@@ -9,7 +9,10 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// Pause between two questions whether a new topic has come.
+const AGAIN: Duration = Duration::from_millis(10);
 
 /// What a topic is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +55,26 @@ impl Client {
         let go_on = || self.listen().is_ok();
         describe::topic(self.consumer.client(), &self.place.topic, TIMEOUT, go_on)
             .map_err(|error| self.failed("ask about the topic", &error))
+    }
+
+    /// Waits until a topic that was just created can be asked about.
+    pub(crate) fn appears(&self) -> Result<Topic> {
+        let since = Instant::now();
+        loop {
+            match self.topic()? {
+                Some(topic) => return Ok(topic),
+                None if since.elapsed() < TIMEOUT => std::thread::sleep(AGAIN),
+                None => return Err(self.place.unavailable("it was created and does not appear")),
+            }
+        }
+    }
+
+    /// Copies of each partition of the topic, the least where they differ; `None` where there is no such topic.
+    pub(crate) fn replication(&self) -> Result<Option<u32>> {
+        let asked = self.consumer.fetch_metadata(Some(&self.place.topic), TIMEOUT);
+        let asked = asked.map_err(|error| self.failed("ask about the topic", &error))?;
+        let partitions = asked.topics().iter().flat_map(|topic| topic.partitions());
+        Ok(partitions.map(|partition| partition.replicas().len() as u32).min())
     }
 
     /// One offset of each of these partitions.
@@ -145,16 +168,21 @@ pub(crate) fn create(
     }
 }
 
-/// Whether the brokers remove messages from the middle of the topic when later ones have the same key.
-pub(crate) fn is_compacted(place: &Place) -> Result<bool> {
+/// What some settings of a topic are; `None` for one that its brokers do not know.
+pub(crate) fn settings<const N: usize>(place: &Place, names: [&str; N]) -> Result<[Option<String>; N]> {
     let doing = "ask for the settings of the topic";
     let (admin, options) = (admin(place)?, admin_options());
     let topic = [ResourceSpecifier::Topic(&place.topic)];
     let described = wait(async { Ok(admin.describe_configs(&topic, &options).await) })?;
     let described = described.map_err(|error| error::failed(place, doing, &error))?;
-    let settings = described.into_iter().next().transpose();
-    let settings = settings.map_err(|code| error::coded(place, doing, code))?;
-    let policy = settings.as_ref().and_then(|settings| settings.get("cleanup.policy")?.value.as_deref());
+    let described = described.into_iter().next().transpose();
+    let described = described.map_err(|code| error::coded(place, doing, code))?;
+    Ok(names.map(|name| described.as_ref()?.get(name)?.value.clone()))
+}
+
+/// Whether the brokers remove messages from the middle of the topic when later ones have the same key.
+pub(crate) fn is_compacted(place: &Place) -> Result<bool> {
+    let [policy] = settings(place, ["cleanup.policy"])?;
     Ok(policy.is_some_and(|policy| policy.contains("compact")))
 }
 

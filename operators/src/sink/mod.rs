@@ -1,5 +1,6 @@
 //! Where rows go. The sink that holds the rows holds the positions, and both arrive in one atomic step.
 
+pub mod kafka;
 pub mod parquet;
 pub mod table;
 pub mod topic;
@@ -7,7 +8,7 @@ pub mod topic;
 use crate::config::Context;
 use crate::error::Problem;
 use crate::schema::Schema;
-use crate::stage::BuiltSink;
+use crate::stage::{BuiltSink, Inflow};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -15,6 +16,8 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SinkConfig {
+    /// A topic of a Kafka cluster.
+    Kafka(kafka::KafkaConfig),
     /// Parquet files in a directory.
     Parquet(parquet::ParquetConfig),
     /// A table of a database.
@@ -24,12 +27,13 @@ pub enum SinkConfig {
 }
 
 impl SinkConfig {
-    /// Builds the stage; touches nothing outside. `partitions` is what the partition stage decided, if it did.
-    pub fn build(&self, input: &Schema, partitions: Option<u32>, context: &Context) -> Result<BuiltSink, Vec<Problem>> {
+    /// Builds the stage; touches nothing outside.
+    pub fn build(&self, input: &Schema, inflow: Inflow, context: &Context) -> Result<BuiltSink, Vec<Problem>> {
         match self {
-            Self::Parquet(config) => config.build(input, context),
+            Self::Kafka(config) => config.build(input, inflow.partitions, context),
+            Self::Parquet(config) => config.build(input, inflow, context),
             Self::Table(config) => config.build(input, context),
-            Self::Topic(config) => config.build(input, partitions, context),
+            Self::Topic(config) => config.build(input, inflow.partitions, context),
         }
     }
 }

@@ -3,21 +3,21 @@
 use crate::chunk::Chunk;
 use crate::config::Context;
 use crate::error::{Error, Problem, Result};
+use crate::message::Messages;
 use crate::progress::Progress;
-use crate::schema::{Schema, type_name};
+use crate::schema::Schema;
 use crate::sql::insert::{Insert, in_order};
 use crate::sql::sink::{SqlSink, Target};
-use crate::sql::topic::{self, LAST_OFFSET};
+use crate::sql::sqlite::topic::{self, LAST_OFFSET};
+use crate::sql::stored::Values;
 use crate::sql::{Kind, Place, Transaction};
 use crate::stage::{About, BuiltSink, Finding};
-use arrow::array::{Array, AsArray, BinaryArray, RecordBatch};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field};
+use arrow::array::Array;
 use futures_util::TryStreamExt;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
+use sqlx::{Row, Sqlite};
 use std::sync::Arc;
 
 /// Appends messages to an embedded topic: the column `value`, and `key` where there is one.
@@ -29,9 +29,6 @@ pub struct TopicConfig {
     /// The topic.
     pub topic: String,
 }
-
-const KEY: &str = "key";
-const VALUE: &str = "value";
 
 impl TopicConfig {
     pub(super) fn build(
@@ -57,30 +54,9 @@ impl TopicConfig {
     ) -> Result<Topic, Vec<Problem>> {
         let place = Place::new(Kind::Topic, &self.url, &self.topic, context);
         let mut problems = place.as_ref().err().cloned().unwrap_or_default();
-        match input.field(VALUE).map(Field::data_type) {
-            Some(DataType::Binary) => {}
-            Some(other) => {
-                let message = format!("a message is bytes, and the column `{VALUE}` is {}", type_name(other));
-                problems.push(Problem::whole(message).help("add an encode stage, such as encode.json"));
-            }
-            None => {
-                let message = format!("there is no column `{VALUE}` to send; the rows have {}", input.names());
-                problems.push(Problem::whole(message).help("add an encode stage, such as encode.json"));
-            }
-        }
-        if let Some(field) = input.field(KEY).filter(|f| !matches!(f.data_type(), DataType::Binary | DataType::Utf8)) {
-            let message =
-                format!("a key is a string or bytes, and the column `{KEY}` is {}", type_name(field.data_type()));
-            problems.push(Problem::whole(message).help("cast it to string, or rename it with transform.select"));
-        }
-        if partitions.is_none() {
-            let message = "nothing says how many partitions the topic has";
-            problems.push(Problem::whole(message).help("add partition.key or partition.round_robin to the flow"));
-        }
-        match (place, partitions) {
-            (Ok(place), Some(partitions)) if problems.is_empty() => {
-                Ok(Topic { place, partitions, keyed: input.field(KEY).is_some() })
-            }
+        let messages = Messages::check(input, partitions).map_err(|more| problems.extend(more));
+        match (place, messages) {
+            (Ok(place), Ok((messages, partitions))) => Ok(Topic { place, partitions, messages }),
             _ => Err(problems),
         }
     }
@@ -88,18 +64,19 @@ impl TopicConfig {
 
 /// A topic that messages are appended to.
 pub(crate) struct Topic {
-    place: Place,
+    place: Place<Sqlite>,
     partitions: u32,
-    /// Whether rows have keys.
-    keyed: bool,
+    messages: Messages,
 }
 
 impl Target for Topic {
-    fn place(&self) -> &Place {
+    type Dialect = Sqlite;
+
+    fn place(&self) -> &Place<Sqlite> {
         &self.place
     }
 
-    async fn create(&self, tx: &mut Transaction<'_>, last: Option<&Progress>) -> Result<()> {
+    async fn create(&self, tx: &mut Transaction<'_, Sqlite>, last: Option<&Progress>) -> Result<()> {
         topic::create_tables(tx).await?;
         match topic::find(tx.connection(), &self.place).await? {
             Some(topic) if topic.partitions == self.partitions => Ok(()),
@@ -120,11 +97,11 @@ impl Target for Topic {
         }
     }
 
-    async fn insert(&self, tx: &mut Transaction<'_>, chunks: &[Chunk]) -> Result<()> {
-        let columns: Vec<_> = chunks.iter().map(|chunk| self.columns(&chunk.rows)).collect::<Result<_>>()?;
+    async fn insert(&self, tx: &mut Transaction<'_, Sqlite>, chunks: &[Chunk]) -> Result<()> {
+        let columns: Vec<_> = chunks.iter().map(|chunk| self.messages.columns(&chunk.rows)).collect::<Result<_>>()?;
         let topic: Arc<str> = self.place.name.as_str().into();
         let now = chrono::Utc::now().timestamp_millis();
-        let insert = Insert::into("messages", ["topic", "partition", "offset", "timestamp", KEY, VALUE]);
+        let insert = Insert::<Sqlite>::into("messages", ["topic", "partition", "offset", "timestamp", "key", "value"]);
         if let Some(chunk) = chunks.iter().find(|chunk| chunk.partition >= self.partitions) {
             let (partition, partitions) = (chunk.partition, self.partitions);
             return Err(Error::Other(format!("{}: rows for partition {partition} of {partitions}", self.place)));
@@ -140,7 +117,7 @@ impl Target for Topic {
             let last =
                 last.map(|row| row.try_get::<i64, _>(0)).transpose().map_err(self.place.failed("read an offset"))?;
             let first = last.map_or(0, |last| last + 1);
-            let put = |(offset, at): (i64, crate::sql::insert::RowRef), values: &mut crate::sql::stored::Values| {
+            let put = |(offset, at): (i64, crate::sql::insert::RowRef), values: &mut Values<Sqlite>| {
                 let (key, value) = &columns[at.chunk as usize];
                 let row = at.row as usize;
                 values.text(Arc::clone(&topic))?;
@@ -179,17 +156,5 @@ impl Target for Topic {
             }
         }
         Ok(Some(total))
-    }
-}
-
-impl Topic {
-    /// Keys, where rows have them, and values.
-    fn columns(&self, rows: &RecordBatch) -> Result<(Option<BinaryArray>, BinaryArray)> {
-        let column = |name| {
-            let column = rows.column_by_name(name);
-            let column = column.ok_or_else(|| Error::Other(format!("{}: rows came without `{name}`", self.place)))?;
-            Ok::<_, Error>(cast(column, &DataType::Binary)?.as_binary().clone())
-        };
-        Ok((self.keyed.then(|| column(KEY)).transpose()?, column(VALUE)?))
     }
 }

@@ -19,11 +19,12 @@ pub struct Servers {
 }
 
 /// One of each, Kafka with all its listeners.
-pub static ALL: LazyLock<Servers> = LazyLock::new(|| Servers::new("tests", &["--ports", "12000", "--secure"]));
+pub static ALL: LazyLock<Servers> =
+    LazyLock::new(|| Servers::new("tests", &["--ports", "12000", "--secure", "--proxied"]));
 
 /// Three brokers, for tests of what a cluster does.
 pub static CLUSTER: LazyLock<Servers> =
-    LazyLock::new(|| Servers::new("tests-3", &["--ports", "14000", "--brokers", "3"]));
+    LazyLock::new(|| Servers::new("tests-3", &["--ports", "14000", "--brokers", "3", "--proxied"]));
 
 /// Addresses of a broker's plain listener.
 pub fn kafka() -> Option<String> {

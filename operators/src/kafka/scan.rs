@@ -1,0 +1,71 @@
+//! Reads a stretch of one partition once more.
+
+use super::Place;
+use super::batch::{Batches, Fetched, Message};
+use super::topic::Client;
+use crate::error::Result;
+use rdkafka::error::RDKafkaErrorCode as Code;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+/// How long a broker may give nothing while there is more to read.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long one look for more lasts.
+const LOOK: Duration = Duration::from_millis(100);
+
+const SETTINGS: &[(&str, &str)] = &[
+    ("enable.auto.commit", "false"),
+    ("enable.auto.offset.store", "false"),
+    ("auto.offset.reset", "error"),
+    ("enable.partition.eof", "true"),
+    ("check.crcs", "true"),
+    // The default is a second, which a reader of small messages mostly sleeps.
+    ("fetch.queue.backoff.ms", "5"),
+    ("queued.max.messages.kbytes", "8192"),
+];
+
+/// Gives each committed message of `[from, to)` in its order, and returns when there can be no more of them. `false`
+/// where the beginning of it is gone.
+pub(crate) fn scan(
+    place: &Place,
+    partition: u32,
+    stretch: Range<u64>,
+    take: &mut dyn FnMut(Message<'_>) -> Result<()>,
+) -> Result<bool> {
+    if stretch.is_empty() {
+        return Ok(true);
+    }
+    let mut batches = Batches::new(Client::new(place, SETTINGS)?)?;
+    batches.start(partition, stretch.start)?;
+    let (mut next, mut gone, mut heard) = (stretch.start, false, Instant::now());
+    while next < stretch.end && !gone {
+        let any = batches.fetch(LOOK, |fetched| {
+            match fetched {
+                Fetched::Message(message) => {
+                    let at = message.offset();
+                    if (next..stretch.end).contains(&at) {
+                        take(message)?;
+                    }
+                    next = at + 1;
+                }
+                Fetched::End { offset, .. } => next = next.max(offset),
+                Fetched::Trouble { code, .. } => gone |= is_gone(code),
+            }
+            Ok(())
+        })?;
+        if any {
+            heard = Instant::now();
+        }
+        batches.client.listen()?;
+        if heard.elapsed() > PATIENCE {
+            let Range { start, end } = stretch;
+            let reason = format!("no more of partition {partition} [{start}, {end}) came after offset {next}");
+            return Err(place.unavailable(reason));
+        }
+    }
+    Ok(!gone)
+}
+
+fn is_gone(code: Code) -> bool {
+    matches!(code, Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::LogTruncation | Code::NoOffset)
+}

@@ -1,0 +1,140 @@
+//! Reads the progress topic of a flow from its end: a few records, however many commits there were.
+
+use super::record::{Entry, Record};
+use crate::error::{Error, Result};
+use crate::kafka::Place;
+use crate::kafka::batch::Message;
+use crate::kafka::scan::scan;
+use crate::kafka::topic::{self, Client};
+use std::ops::Range;
+
+/// Offsets before the end that are read first: the last commit is there, unless many transactions failed since.
+const FIRST_READ: u64 = 32;
+/// How much farther back each next read begins.
+const WIDER: u64 = 16;
+/// The topic's only partition.
+const PARTITION: u32 = 0;
+
+/// The progress topic of one flow.
+pub(super) struct ProgressTopic {
+    client: Client,
+    flow: String,
+}
+
+/// What the newest entries say.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// Who may commit.
+    pub(super) owner: String,
+    /// Offset of the newest entry.
+    pub(super) at: u64,
+    /// The last commit; `None` before the first.
+    pub(super) last: Option<Record>,
+    /// Reads that it took to find it.
+    pub(super) reads: u32,
+}
+
+impl ProgressTopic {
+    /// The topic of this name, which need not exist.
+    pub(super) fn new(place: &Place, flow: &str) -> Result<Self> {
+        Ok(Self { client: Client::new(place, &[])?, flow: flow.to_owned() })
+    }
+
+    pub(super) fn place(&self) -> &Place {
+        &self.client.place
+    }
+
+    /// Creates it where it is missing, as safe as the topic of the rows, and refuses one that would forget.
+    pub(super) fn create(&self, rows: &Client) -> Result<()> {
+        let place = self.place();
+        if !self.exists()? {
+            let [least] = topic::settings(&rows.place, ["min.insync.replicas"])?;
+            let least = least.as_deref().map(|least| ("min.insync.replicas", least));
+            let settings: Vec<_> =
+                [("cleanup.policy", "compact"), ("segment.bytes", "16777216")].into_iter().chain(least).collect();
+            topic::create(place, 1, rows.replication()?, &settings)?;
+            self.client.appears()?;
+        }
+        let [policy] = topic::settings(place, ["cleanup.policy"])?;
+        if policy.as_deref() != Some("compact") {
+            return Err(place.refused(format!(
+                "its cleanup.policy is {}, which would delete the flow's positions after a while: set it to compact",
+                policy.as_deref().unwrap_or("not known")
+            )));
+        }
+        Ok(())
+    }
+
+    pub(super) fn exists(&self) -> Result<bool> {
+        Ok(self.client.topic()?.is_some())
+    }
+
+    /// What is committed; `None` where there is no topic, or nothing in it.
+    pub(super) fn look(&self) -> Result<Option<Held>> {
+        match self.exists()? {
+            true => self.before(self.range()?.end),
+            false => Ok(None),
+        }
+    }
+
+    /// What was committed up to an entry at this offset. It must be seen, so that no broker which has not caught up yet
+    /// can hide what is before it.
+    pub(super) fn up_to(&self, own: u64) -> Result<Held> {
+        let held = self.before(own + 1)?.filter(|held| held.at == own);
+        held.ok_or_else(|| self.place().unavailable(format!("the entry just committed at offset {own} is not there")))
+    }
+
+    /// The newest entries before an offset; `None` where there are none.
+    fn before(&self, end: u64) -> Result<Option<Held>> {
+        let beginning = self.range()?.start;
+        let (mut back, mut reads) = (FIRST_READ, 0);
+        loop {
+            let from = end.saturating_sub(back).max(beginning);
+            reads += 1;
+            let mut held: Option<Held> = None;
+            self.each(from..end, &mut |at, entry| {
+                let owner = entry.run().id.clone();
+                let last = match entry {
+                    Entry::Owner(_) => held.take().and_then(|held| held.last),
+                    Entry::Commit(record) => Some(record),
+                };
+                held = Some(Held { owner, at, last, reads });
+                Ok(())
+            })?;
+            if let Some(held) = &held {
+                tracing::debug!("{}: the newest entry is at {}, after {} reads", self.place(), held.at, held.reads);
+            }
+            if from == beginning || held.as_ref().is_some_and(|held| held.last.is_some()) {
+                return Ok(held);
+            }
+            back = back.saturating_mul(WIDER);
+        }
+    }
+
+    /// The offsets that the topic has.
+    pub(super) fn range(&self) -> Result<Range<u64>> {
+        let (from, to) = self.client.range(PARTITION)?;
+        Ok(from..to)
+    }
+
+    /// Gives the entries in a stretch of offsets, in their order.
+    pub(super) fn each(&self, stretch: Range<u64>, found: &mut dyn FnMut(u64, Entry) -> Result<()>) -> Result<()> {
+        let whole =
+            scan(self.place(), PARTITION, stretch, &mut |message| found(message.offset(), self.entry(message)?))?;
+        match whole {
+            true => Ok(()),
+            false => Err(self.place().unavailable("entries were deleted while they were read")),
+        }
+    }
+
+    fn entry(&self, message: Message<'_>) -> Result<Entry> {
+        let damaged =
+            |reason: String| Error::Damaged { path: format!("{}, offset {}", self.place(), message.offset()), reason };
+        let entry: Entry = serde_json::from_slice(message.value().unwrap_or_default())
+            .map_err(|error| damaged(format!("it is no entry of a flow's progress: {error}")))?;
+        match entry.run().flow == self.flow {
+            true => Ok(entry),
+            false => Err(damaged(format!("it belongs to flow {}, not to {}", entry.run().flow, self.flow))),
+        }
+    }
+}
