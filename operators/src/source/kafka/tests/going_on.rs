@@ -130,7 +130,7 @@ fn all_that_was_committed_before_is_read_before_it_is_caught_up() {
     let mut reader = source.open(ALL, &Checkpoint::default()).unwrap();
     let mut given = Given::default();
     let producer = world.transactional();
-    for round in 1..=2 {
+    for round in 1..=3 {
         // One partition at a time, and only markers behind it: the others are idle.
         world.transaction(&producer, round % 4, &["x"], true);
         given.drain(reader.as_mut()).unwrap();
