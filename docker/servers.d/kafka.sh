@@ -2,7 +2,7 @@
 
 kafka_names() { seq -f 'broker%g' "${OPTION[brokers]}"; }
 
-# kafka_port NAME: of its plain listener; + 1 TLS, + 2 SASL, + 3 SASL over TLS, + 7 controller
+# kafka_port NAME: of its plain listener; + 1 TLS, + 2 SASL, + 3 SASL over TLS, + 4 behind a proxy at + 5, + 7 controller
 kafka_port() { echo $(($(port 9092) + (${1#broker} - 1) * 100)); }
 
 kafka_user=weatherflow
@@ -35,9 +35,14 @@ kafka_properties() {
     ((OPTION[brokers] >= 3)) && copies=3 in_sync=2
     for each in $(kafka_names); do voters+=${voters:+,}${each#broker}@127.0.0.1:$(($(kafka_port "$each") + 7)); done
     plain=$(kafka_port "$name")
-    local listeners=PLAINTEXT://127.0.0.1:$plain
+    local listeners=PLAINTEXT://127.0.0.1:$plain advertised=''
     if [[ ${OPTION[secure]} == yes ]]; then
         listeners+=,SSL://127.0.0.1:$((plain + 1)),SASL_PLAINTEXT://127.0.0.1:$((plain + 2)),SASL_SSL://127.0.0.1:$((plain + 3))
+    fi
+    advertised=$listeners
+    if [[ ${OPTION[proxied]} == yes ]]; then
+        listeners+=,PROXIED://127.0.0.1:$((plain + 4))
+        advertised+=,PROXIED://127.0.0.1:$((plain + 5))
     fi
     cat <<PROPERTIES
 process.roles=broker,controller
@@ -45,8 +50,8 @@ node.id=${name#broker}
 controller.quorum.voters=$voters
 controller.listener.names=CONTROLLER
 listeners=$listeners,CONTROLLER://127.0.0.1:$((plain + 7))
-advertised.listeners=$listeners
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL
+advertised.listeners=$advertised
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL
 inter.broker.listener.name=PLAINTEXT
 log.dirs=$DIR/$name
 default.replication.factor=$copies

@@ -5,13 +5,13 @@ use crate::config::pipeline::CommitConfig;
 use crate::halt::{Failure, Halt, Waker};
 use crate::meter::Meter;
 use operators::Error;
-use operators::progress::Run;
+use operators::progress::{Fingerprint, Run};
 use operators::stage::{Sink, Source};
 use std::any::Any;
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Timely time: epochs are counted from 0 in each run.
 pub(crate) type Epoch = u64;
@@ -22,6 +22,10 @@ pub(crate) struct Flow {
     pub(crate) run: Run,
     pub(crate) commit: CommitConfig,
     pub(crate) source: Arc<dyn Source>,
+    /// What its positions mean.
+    pub(crate) fingerprint: Fingerprint,
+    /// The source's identity, once it is known.
+    pub(crate) identity: OnceLock<String>,
     pub(crate) sink: Arc<dyn Sink>,
     pub(crate) workers: u32,
     pub(crate) halt: Arc<Halt>,
@@ -80,6 +84,17 @@ impl OpenEpoch {
 impl Flow {
     pub(crate) fn fail(&self, error: &Error) {
         self.halt.fail(Failure::new(&self.name, error));
+    }
+
+    /// The identity of the source that positions belong to. Once known it stays: a source that changes its identity
+    /// while it is read is its reader's to refuse.
+    pub(crate) fn source_identity(&self) -> Result<Option<String>, Error> {
+        if self.identity.get().is_none()
+            && let Some(identity) = self.source.identity()?
+        {
+            return Ok(Some(self.identity.get_or_init(|| identity).clone()));
+        }
+        Ok(self.identity.get().cloned())
     }
 
     /// Ends the attempt for something that no stage should ever give.

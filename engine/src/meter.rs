@@ -81,11 +81,6 @@ impl Meter {
         self.read.store(committed.this_run.read, Ordering::Relaxed);
     }
 
-    pub(crate) fn last_commit(&self) -> Option<Instant> {
-        let committed = self.committed.lock().unwrap_or_else(PoisonError::into_inner);
-        committed.last.as_ref().map(|(at, _)| *at)
-    }
-
     pub(crate) fn set_done(&self) {
         self.done.store(true, Ordering::SeqCst);
     }

@@ -11,7 +11,7 @@ use crate::threads::Threads;
 use crate::threads::committer::Begin;
 use operators::Error;
 use operators::progress::{Run, Version};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// Rows on their way may hold `1 / ROWS_SHARE` of the memory; the rest is for what cannot be charged to them: encoders
 /// and their files, databases, the allocator's slack.
@@ -23,13 +23,15 @@ pub struct Running {
     drain: bool,
     halt: Arc<Halt>,
     meters: Vec<Arc<Meter>>,
+    /// Begins the id of every run of this process.
+    process: String,
 }
 
 impl Running {
     /// Prepares a run. With `drain` it ends by itself once every source has ended or caught up.
     pub fn new(plan: Plan, drain: bool, halt: Arc<Halt>) -> Self {
         let meters = plan.flows.iter().map(|_| Arc::new(Meter::new(plan.workers))).collect();
-        Self { plan, drain, halt, meters }
+        Self { plan, drain, halt, meters, process: uuid::Uuid::now_v7().to_string() }
     }
 
     /// The flows' names and meters, in the order of the file.
@@ -57,11 +59,14 @@ impl Running {
     /// Runs a flow to its end; what may pass begins it again from its last commit.
     fn keep(&self, planned: &PlannedFlow, meter: &Arc<Meter>) {
         let mut patience = Patience::new(planned.built.retry_for.0);
-        while let Err(failure) = self.attempt(planned, meter) {
+        let mut earlier = Earlier::default();
+        while let Err(failure) = self.attempt(planned, meter, &mut earlier) {
+            earlier.attempts += 1;
             if !failure.may_pass || self.halt.is_stopping() {
                 return self.halt.fail(failure);
             }
-            let Some(pause) = patience.after_failure(meter.last_commit()) else {
+            let last_commit = meter.read().last_commit.map(|(at, _)| at);
+            let Some(pause) = patience.after_failure(last_commit) else {
                 return self.halt.fail(patience.lost(failure));
             };
             tracing::info!(%failure, ?pause, "begins again from the last commit");
@@ -72,16 +77,18 @@ impl Running {
     }
 
     /// Runs a flow once, from its last commit to its end or its first failure; nothing of it is left then.
-    fn attempt(&self, planned: &PlannedFlow, meter: &Arc<Meter>) -> Result<(), Failure> {
+    fn attempt(&self, planned: &PlannedFlow, meter: &Arc<Meter>, earlier: &mut Earlier) -> Result<(), Failure> {
         let built = &planned.built;
         let halt = Halt::below(&self.halt);
         let memory = self.plan.memory / ROWS_SHARE / self.plan.flows.len().max(1) as u64;
         let flow = Flow {
             name: built.name.clone(),
-            // A run id of its own: what a thread of an earlier attempt still does is fenced like another process.
-            run: Run { id: uuid::Uuid::now_v7().to_string(), flow: planned.id.clone() },
+            // A run id of its own: what a server still does for an earlier attempt is fenced like another process.
+            run: Run { id: format!("{}-{}", self.process, earlier.attempts), flow: planned.id.clone() },
             commit: built.commit,
             source: Arc::clone(&built.source.source),
+            fingerprint: built.fingerprint.clone(),
+            identity: OnceLock::new(),
             sink: Arc::clone(&built.sink.sink),
             workers: self.plan.workers,
             halt: Arc::clone(&halt),
@@ -90,7 +97,9 @@ impl Running {
             end: self.end(planned),
             open: OpenEpoch::default(),
         };
-        let blueprint = open(planned, flow).map_err(|error| Failure::new(&built.name, &error))?;
+        let owned = self.still_owns(planned, meter, earlier).and_then(|()| open(planned, flow));
+        let (blueprint, found) = owned.map_err(|error| Failure::new(&built.name, &error))?;
+        earlier.found = Some(found);
         let threads = Arc::new(Threads::default());
         let executed = execute(blueprint, &threads);
         threads.join();
@@ -98,6 +107,19 @@ impl Running {
             halt.fail(Failure::new(&built.name, &Error::Other(format!("a worker stopped: {error}"))));
         }
         halt.failure().cloned().map_or(Ok(()), Err)
+    }
+
+    /// An attempt may not take over from a copy that has committed since this process last did: that copy is newer.
+    fn still_owns(&self, planned: &PlannedFlow, meter: &Meter, earlier: &Earlier) -> Result<(), Error> {
+        let Some(found) = earlier.found else { return Ok(()) };
+        let sink = &planned.built.sink;
+        let Some(there) = sink.sink.progress(&planned.id)? else { return Ok(()) };
+        let committed = meter.read().last_commit.map(|(_, progress)| progress.version);
+        if there.run.id.starts_with(&self.process) || Some(there.version) <= found.max(committed) {
+            return Ok(());
+        }
+        let reason = format!("run {} has committed version {} since", there.run.id, there.version);
+        Err(Error::Fenced { place: sink.place.clone(), reason })
     }
 
     fn end(&self, planned: &PlannedFlow) -> End {
@@ -109,16 +131,28 @@ impl Running {
     }
 }
 
+/// What the attempts before this one leave behind.
+#[derive(Default)]
+struct Earlier {
+    attempts: u32,
+    /// The last commit that the sink had when it was last taken over; nothing before the first time.
+    found: Option<Option<Version>>,
+}
+
 /// Takes the sink over, and goes on from what it then says: the plan's own look may be older.
-fn open(planned: &PlannedFlow, flow: Flow) -> Result<Blueprint, Error> {
+fn open(planned: &PlannedFlow, flow: Flow) -> Result<(Blueprint, Option<Version>), Error> {
     let built = &planned.built;
     let opened = built.sink.sink.open(&flow.run)?;
     if let Some(progress) = &opened.progress {
         fits(built, progress)?;
+        if let Some(identity) = &progress.source {
+            flow.identity.get_or_init(|| identity.clone());
+        }
     }
-    let first = opened.progress.as_ref().map_or(Version::FIRST, |progress| progress.version.next());
+    let found = opened.progress.as_ref().map(|progress| progress.version);
+    let first = found.map_or(Version::FIRST, Version::next);
     let from = opened.progress.as_ref().map(|progress| progress.positions.clone()).unwrap_or_default();
     let stages = built.stages.iter().map(|stage| (stage.name.clone(), Arc::clone(&stage.built.stage))).collect();
-    let begin = Begin { committer: opened.committer, last: opened.progress, fingerprint: built.fingerprint.clone() };
-    Ok(Blueprint { flow: Arc::new(flow), stages, from, first, begin: Mutex::new(Some(begin)) })
+    let begin = Begin { committer: opened.committer, last: opened.progress };
+    Ok((Blueprint { flow: Arc::new(flow), stages, from, first, begin: Mutex::new(Some(begin)) }, found))
 }

@@ -12,7 +12,7 @@ use engine::run::Running;
 use operators::Schema;
 use operators::config::Context;
 use operators::partition::{PartitionConfig, key::KeyConfig};
-use operators::sink::parquet::{Compression, ParquetSink};
+use operators::sink::parquet::{Compression, Layout, ParquetSink};
 use operators::source::{SourceConfig, weather::WeatherConfig};
 use operators::stage::{Audit, Stage};
 use operators::store::faulty::{Fault, Faulty};
@@ -38,7 +38,13 @@ fn by_station() -> (Arc<dyn Stage>, Schema) {
 }
 
 fn sink(store: &(impl Store + Clone + 'static)) -> Arc<ParquetSink> {
-    Arc::new(ParquetSink::new(Arc::new(store.clone()), "archive".into(), &by_station().1, Compression::None))
+    Arc::new(ParquetSink::new(
+        Arc::new(store.clone()),
+        "archive".into(),
+        &by_station().1,
+        Compression::None,
+        Layout::Batches,
+    ))
 }
 
 /// One life of the program.

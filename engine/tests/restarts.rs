@@ -7,9 +7,9 @@ mod world;
 use engine::halt::Halt;
 use engine::run::Running;
 use operators::config::Interval;
-use operators::progress::{Commit, Progress, Receipt, Run, Version};
-use operators::stage::{Account, Audit, Committer, Finding, Held, Opened, Sink, Writer};
-use operators::{Checkpoint, Chunk, Error, Position, Result, Span};
+use operators::progress::{Commit, Progress, Receipt, Run};
+use operators::stage::{Account, Audit, Closing, Committer, Finding, Held, Opened, Sink, Writer};
+use operators::{Checkpoint, Chunk, Error, Position, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -28,6 +28,8 @@ struct Line {
     calls: Arc<AtomicU32>,
     cuts: std::ops::Range<u32>,
     lost: Lost,
+    /// What happens elsewhere while the line is cut.
+    meanwhile: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl Line {
@@ -39,6 +41,7 @@ impl Line {
         if self.lost == Lost::Answer {
             call()?;
         }
+        (self.meanwhile)();
         Err(Error::Unavailable { place: "memory".into(), reason: format!("call {number} got no answer") })
     }
 }
@@ -82,9 +85,9 @@ impl Writer for Remote<Box<dyn Writer>> {
         self.line.call(|| self.end.write(chunk))
     }
 
-    fn close(self: Box<Self>, version: Version, spans: &[Span]) -> Result<Receipt> {
+    fn close(self: Box<Self>, batch: &Closing) -> Result<Receipt> {
         let Self { line, end } = *self;
-        line.call(|| end.close(version, spans))
+        line.call(|| end.close(batch))
     }
 }
 
@@ -97,8 +100,18 @@ fn run(
     lost: Lost,
     retry_for: Duration,
 ) -> (Result<(), String>, u32, u64) {
+    run_while(sink, cuts, lost, retry_for, Arc::new(|| {}))
+}
+
+fn run_while(
+    sink: &MemorySink,
+    cuts: std::ops::Range<u32>,
+    lost: Lost,
+    retry_for: Duration,
+    meanwhile: Arc<dyn Fn() + Send + Sync>,
+) -> (Result<(), String>, u32, u64) {
     let calls = Arc::new(AtomicU32::new(0));
-    let line = Line { calls: Arc::clone(&calls), cuts, lost };
+    let line = Line { calls: Arc::clone(&calls), cuts, lost, meanwhile };
     let mut plan = plan_into(DAYS, 10_000, 1 << 30, vec![], Arc::new(Remote { line, end: sink.clone() }));
     plan.flows[0].built.retry_for = Interval(retry_for);
     let running = Running::new(plan, true, Halt::new());
@@ -153,4 +166,21 @@ fn a_server_that_never_answers_again_ends_the_run_with_what_was_tried() {
     let failure = result.unwrap_err();
     assert!(failure.contains("got no answer") && failure.contains("attempts"), "{failure}");
     assert!(restarts >= 2, "{restarts}");
+}
+
+#[test]
+fn a_flow_begun_again_does_not_take_over_from_a_newer_copy() {
+    let sink = MemorySink::new();
+    let other = sink.clone();
+    let newer_copy = move || {
+        let mut committed = other.committed.lock().unwrap();
+        let Some((mut progress, _)) = committed.last().cloned() else { return };
+        progress.run.id = "another".to_owned();
+        progress.version = progress.version.next();
+        committed.push((progress, Vec::new()));
+    };
+    let (result, _, _) = run_while(&sink, 8..9, Lost::Request, LONG, Arc::new(newer_copy));
+    let failure = result.unwrap_err();
+    assert!(failure.contains("another copy of this pipeline"), "{failure}");
+    assert_eq!(sink.committed.lock().unwrap().last().unwrap().0.run.id, "another", "nothing was committed after it");
 }

@@ -4,9 +4,9 @@
 use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, UInt64Array};
 use arrow::datatypes::{DataType, Field};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use operators::progress::{Run, Version};
-use operators::sink::parquet::{Compression, ParquetSink};
-use operators::stage::Sink;
+use operators::progress::Run;
+use operators::sink::parquet::{Compression, Layout, ParquetSink};
+use operators::stage::{Closing, Sink};
 use operators::store::memory::Memory;
 use operators::{Chunk, Schema};
 use std::hint::black_box;
@@ -50,14 +50,14 @@ fn write(c: &mut Criterion) {
         group.bench_function(format!("write/{compression:?}").to_lowercase(), |b| {
             let setup = || {
                 let store = Arc::new(Memory::default());
-                ParquetSink::new(store, "memory".to_owned(), &schema, compression)
+                ParquetSink::new(store, "memory".to_owned(), &schema, compression, Layout::Batches)
             };
             let work = |sink: ParquetSink| {
                 let mut writer = sink.writer(&run, 0).unwrap();
                 for chunk in &chunks {
                     writer.write(chunk.clone()).unwrap();
                 }
-                black_box(writer.close(Version::FIRST, &[]).unwrap());
+                black_box(writer.close(&Closing::default()).unwrap());
                 sink
             };
             b.iter_batched(setup, work, BatchSize::PerIteration);

@@ -236,6 +236,38 @@ impl ColumnType {
     }
 }
 
+/// How a connection to MySQL or MariaDB is encrypted.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MysqlTls {
+    /// What is asked of the server.
+    #[serde(default)]
+    pub mode: MysqlTlsMode,
+    /// The authorities that may have signed the server's certificate: a file in PEM format.
+    pub ca: Option<String>,
+    /// The certificate this program shows: a file in PEM format.
+    pub cert: Option<String>,
+    /// The key of that certificate: a file in PEM format.
+    pub key: Option<String>,
+}
+
+/// How much of a server's identity is proven before a password is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MysqlTlsMode {
+    /// no encryption
+    Disabled,
+    /// encryption where the server offers it
+    #[default]
+    Preferred,
+    /// encryption, with whatever certificate
+    Required,
+    /// encryption, and a certificate signed by a known authority
+    VerifyCa,
+    /// encryption, and such a certificate for the very host of the URL
+    VerifyIdentity,
+}
+
 /// What a stage does with a row it cannot process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

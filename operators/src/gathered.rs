@@ -2,9 +2,9 @@
 
 use crate::chunk::{Chunk, Kind};
 use crate::error::{Error, Result};
-use crate::position::Span;
-use crate::progress::{Commit, Contents, Receipt, Run, Version};
-use crate::stage::{Held, Writer};
+
+use crate::progress::{Commit, Contents, Receipt, Run};
+use crate::stage::{Closing, Held, Writer};
 
 /// Keeps the rows of one worker's part of a batch.
 #[derive(Default)]
@@ -20,7 +20,7 @@ impl Writer for Gatherer {
         Ok(Held { bytes: self.bytes, until_commit: self.bytes })
     }
 
-    fn close(self: Box<Self>, _version: Version, _spans: &[Span]) -> Result<Receipt> {
+    fn close(self: Box<Self>, _batch: &Closing) -> Result<Receipt> {
         let rows = |kind| self.chunks.iter().filter(|chunk| chunk.kind == kind).map(Chunk::len).sum();
         Ok(Receipt {
             rows: rows(Kind::Rows),

@@ -8,7 +8,7 @@ use std::ops::AddAssign;
 
 /// The durable number of a commit: dense, 0, 1, 2 ...; two writers that follow the same version race for the next,
 /// and one of them loses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Version(pub u64);
 

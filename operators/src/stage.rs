@@ -6,7 +6,7 @@
 use crate::chunk::Chunk;
 use crate::error::Result;
 use crate::position::{Checkpoint, Span};
-use crate::progress::{Commit, Progress, Receipt, Run, Version};
+use crate::progress::{Commit, Fingerprint, Progress, Receipt, Run, Version};
 use crate::schema::Schema;
 use std::sync::Arc;
 use std::time::Duration;
@@ -117,8 +117,21 @@ pub trait Writer: Send {
     /// Takes a chunk; returns the memory this writer holds now.
     fn write(&mut self, chunk: Chunk) -> Result<Held>;
 
-    /// Makes all rows durable, or holds them ready for the commit. `spans` are those of the whole batch.
-    fn close(self: Box<Self>, version: Version, spans: &[Span]) -> Result<Receipt>;
+    /// Makes all rows durable, or holds them ready for the commit.
+    fn close(self: Box<Self>, batch: &Closing) -> Result<Receipt>;
+}
+
+/// What a writer is told at its close: what is known of the whole batch, the other workers' parts included.
+#[derive(Clone, Debug, Default)]
+pub struct Closing {
+    /// The commit it will be.
+    pub version: Version,
+    /// What it moves the source partitions by.
+    pub spans: Vec<Span>,
+    /// What the positions mean.
+    pub fingerprint: Fingerprint,
+    /// Identity of the source the positions belong to, where it has one.
+    pub source: Option<String>,
 }
 
 /// Bytes of memory a writer holds.
@@ -134,6 +147,8 @@ pub struct Held {
 pub trait Committer: Send {
     /// Publishes rows and positions in one atomic step. `Ok` means that both are there for good; an error means that
     /// they are not, or that this run does not own the place any more. An unknown outcome is found out before return.
+    /// A sink may commit each source partition in a step of its own; then an error leaves some of them committed, and
+    /// what [`Sink::open`] says next is where each of them stands.
     fn commit(&mut self, commit: Commit) -> Result<()>;
 }
 
@@ -196,8 +211,19 @@ pub struct BuiltStage {
     pub schema: Schema,
     /// Number of partitions it spreads rows over, when it decides that.
     pub partitions: Option<u32>,
+    /// Whether it turns rows it cannot process into dead letters.
+    pub dead_letters: bool,
     /// For people and for the fingerprint.
     pub about: About,
+}
+
+/// How rows reach a sink, beside their columns.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Inflow {
+    /// Number of partitions that a stage spreads them over; `None` when they keep the partitions of their source.
+    pub partitions: Option<u32>,
+    /// Whether some may come as dead letters.
+    pub dead_letters: bool,
 }
 
 /// A sink, ready to open.

@@ -4,9 +4,10 @@
 
 mod archive_world;
 
-use archive_world::{Job, assert_whole, files, rows, run, sink, write};
+use archive_world::{Job, World, files, rows, run, sink, write};
 use operators::Error;
 use operators::progress::Version;
+use operators::sink::parquet::Layout;
 use operators::stage::Sink;
 use operators::store::Store;
 use operators::store::faulty::{Call, Fault, Faulty};
@@ -16,102 +17,140 @@ use std::sync::Arc;
 
 const FOREIGN: [&str; 3] = ["_staging/_other/kept", "_staging/notes.txt", "_staging/running/kept"];
 
+in_both_layouts! {
+    every_crash_point
+    every_pair_of_crash_points
+    every_call_that_outlives_its_program
+    every_crash_point_on_a_local_disk
+    a_stop_in_the_middle_shows_no_half_batch
+    progress_touches_nothing
+}
+
+/// Whether a version is in a file that readers see.
+fn is_there(memory: &Memory, layout: Layout, version: Version) -> bool {
+    match layout {
+        Layout::Batches => memory.read(&format!("segment=000000/batch={:020}/_checkpoint.json", version.0)).is_ok(),
+        Layout::Flat => {
+            let says = format!("\"version\":{},", version.0);
+            let files = files(memory, "").into_iter().filter(|path| path.starts_with("partition-"));
+            files.into_iter().any(|path| {
+                let bytes = memory.read(&path).unwrap();
+                bytes.windows(says.len()).any(|window| window == says.as_bytes())
+            })
+        }
+    }
+}
+
+/// The flat layout makes three times as many calls; of a second choice only each so many is taken, beginning elsewhere
+/// for each first one.
+fn stride(layout: Layout) -> u64 {
+    match layout {
+        Layout::Batches => 1,
+        Layout::Flat => 9,
+    }
+}
+
 /// Lives as often as it takes, and returns the number of calls made.
-fn survive(job: Job, plan: &[(u64, Fault)]) -> u64 {
+fn survive(world: World, plan: &[(u64, Fault)]) -> u64 {
     let memory = Memory::default();
     FOREIGN.iter().for_each(|path| write(&memory, path, b"not ours"));
     let faulty = Faulty::new(Arc::new(memory.clone()), plan.iter().copied());
-    let program = sink(&faulty);
+    let program = world.sink(&faulty);
     let mut lives = 1;
     // What a commit says is there is there, whatever the store did not say.
     let committed = |version: Version| {
-        let checkpoint = format!("segment=000000/batch={:020}/_checkpoint.json", version.0);
-        assert!(memory.read(&checkpoint).is_ok(), "{plan:?}: batch {version} was said to be committed");
+        assert!(is_there(&memory, world.layout, version), "{plan:?}: batch {version} was said to be committed");
     };
-    while let Err(error) = job.live_telling(&program, &format!("life-{lives}"), committed) {
+    while let Err(error) = world.live_telling(&program, &format!("life-{lives}"), committed) {
         assert!(!matches!(error, Error::Fenced { .. }), "{plan:?}: fenced by an earlier life of its own: {error}");
         assert!(lives <= plan.len(), "{plan:?}: failed once more than there were faults: {error}");
+        let stopped = error.to_string().contains("the program is dead");
+        assert!(stopped || matches!(error, Error::Unavailable { .. }), "{plan:?}: a new start would help: {error}");
         lives += 1;
         memory.crash(plan[0].0);
         faulty.restart();
     }
     faulty.settle();
-    assert_whole(&memory, job, &format!("{plan:?}"));
-    sink(&memory).open(&run("the last")).unwrap();
+    world.assert_whole(&memory, &format!("{plan:?}"));
+    world.sink(&memory).open(&run("the last")).unwrap();
     assert_eq!(files(&memory, "_staging"), FOREIGN, "{plan:?}: leftovers are deleted, and only ours");
     faulty.made()
 }
 
-#[test]
-fn every_crash_point() {
-    let job = Job { partitions: 4, positions: 12, step: 3 };
-    let calls = survive(job, &[]);
+fn every_crash_point(layout: Layout) {
+    let job = match layout {
+        Layout::Batches => Job { partitions: 4, positions: 12, step: 3 },
+        // As many calls for two partitions, one batch of each without rows.
+        Layout::Flat => Job { partitions: 2, positions: 9, step: 3 },
+    };
+    let world = job.laid_out(layout);
+    let calls = survive(world, &[]);
     let late = [0, 1, 2, 3, 5, 8, 13, 21].map(Fault::Late);
-    let faults = [Fault::StopBefore, Fault::StopAfter, Fault::Unanswered].into_iter().chain(late);
+    let faults = [Fault::StopBefore, Fault::StopAfter, Fault::Unanswered, Fault::Refused].into_iter().chain(late);
     let mut runs = 0;
     for fault in faults {
         for call in 0..calls {
-            survive(job, &[(call, fault)]);
+            survive(world, &[(call, fault)]);
             runs += 1;
         }
     }
-    println!("{calls} calls, each with 11 faults: {runs} runs, each whole after a restart");
+    println!("{layout:?}: {calls} calls, each with 12 faults: {runs} runs, each whole after a restart");
 }
 
-#[test]
-fn every_pair_of_crash_points() {
-    let job = Job { partitions: 2, positions: 6, step: 3 };
+fn every_pair_of_crash_points(layout: Layout) {
+    let world = Job { partitions: 2, positions: 6, step: 3 }.laid_out(layout);
     let faults = [Fault::StopBefore, Fault::StopAfter, Fault::Unanswered, Fault::Late(4)];
-    let calls = survive(job, &[]);
+    let calls = survive(world, &[]);
     let mut runs = 0;
     for first in faults {
         for second in faults {
             for at in 0..calls {
                 // The second fault may hit any later call, the restart's included.
-                let mut then = at + 1;
-                while survive(job, &[(at, first), (then, second)]) > then {
+                let mut then = at + 1 + (runs + at) % stride(layout);
+                while survive(world, &[(at, first), (then, second)]) > then {
                     runs += 1;
-                    then += 1;
+                    then += stride(layout);
                 }
             }
         }
     }
-    println!("{calls} calls, 16 pairs of faults: {runs} runs, each whole after two restarts at most");
+    println!("{layout:?}: {calls} calls, 16 pairs of faults: {runs} runs, each whole after two restarts at most");
 }
 
 /// A call is still on its way when the program is stopped, and arrives at any moment of its next life: before the
 /// takeover, between any two calls of it, or after.
-#[test]
-fn every_call_that_outlives_its_program() {
-    let job = Job { partitions: 2, positions: 6, step: 3 };
-    let calls = survive(job, &[]);
+fn every_call_that_outlives_its_program(layout: Layout) {
+    let world = Job { partitions: 2, positions: 6, step: 3 }.laid_out(layout);
+    let calls = survive(world, &[]);
     for at in 0..calls {
-        for late in 0..calls + 8 {
-            survive(job, &[(at, Fault::Late(late)), (at + 1, Fault::StopBefore)]);
+        for late in (at % stride(layout)..calls + 8).step_by(stride(layout) as usize) {
+            survive(world, &[(at, Fault::Late(late)), (at + 1, Fault::StopBefore)]);
         }
     }
-    println!("{calls} calls, each arriving at {} moments after the program's end", calls + 8);
+    println!(
+        "{layout:?}: {calls} calls, each arriving at {} moments after the program's end",
+        (calls + 8) / stride(layout)
+    );
 }
 
 /// A crash of a real directory: nothing is lost of what was written, but everything half done stays.
-#[test]
-fn every_crash_point_on_a_local_disk() {
-    let job = Job { partitions: 2, positions: 6, step: 3 };
-    let calls = survive(job, &[]);
-    for fault in [Fault::StopBefore, Fault::StopAfter, Fault::Unanswered] {
+fn every_crash_point_on_a_local_disk(layout: Layout) {
+    let world = Job { partitions: 2, positions: 6, step: 3 }.laid_out(layout);
+    let calls = survive(world, &[]);
+    for fault in [Fault::StopBefore, Fault::StopAfter, Fault::Unanswered, Fault::Refused] {
         for call in 0..calls {
             let directory = tempfile::tempdir().unwrap();
             let local = Local::new(directory.path().join("archive"));
             let faulty = Faulty::new(Arc::new(local.clone()), [(call, fault)]);
-            let first = job.live(&sink(&faulty), "first");
+            let first = world.live(&world.sink(&faulty), "first");
             faulty.restart();
             if first.is_err() {
-                job.live(&sink(&faulty), "second").unwrap();
+                world.live(&world.sink(&faulty), "second").unwrap();
             }
-            assert_whole(&local, job, &format!("{fault:?} at {call}"));
+            world.assert_whole(&local, &format!("{fault:?} at {call}"));
         }
     }
-    println!("{calls} calls, each with 3 faults, in real directories");
+    println!("{layout:?}: {calls} calls, each with 4 faults, in real directories");
 }
 
 /// The directory of the next segment is made by the rename into it, and a crash may leave it empty.
@@ -122,7 +161,7 @@ fn every_crash_point_between_two_segments() {
     job.live(&sink(&memory), "before").unwrap();
     let record = "segment=000000/batch=00000000000000000000/_checkpoint.json";
     let record = String::from_utf8(memory.read(record).unwrap()).unwrap();
-    let calls = survive(job, &[]);
+    let calls = survive(job.laid_out(Layout::Batches), &[]);
     let mut runs = 0;
     for fault in [Fault::StopBefore, Fault::StopAfter, Fault::Unanswered, Fault::Late(0), Fault::Late(5)] {
         for call in 0..calls {
@@ -151,16 +190,15 @@ fn every_crash_point_between_two_segments() {
     println!("{runs} runs from batch 99998 or 99999 into the next segment");
 }
 
-#[test]
-fn a_stop_in_the_middle_shows_no_half_batch() {
-    let job = Job { partitions: 4, positions: 12, step: 3 };
-    let calls = survive(job, &[]);
+fn a_stop_in_the_middle_shows_no_half_batch(layout: Layout) {
+    let world = Job { partitions: 4, positions: 12, step: 3 }.laid_out(layout);
+    let calls = survive(world, &[]);
     for call in 0..calls {
         let memory = Memory::default();
         let faulty = Faulty::new(Arc::new(memory.clone()), [(call, Fault::StopAfter)]);
-        let _stopped = job.live(&sink(&faulty), "stopped");
+        let _stopped = world.live(&world.sink(&faulty), "stopped");
         let seen = rows(&memory);
-        let committed = sink(&memory).progress(archive_world::FLOW).unwrap();
+        let committed = world.sink(&memory).progress(archive_world::FLOW).unwrap();
         let committed = committed.map_or(0, |progress| progress.totals.written);
         let visible: usize = seen.values().map(|rows| rows.written.len()).sum();
         assert_eq!(visible as u64, committed, "stopped after call {call}: readers see what is committed, no more");
@@ -195,12 +233,12 @@ fn restart_does_not_grow_with_history() {
 }
 
 /// Looking changes nothing, and of a directory that is not there it finds nothing.
-#[test]
-fn progress_touches_nothing() {
+fn progress_touches_nothing(layout: Layout) {
+    let world = Job { partitions: 1, positions: 0, step: 1 }.laid_out(layout);
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path().join("archive");
     let faulty = Faulty::new(Arc::new(Local::new(root.clone())), []);
-    assert_eq!(sink(&faulty).progress(archive_world::FLOW).unwrap(), None);
+    assert_eq!(world.sink(&faulty).progress(archive_world::FLOW).unwrap(), None);
     assert!(!root.exists());
     assert_eq!(faulty.counts().into_keys().collect::<Vec<_>>(), [Call::List]);
 }

@@ -7,8 +7,10 @@ use archive_world::{FLOW, Job, audit, files, run, sink, write};
 use operators::Error;
 use operators::stage::{Audit, Sink};
 use operators::store::Store;
+use operators::store::faulty::{Fault, Faulty};
 use operators::store::memory::Memory;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 const JOB: Job = Job { partitions: 4, positions: 15, step: 3 };
 
@@ -296,4 +298,21 @@ fn the_directory_of_another_flow_is_refused_untouched() {
     let mut findings = 0;
     sink(&memory).audit(&other.flow, &mut |_| findings += 1).unwrap();
     assert!(findings > 0);
+}
+
+/// A server that goes away in the middle says nothing of the files.
+#[test]
+fn an_audit_without_an_answer_finds_no_damage() {
+    let memory = Memory::default();
+    let job = Job { partitions: 2, positions: 6, step: 3 };
+    job.live(&sink(&memory), "one").unwrap();
+    let whole = Faulty::new(Arc::new(memory.clone()), []);
+    audit(&sink(&whole));
+    for fault in [Fault::Refused, Fault::Unanswered] {
+        for call in 0..whole.made() {
+            let faulty = Faulty::new(Arc::new(memory.clone()), [(call, fault)]);
+            let ended = sink(&faulty).audit(FLOW, &mut |finding| panic!("{fault:?} at {call}: {finding:?}"));
+            assert!(matches!(ended, Err(Error::Unavailable { .. })), "{fault:?} at {call}: {ended:?}");
+        }
+    }
 }

@@ -6,8 +6,9 @@
 
 mod archive_world;
 
-use archive_world::{Chance, Job, assert_whole, sink};
+use archive_world::{Chance, Job};
 use operators::Error;
+use operators::sink::parquet::Layout;
 use operators::store::faulty::{Fault, Faulty};
 use operators::store::memory::Memory;
 use operators::store::{Entry, Result, Store, StoreFile, StoreReader};
@@ -146,19 +147,20 @@ struct Fates {
 }
 
 /// Lives until all is archived or another copy is in the way; a call without an answer ends one life only.
-fn live(store: &Taking<Faulty>, copy: usize) -> std::result::Result<u64, Error> {
+fn live(layout: Layout, store: &Taking<Faulty>, copy: usize) -> std::result::Result<u64, Error> {
+    let world = JOB.laid_out(layout);
     let mut life = 0;
     loop {
-        let end = JOB.live(&sink(store), &format!("copy-{copy}-{life}"));
+        let end = world.live(&world.sink(store), &format!("copy-{copy}-{life}"));
         match end {
-            Err(Error::Io { .. } | Error::Other(_)) if life < FAULTS => life += 1,
+            Err(Error::Unavailable { .. }) if life < FAULTS => life += 1,
             end => return end,
         }
     }
 }
 
 /// Runs two or three copies to their ends; every second seed adds unanswered and late calls.
-fn race(seed: u64) -> Fates {
+fn race(layout: Layout, seed: u64) -> Fates {
     let mut chance = Chance(seed);
     let copies = 2 + chance.below(2) as usize;
     let faulty = seed % 2 == 1;
@@ -180,7 +182,7 @@ fn race(seed: u64) -> Fates {
         let start = |(copy, view): (usize, &Faulty)| {
             let store = Taking { below: view.clone(), copy, turns: Arc::clone(&turns) };
             scope.spawn(move || {
-                let end = catch_unwind(AssertUnwindSafe(|| live(&store, copy)));
+                let end = catch_unwind(AssertUnwindSafe(|| live(layout, &store, copy)));
                 store.turns.end(copy);
                 end
             })
@@ -199,13 +201,18 @@ fn race(seed: u64) -> Fates {
     }
     assert!(faulty || fates.finished > 0, "a copy loses only to another: {fates:?}");
     views.iter().for_each(Faulty::settle);
-    JOB.live(&sink(&memory), "the last").unwrap();
-    assert_whole(&memory, JOB, "after all copies have ended");
+    let world = JOB.laid_out(layout);
+    world.live(&world.sink(&memory), "the last").unwrap();
+    world.assert_whole(&memory, "after all copies have ended");
     fates
 }
 
-#[test]
-fn zombies() {
+in_both_layouts! {
+    zombies
+    a_seed_can_be_run_again
+}
+
+fn zombies(layout: Layout) {
     let number = |name| std::env::var(name).ok().map(|value: String| value.parse::<u64>().unwrap());
     let seeds = match number("WEATHERFLOW_SEED") {
         Some(seed) => seed..seed + 1,
@@ -214,7 +221,7 @@ fn zombies() {
     let one = seeds.end - seeds.start == 1;
     let mut all = Fates::default();
     for seed in seeds.clone() {
-        let fates = catch_unwind(|| race(seed)).unwrap_or_else(|panic| {
+        let fates = catch_unwind(|| race(layout, seed)).unwrap_or_else(|panic| {
             eprintln!("seed {seed} failed; run it alone with WEATHERFLOW_SEED={seed}");
             resume_unwind(panic)
         });
@@ -222,14 +229,13 @@ fn zombies() {
         all.beaten += fates.beaten;
         all.robbed += fates.robbed;
     }
-    println!("{} seeds: {all:?}", seeds.end - seeds.start);
+    println!("{layout:?}: {} seeds: {all:?}", seeds.end - seeds.start);
     assert!(one || (all.beaten > 0 && all.robbed > 0), "the seeds must reach both ways to lose");
 }
 
 /// The same seed is the same race.
-#[test]
-fn a_seed_can_be_run_again() {
+fn a_seed_can_be_run_again(layout: Layout) {
     for seed in [4, 7, 12] {
-        assert_eq!(format!("{:?}", race(seed)), format!("{:?}", race(seed)));
+        assert_eq!(format!("{:?}", race(layout, seed)), format!("{:?}", race(layout, seed)));
     }
 }

@@ -10,8 +10,8 @@ use operators::chunk::Kind;
 use operators::config::Context;
 use operators::progress::{Contents, Version};
 use operators::sink::SinkConfig;
-use operators::sink::parquet::{Compression, ParquetSink};
-use operators::stage::Sink;
+use operators::sink::parquet::{Compression, Layout, ParquetSink};
+use operators::stage::{Closing, Inflow, Sink};
 use operators::store::Store;
 use operators::store::faulty::{Call, Fault, Faulty};
 use operators::store::local::Local;
@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 fn built(url: &str, dir: &Path, input: &Schema) -> Result<operators::stage::BuiltSink, Vec<operators::error::Problem>> {
     let config: SinkConfig = serde_json::from_value(serde_json::json!({ "parquet": { "url": url } })).unwrap();
-    config.build(input, None, &Context { dir: dir.to_owned() })
+    config.build(input, Inflow::default(), &Context { dir: dir.to_owned() })
 }
 
 #[test]
@@ -66,14 +66,36 @@ fn a_real_directory() {
     assert_whole(&Local::new(root), job, "in a real directory");
 }
 
+/// Two flows in one directory are told apart by their places, so each directory has one.
+#[test]
+fn a_directory_of_hdfs_has_one_place() {
+    for url in ["hdfs://boss:9000/data", "hdfs://boss:9000//data/"] {
+        let built = built(url, Path::new("/pipelines"), &schema()).unwrap();
+        assert_eq!(built.place, "hdfs://boss:9000/data");
+        assert_eq!(built.about.summary, "Parquet files in hdfs://boss:9000/data");
+    }
+}
+
 #[test]
 fn wrong_places_and_columns_are_all_named() {
     let here = Path::new("/pipelines");
-    for url in ["hdfs://boss:9000/data", "../data", "file:", ""] {
+    for url in ["s3://boss/data", "../data", "file:", ""] {
         let problems = built(url, here, &schema()).err().unwrap();
         assert_eq!(problems.len(), 1);
         assert_eq!(problems[0].at, ["url"]);
         assert!(problems[0].message.contains(url) && problems[0].help.as_ref().unwrap().contains("file:"));
+    }
+    for url in [
+        "hdfs:data",
+        "hdfs://",
+        "hdfs:///data",
+        "hdfs://boss:9000",
+        "hdfs://boss:9000/a/../b",
+        "hdfs://unheard-of/data",
+    ] {
+        let problems = built(url, here, &schema()).err().unwrap();
+        assert_eq!((problems.len(), &problems[0].at[..]), (1, &["url".to_owned()][..]), "{url}");
+        assert!(problems[0].help.as_ref().unwrap().contains("hdfs://boss:9000/data"), "{url}");
     }
     assert_eq!(built("data", here, &Schema::new(vec![])).err().unwrap().len(), 2, "both at once");
 }
@@ -94,7 +116,8 @@ fn chunk(partition: u32, rows: usize, salt: u64) -> Chunk {
 #[test]
 fn memory_of_many_open_files_is_bounded() {
     let memory = Memory::default();
-    let sink = ParquetSink::new(Arc::new(memory.clone()), "archive".to_owned(), &schema(), Compression::None);
+    let store = Arc::new(memory.clone());
+    let sink = ParquetSink::new(store, "archive".to_owned(), &schema(), Compression::None, Layout::Batches);
     let mut writer = sink.writer(&run("one"), 0).unwrap();
     let (files, rounds, rows) = (100, 7, 500);
     let mut most = 0;
@@ -109,7 +132,7 @@ fn memory_of_many_open_files_is_bounded() {
     println!("{} MiB written into {files} open files, {} MiB held at most", given >> 20, most >> 20);
     assert!(given > 60 << 20, "or this shows nothing");
     assert!(most <= 40 << 20, "{most}");
-    let receipt = writer.close(Version::FIRST, &[]).unwrap();
+    let receipt = writer.close(&Closing::default()).unwrap();
     assert_eq!(receipt.rows, u64::from(files * rounds) * rows as u64);
     let Contents::Files(entries) = receipt.contents else { panic!("no files") };
     assert_eq!(entries.len(), files as usize);
@@ -129,7 +152,7 @@ fn after_an_error_nothing_is_written_any_more() {
                 failed += u32::from(writer.write(chunk).is_err());
             }
         }
-        (failed, writer.close(Version::FIRST, &[span]))
+        (failed, writer.close(&Closing { spans: vec![span], ..Closing::default() }))
     };
     let healthy = Faulty::new(Arc::new(Memory::default()), []);
     write(&healthy).1.unwrap();

@@ -1,7 +1,10 @@
 //! The contract of a store, written once and run on each implementation.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+mod servers;
+
 use operators::store::faulty::Faulty;
+use operators::store::hdfs::Hdfs;
 use operators::store::local::Local;
 use operators::store::memory::Memory;
 use operators::store::{Cause, Entry, EntryKind, Store, StoreError};
@@ -51,6 +54,16 @@ fn local() {
     });
 }
 
+#[test]
+fn hdfs() {
+    let Some(url) = servers::hdfs() else { return };
+    let next = std::cell::Cell::new(0);
+    suite(|| {
+        next.set(next.get() + 1);
+        Hdfs::new(&format!("{url}/contract {}%20ü/{}/root", std::process::id(), next.get())).unwrap()
+    });
+}
+
 fn no_root(store: &dyn Store) {
     assert!(not_found(store.list("")));
     assert!(not_found(store.read("x")));
@@ -65,6 +78,7 @@ fn create(store: &dyn Store) {
     open.write_all(b"one ").unwrap();
     open.write_all(b"two").unwrap();
     open.flush().unwrap();
+    assert_eq!(open.held(), 0, "a flush frees memory");
     open.finish().unwrap();
     assert_eq!(store.read("a/b/c").unwrap(), b"one two");
     let Err(again) = store.create("a/b/c") else { panic!("created twice") };
@@ -119,7 +133,10 @@ fn rename_file(store: &dyn Store) {
     open.write_all(b"before ").unwrap();
     store.rename("d/open", "e/moved").unwrap();
     open.write_all(b"after").unwrap();
-    assert_eq!(store.read("e/moved").unwrap(), b"before after", "an open file keeps its handle");
+    match open.finish() {
+        Ok(()) => assert_eq!(store.read("e/moved").unwrap(), b"before after", "an open file keeps its handle"),
+        Err(error) => assert!(matches!(error.cause, Cause::NotFound), "its name was taken away: {error}"),
+    }
     assert!(not_found(store.read("d/open")));
 }
 

@@ -14,7 +14,7 @@ use operators::partition::PartitionConfig;
 use operators::progress::Fingerprint;
 use operators::sink::SinkConfig;
 use operators::source::SourceConfig;
-use operators::stage::{About, BuiltSink, BuiltSource, BuiltStage};
+use operators::stage::{About, BuiltSink, BuiltSource, BuiltStage, Inflow};
 use operators::transform::TransformConfig;
 use serde::de::DeserializeOwned;
 use std::ops::Range;
@@ -148,9 +148,12 @@ fn flow(node: &Node, ends: &mut Ends, context: &Context, found: &mut Diagnostics
     if let Some(config) = partition? {
         columns = line.stage("partition", node.get("partition")?, config.build(&columns))?;
     }
-    let partitions = line.stages.iter().rev().find_map(|stage| stage.built.partitions);
+    let inflow = Inflow {
+        partitions: line.stages.iter().rev().find_map(|stage| stage.built.partitions),
+        dead_letters: line.stages.iter().any(|stage| stage.built.dead_letters),
+    };
     let to = Stage::of("sink", node.get("sink")?)?;
-    let sink = line.sink(&to, sink??.build(&columns, partitions, context))?;
+    let sink = line.sink(&to, sink??.build(&columns, inflow, context))?;
     ends.sink = Some(placed(&sink.place, &sink.about, &to));
 
     let Line { stages, mut fingerprint, .. } = line;

@@ -5,7 +5,7 @@ use crate::dataflow::parcel::Delivery;
 use crate::flow::{Epoch, Flow};
 use crate::halt::Waker;
 use crate::threads::Threads;
-use operators::progress::{Commit, Fingerprint, Progress, Tally, Version};
+use operators::progress::{Commit, Progress, Tally, Version};
 use operators::stage::Committer;
 use operators::{Error, Span};
 use std::sync::Arc;
@@ -25,7 +25,6 @@ pub(crate) struct Batch {
 pub(crate) struct Begin {
     pub(crate) committer: Box<dyn Committer>,
     pub(crate) last: Option<Progress>,
-    pub(crate) fingerprint: Fingerprint,
 }
 
 /// The two ends of a committer that its operator holds.
@@ -51,13 +50,13 @@ fn commit_all(
     outbox: &Sender<Epoch>,
     wake: &Waker,
 ) -> Result<(), Error> {
-    let Begin { mut committer, mut last, fingerprint } = begin;
+    let Begin { mut committer, mut last } = begin;
     for batch in inbox {
         if flow.halt.failure().is_some() {
             return Ok(());
         }
         let epoch = batch.epoch;
-        let (commit, leases) = prepare(flow, batch, last.as_ref(), &fingerprint)?;
+        let (commit, leases) = prepare(flow, batch, last.as_ref())?;
         let (tally, progress) = (commit.tally, commit.progress.clone());
         committer.commit(commit)?;
         drop(leases);
@@ -73,12 +72,7 @@ fn commit_all(
 }
 
 /// Composes the next version, and asserts that no row of the epoch is unaccounted for.
-fn prepare(
-    flow: &Flow,
-    batch: Batch,
-    last: Option<&Progress>,
-    fingerprint: &Fingerprint,
-) -> Result<(Commit, Vec<Arc<Lease>>), Error> {
+fn prepare(flow: &Flow, batch: Batch, last: Option<&Progress>) -> Result<(Commit, Vec<Arc<Lease>>), Error> {
     let Batch { epoch, spans, deliveries, left_out } = batch;
     let mut positions = last.map(|p| p.positions.clone()).unwrap_or_default();
     for span in &spans {
@@ -99,16 +93,11 @@ fn prepare(
     }
     let mut totals = last.map(|p| p.totals).unwrap_or_default();
     totals += tally;
-    // Once known it stays: a source that changes its identity while it is read is its reader's to refuse.
-    let source = match last.and_then(|p| p.source.clone()) {
-        Some(identity) => Some(identity),
-        None => flow.source.identity()?,
-    };
     let progress = Progress {
         version: last.map_or(Version::FIRST, |p| p.version.next()),
         run: flow.run.clone(),
-        fingerprint: fingerprint.clone(),
-        source,
+        fingerprint: flow.fingerprint.clone(),
+        source: flow.source_identity()?,
         positions,
         totals,
     };

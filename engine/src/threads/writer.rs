@@ -6,7 +6,7 @@ use crate::flow::{Epoch, Flow};
 use crate::halt::Waker;
 use crate::threads::Threads;
 use operators::progress::Version;
-use operators::stage::{Held, Writer};
+use operators::stage::{Closing, Held, Writer};
 use operators::{Error, Span};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -83,7 +83,9 @@ fn write_all(
                 let Some(Open { writer, held }) = open.remove(&epoch) else {
                     return Err(Error::Other(format!("epoch {epoch} was closed without rows; this is a bug")));
                 };
-                let delivery = Delivery::new(writer.close(version, &spans)?, held);
+                let (fingerprint, source) = (flow.fingerprint.clone(), flow.source_identity()?);
+                let batch = Closing { version, spans: spans.to_vec(), fingerprint, source };
+                let delivery = Delivery::new(writer.close(&batch)?, held);
                 if outbox.send((epoch, delivery)).is_err() {
                     return Ok(());
                 }

@@ -18,30 +18,45 @@ pub struct Job {
     pub dir: tempfile::TempDir,
     pub stations: u32,
     pub days: u32,
+    pipeline: &'static str,
+    /// What the pipeline file reads from its environment.
+    pub environment: Vec<(&'static str, String)>,
 }
 
 impl Job {
-    /// `every` is the pause per day; every flow commits at `commit`.
+    /// On embedded parts. `every` is the pause per day; every flow commits at `commit`.
     pub fn new(stations: u32, days: u32, every: &str, commit: &str) -> Self {
+        Self::of("weather.toml", stations, days, every, commit, |file| file)
+    }
+
+    /// Of a pipeline of the project, changed as said.
+    pub fn of(
+        pipeline: &'static str,
+        stations: u32,
+        days: u32,
+        every: &str,
+        commit: &str,
+        change: impl FnOnce(String) -> String,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         fs::create_dir(dir.path().join("proto")).unwrap();
         fs::copy(root.join("proto/report.proto"), dir.path().join("proto/report.proto")).unwrap();
         fs::create_dir(dir.path().join("pipelines")).unwrap();
-        let file = fs::read_to_string(root.join("pipelines/weather.toml")).unwrap();
+        let file = fs::read_to_string(root.join("pipelines").join(pipeline)).unwrap();
         let last = last_day(days);
         let file = file
             .replace("stations = 10\n", &format!("stations = {stations}\nlast_day = \"{last}\"\n"))
             .replace("{ env = \"AUTOGRADER_DELAY_OVERRIDE_VAL\", default = \"0.1s\" }", &format!("\"{every}\""))
             .replace("every = \"1s\"", &format!("every = \"{commit}\""))
             .replace("every = \"10s\"", &format!("every = \"{commit}\""));
-        assert!(file.contains(&last) && !file.contains("\"10s\""), "weather.toml has changed its form");
-        fs::write(dir.path().join("pipelines/weather.toml"), file).unwrap();
-        Self { dir, stations, days }
+        assert!(file.contains(&last) && !file.contains("\"10s\""), "{pipeline} has changed its form");
+        fs::write(dir.path().join("pipelines").join(pipeline), change(file)).unwrap();
+        Self { dir, stations, days, pipeline, environment: Vec::new() }
     }
 
     pub fn file(&self) -> PathBuf {
-        self.dir.path().join("pipelines/weather.toml")
+        self.dir.path().join("pipelines").join(self.pipeline)
     }
 
     pub fn archive(&self) -> PathBuf {
@@ -52,6 +67,7 @@ impl Job {
     pub fn command(&self, command: &str, arguments: &[&str]) -> Command {
         let mut process = Command::new(env!("CARGO_BIN_EXE_weatherflow"));
         process.arg(command).arg(self.file()).args(arguments).current_dir(self.dir.path());
+        process.envs(self.environment.iter().map(|(name, value)| (*name, value)));
         process
     }
 
@@ -65,12 +81,17 @@ impl Job {
 
     /// Runs to the end of the input, verifies, and compares every row with what the generator must have produced.
     pub fn finish_and_prove(&self) {
+        self.finish();
+        assert_generated(self.stations, self.days, &read_archive(&self.archive()));
+    }
+
+    /// Runs to the end of the input, and verifies.
+    pub fn finish(&self) {
         let drained = self.output("run", &["--drain"]);
         assert!(drained.status.success(), "drain: {}", both(&drained));
         let verified = self.output("verify", &[]);
         assert!(verified.status.success(), "verify: {}", both(&verified));
         assert!(both(&verified).contains("nothing lost, nothing doubled"), "{}", both(&verified));
-        assert_generated(self.stations, self.days, &read_archive(&self.archive()));
     }
 }
 
@@ -127,14 +148,19 @@ fn strings(batch: &RecordBatch, column: &str) -> StringArray {
 /// Every file of rows that a Hive-style reader would see.
 pub fn parquet_files(archive: &Path) -> Vec<PathBuf> {
     let visible = |path: &PathBuf| !path.file_name().unwrap().to_string_lossy().starts_with(['_', '.']);
-    let list = |dir: &Path| -> Vec<PathBuf> {
-        let mut paths: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
-        paths.sort();
-        paths.into_iter().filter(visible).collect()
-    };
-    let segments = list(archive);
-    let batches = segments.iter().flat_map(|segment| list(segment));
-    batches.flat_map(|batch| list(&batch)).filter(|file| file.extension().is_some_and(|e| e == "parquet")).collect()
+    let mut files = Vec::new();
+    let mut folders = vec![archive.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(visible) {
+            match path.extension() {
+                _ if path.is_dir() => folders.push(path),
+                Some(extension) if extension == "parquet" => files.push(path),
+                _ => {}
+            }
+        }
+    }
+    files.sort();
+    files
 }
 
 /// A small generator of random numbers, so that a printed seed is all one needs to run a case again.

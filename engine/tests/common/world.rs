@@ -9,7 +9,8 @@ use operators::progress::{Commit, Contents, Progress, Receipt, Run, Version};
 use operators::source::SourceConfig;
 use operators::source::weather::WeatherConfig;
 use operators::stage::{
-    Account, Applied, Apply, Audit, BuiltSink, BuiltStage, Committer, Finding, Held, Opened, Sink, Stage, Writer,
+    Account, Applied, Apply, Audit, BuiltSink, BuiltStage, Closing, Committer, Finding, Held, Opened, Sink, Stage,
+    Writer,
 };
 use operators::{Chunk, Error, Result, Span};
 use std::path::PathBuf;
@@ -110,7 +111,7 @@ impl Writer for MemoryWriter {
         Ok(Held { bytes, until_commit: bytes })
     }
 
-    fn close(self: Box<Self>, _: Version, _: &[Span]) -> Result<Receipt> {
+    fn close(self: Box<Self>, _: &Closing) -> Result<Receipt> {
         Ok(Receipt { rows: self.rows, dead_letters: 0, contents: Contents::Chunks(self.chunks) })
     }
 }
@@ -163,7 +164,13 @@ pub fn plan_into(days: u32, commit_rows: u64, memory: u64, stages: Vec<Arc<dyn S
     let schema = source.schema.clone();
     let stages = stages.into_iter().enumerate().map(|(index, stage)| NamedStage {
         name: format!("stage.{index}"),
-        built: BuiltStage { stage, schema: schema.clone(), partitions: None, about: Default::default() },
+        built: BuiltStage {
+            stage,
+            schema: schema.clone(),
+            partitions: None,
+            dead_letters: false,
+            about: Default::default(),
+        },
     });
     let built = BuiltFlow {
         name: "test".into(),

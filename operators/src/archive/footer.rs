@@ -1,85 +1,83 @@
-//! What a Parquet file says about itself: whose it is, and which spans its rows came from.
+//! How a Parquet file is read back: its footer alone, or every row of it.
 
-use crate::position::Span;
-use crate::progress::{Run, Version};
-use crate::store::StoreReader;
+use crate::store::{Cause, StoreError, StoreReader};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::errors::{ParquetError, Result};
-use parquet::file::metadata::{FileMetaData, KeyValue};
+use parquet::errors::Result;
+use parquet::file::FOOTER_SIZE;
+use parquet::file::metadata::{FileMetaData, FooterTail, ParquetMetaDataReader};
 use parquet::file::reader::{ChunkReader, Length};
 use std::io::{self, BufReader, Read};
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-const FLOW: &str = "weatherflow.flow";
-const RUN: &str = "weatherflow.run";
-const BATCH: &str = "weatherflow.batch";
-const PARTITION: &str = "weatherflow.partition";
-const SPANS: &str = "weatherflow.spans";
-
-/// The key-value metadata of a data file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Footer {
-    pub(crate) run: Run,
-    pub(crate) batch: Version,
-    /// The target partition.
-    pub(crate) partition: u32,
-    /// Those of the batch whose source partition gave rows to this file.
-    pub(crate) spans: Vec<Span>,
+/// What the footer has under a key.
+pub(super) fn value<'a>(metadata: &'a FileMetaData, key: &str) -> Result<&'a str, String> {
+    let pairs = metadata.key_value_metadata().into_iter().flatten();
+    let mut values = pairs.filter(|pair| pair.key == key).filter_map(|pair| pair.value.as_deref());
+    values.next().ok_or_else(|| format!("its footer has no {key}"))
 }
 
-impl Footer {
-    /// As stored in the file.
-    pub(crate) fn key_values(&self) -> crate::Result<Vec<KeyValue>> {
-        let spans = serde_json::to_string(&self.spans).map_err(|e| crate::Error::Other(e.to_string()))?;
-        let pairs = [
-            (FLOW, self.run.flow.clone()),
-            (RUN, self.run.id.clone()),
-            (BATCH, self.batch.to_string()),
-            (PARTITION, self.partition.to_string()),
-            (SPANS, spans),
-        ];
-        Ok(pairs.into_iter().map(|(key, value)| KeyValue::new(key.to_owned(), value)).collect())
-    }
+/// Why a data file could not be read.
+pub(super) enum Unread {
+    /// The store did not give it, which says nothing of the file.
+    Unavailable(StoreError),
+    /// It is not what it should be.
+    Damaged(String),
+}
 
-    fn of(metadata: &FileMetaData) -> Result<Self, String> {
-        let value = |key: &str| {
-            let pairs = metadata.key_value_metadata().into_iter().flatten();
-            let mut values = pairs.filter(|pair| pair.key == key).filter_map(|pair| pair.value.as_deref());
-            values.next().ok_or_else(|| format!("its footer has no {key}"))
-        };
-        let number = |key: &str| value(key)?.parse::<u64>().map_err(|e| format!("{key} in its footer: {e}"));
-        Ok(Self {
-            run: Run { id: value(RUN)?.to_owned(), flow: value(FLOW)?.to_owned() },
-            batch: Version(number(BATCH)?),
-            partition: number(PARTITION)?.try_into().map_err(|e| format!("{PARTITION} in its footer: {e}"))?,
-            spans: serde_json::from_str(value(SPANS)?).map_err(|e| format!("{SPANS} in its footer: {e}"))?,
-        })
-    }
+/// Reads the footer alone, in two calls; `of` takes from it what is asked for.
+pub(super) fn glance<F>(
+    reader: &dyn StoreReader,
+    of: impl Fn(&FileMetaData) -> Result<F, String>,
+) -> Result<F, Unread> {
+    let damaged = |reason: String| Unread::Damaged(format!("its footer cannot be read: {reason}"));
+    let read = |from: Option<u64>, length| match from {
+        Some(from) => reader.read_at(from, length).map_err(Unread::Unavailable),
+        None => Err(damaged("the file is too short".to_owned())),
+    };
+    let end = reader.length().checked_sub(FOOTER_SIZE as u64);
+    let tail = FooterTail::try_from(&*read(end, FOOTER_SIZE)?).map_err(|e| damaged(e.to_string()))?;
+    let length = tail.metadata_length();
+    let bytes = read(end.and_then(|end| end.checked_sub(length as u64)), length)?;
+    guarded(|| {
+        let metadata = ParquetMetaDataReader::decode_metadata(&bytes).map_err(|e| e.to_string())?;
+        of(metadata.file_metadata())
+    })
+    .map_err(damaged)
+}
+
+/// The decoder takes some damaged bytes at their word and panics on them.
+fn guarded<T>(decode: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    let decoded = panic::catch_unwind(AssertUnwindSafe(decode));
+    decoded.unwrap_or_else(|_| Err("its bytes contradict each other".to_owned()))
 }
 
 /// What was found in a data file by reading all of it.
-pub(super) struct ReadBack {
-    pub(super) footer: Footer,
+pub(super) struct ReadBack<F> {
+    pub(super) footer: F,
     /// Rows that the footer claims.
     pub(super) claimed: u64,
     /// Rows that could be decoded, every column of them.
     pub(super) decoded: u64,
 }
 
-/// Decodes every value of a data file; the reason when that cannot be done.
-pub(super) fn read_back(reader: Box<dyn StoreReader>) -> Result<ReadBack, String> {
-    // The decoder takes some damaged pages at their word and panics on them.
-    let decoded = panic::catch_unwind(AssertUnwindSafe(|| decode(reader)));
-    decoded.unwrap_or_else(|_| Err("its pages contradict each other".to_owned()))
+/// Decodes every value of a data file.
+pub(super) fn read_back<F>(
+    reader: Box<dyn StoreReader>,
+    of: impl Fn(&FileMetaData) -> Result<F, String>,
+) -> Result<ReadBack<F>, Unread> {
+    let file = InStore { reader: reader.into(), unavailable: Arc::default() };
+    let decoded = guarded(|| decode(file.clone(), of));
+    let unavailable = file.unavailable.lock().unwrap_or_else(PoisonError::into_inner).take();
+    decoded.map_err(|reason| unavailable.map_or(Unread::Damaged(reason), Unread::Unavailable))
 }
 
-fn decode(reader: Box<dyn StoreReader>) -> Result<ReadBack, String> {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(InStore(reader.into())).map_err(|e| e.to_string())?;
+fn decode<F>(file: InStore, of: impl Fn(&FileMetaData) -> Result<F, String>) -> Result<ReadBack<F>, String> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| e.to_string())?;
     let metadata = builder.metadata().file_metadata();
     let claimed = u64::try_from(metadata.num_rows()).map_err(|_| "its footer claims less than no rows")?;
-    let footer = Footer::of(metadata)?;
+    let footer = of(metadata)?;
     let mut decoded = 0;
     for rows in builder.build().map_err(|e| e.to_string())? {
         decoded += rows.map_err(|e| e.to_string())?.num_rows() as u64;
@@ -88,11 +86,28 @@ fn decode(reader: Box<dyn StoreReader>) -> Result<ReadBack, String> {
 }
 
 /// A file of a store, as the Parquet reader wants it.
-struct InStore(Arc<dyn StoreReader>);
+#[derive(Clone)]
+struct InStore {
+    reader: Arc<dyn StoreReader>,
+    /// Kept here, as the decoder tells of errors in words only.
+    unavailable: Arc<Mutex<Option<StoreError>>>,
+}
+
+impl InStore {
+    fn read_at(&self, offset: u64, length: usize) -> io::Result<Bytes> {
+        self.reader.read_at(offset, length).map_err(|error| match error.cause {
+            Cause::Unavailable(_) | Cause::Unknown(_) => {
+                *self.unavailable.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                io::ErrorKind::Other.into()
+            }
+            cause => cause.into(),
+        })
+    }
+}
 
 impl Length for InStore {
     fn len(&self) -> u64 {
-        self.0.length()
+        self.reader.length()
     }
 }
 
@@ -100,25 +115,25 @@ impl ChunkReader for InStore {
     type T = BufReader<From>;
 
     fn get_read(&self, start: u64) -> Result<Self::T> {
-        Ok(BufReader::new(From { reader: Arc::clone(&self.0), at: start }))
+        Ok(BufReader::new(From { file: self.clone(), at: start }))
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
-        self.0.read_at(start, length).map_err(|e| ParquetError::External(Box::new(e)))
+        Ok(self.read_at(start, length)?)
     }
 }
 
 /// Reads on from a position.
 struct From {
-    reader: Arc<dyn StoreReader>,
+    file: InStore,
     at: u64,
 }
 
 impl Read for From {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.reader.length().saturating_sub(self.at);
+        let left = self.file.len().saturating_sub(self.at);
         let length = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        let bytes = self.reader.read_at(self.at, length).map_err(|e| io::Error::from(e.cause))?;
+        let bytes = self.file.read_at(self.at, length)?;
         buffer[..length].copy_from_slice(&bytes);
         self.at += length as u64;
         Ok(length)

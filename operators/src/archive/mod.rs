@@ -1,29 +1,67 @@
-//! A directory of batches of Parquet files, each published together with its positions by one rename.
+//! A directory of Parquet files, published together with their positions by renames that never overwrite.
 //!
-//! | file | what it knows |
+//! | module | what it knows |
 //! |---|---|
-//! | `layout` | every name and path |
-//! | `manifest` | the record of a commit, `_checkpoint.json` |
-//! | `footer` | what a Parquet file says about itself |
+//! | `batches` | one layout: the files of a batch in a directory of their own, published by one rename |
+//! | `flat` | the other: one file per source partition and batch, each published by a rename of its own |
+//! | `names` | the names that both have: data files, and what is staged |
+//! | `publish` | how a run takes the directory over, and the one rename |
 //! | `resolve` | what to conclude from what was seen; pure |
-//! | `publish` | how a run takes the directory over and commits |
-//! | `audit` | the proof: reads everything back, trusting nobody |
+//! | `footer` | how a Parquet file is read back |
 
-mod audit;
-pub(crate) mod footer;
-pub(crate) mod layout;
-mod manifest;
+mod batches;
+mod flat;
+mod footer;
+pub(crate) mod names;
 mod publish;
 mod resolve;
 
-pub(crate) use publish::Publisher;
+pub(crate) use batches::Batches;
+pub(crate) use flat::Flat;
 
 use crate::error::{Error, Result};
-use crate::progress::{Run, Version};
+use crate::progress::{Progress, Run};
+use crate::stage::{Account, Closing, Finding, Opened};
 use crate::store::{Cause, Store, StoreError};
-use manifest::Manifest;
-use resolve::Newest;
+use names::DataFile;
+use parquet::file::metadata::KeyValue;
+use std::collections::BTreeSet;
+use std::io::Write;
 use std::sync::Arc;
+
+/// How files lie in a directory, and which rename makes them count.
+pub(crate) trait Layout: Send + Sync {
+    /// Where a flow stands, read without touching anything; `None` before its first commit. Refused when the directory
+    /// belongs to another flow or has another layout.
+    fn progress(&self, flow: &str) -> Result<Option<Progress>>;
+
+    /// Takes the directory over.
+    fn open(&self, run: &Run) -> Result<Opened>;
+
+    /// What a file says of itself, and its name once it is closed.
+    fn seal(&self, file: &Unsealed<'_>, batch: &Closing) -> Result<Sealed>;
+
+    /// The proof: reads back every file and every row, trusting nobody.
+    fn audit(&self, flow: &str, found: &mut dyn FnMut(Finding)) -> Result<Account>;
+}
+
+/// A data file that has all its rows and is about to be closed.
+pub(crate) struct Unsealed<'a> {
+    pub(crate) run: &'a Run,
+    pub(crate) attempt: u64,
+    pub(crate) file: DataFile,
+    pub(crate) rows: u64,
+    /// The source partitions its rows came from.
+    pub(crate) sources: &'a BTreeSet<u32>,
+}
+
+/// What closes a data file.
+pub(crate) struct Sealed {
+    /// For its footer.
+    pub(crate) says: Vec<KeyValue>,
+    /// In the directory of the attempt.
+    pub(crate) name: String,
+}
 
 /// The directory, as one flow sees it.
 #[derive(Clone)]
@@ -34,77 +72,45 @@ pub(crate) struct Archive {
 }
 
 impl Archive {
-    /// The last commit, found in a number of calls that does not grow with history; `None` before the first.
-    /// Refused when the directory belongs to another flow.
-    pub(crate) fn newest(&self, flow: &str) -> Result<Option<Manifest>> {
-        let Some(version) = self.newest_version()? else { return Ok(None) };
-        let manifest = self.manifest(version)?;
-        match manifest.progress.run.flow.as_str() {
-            owner if owner == flow => Ok(Some(manifest)),
-            owner => Err(Error::Refused {
-                place: self.place.clone(),
-                reason: format!(
-                    "it holds the rows of flow `{owner}`, not of `{flow}`; give this flow another directory"
-                ),
-            }),
-        }
-    }
-
-    fn newest_version(&self) -> Result<Option<Version>> {
-        let root = match self.store.list("") {
-            Err(StoreError { cause: Cause::NotFound, .. }) => return Ok(None),
-            listed => listed.map_err(|e| self.failed(e))?,
-        };
-        let mut newest = Newest::NoBatch;
-        for segment in resolve::last_two_segments(&root) {
-            let entries = self.store.list(&segment.name()).map_err(|e| self.failed(e))?;
-            newest = newest.or_in(segment, &entries);
-            if let Newest::Batch(version) = newest {
-                return Ok(Some(version));
-            }
-        }
-        match newest {
-            Newest::Missing(version) => Err(self.damaged(
-                &layout::batch(version),
-                "a later segment exists, and so this batch must have been committed, but it is not there; restore it",
-            )),
-            _ => Ok(None),
-        }
-    }
-
-    /// The record of a batch that is there.
-    fn manifest(&self, version: Version) -> Result<Manifest> {
-        match self.find_manifest(version)? {
-            Some(manifest) => Ok(manifest),
-            None => Err(self.damaged(
-                &layout::join(&layout::batch(version), layout::CHECKPOINT),
-                "the batch is there and its checkpoint is not; restore it, its positions cannot be guessed",
-            )),
-        }
-    }
-
-    /// The record of a batch, or `None` when it has none.
-    fn find_manifest(&self, version: Version) -> Result<Option<Manifest>> {
-        let path = layout::join(&layout::batch(version), layout::CHECKPOINT);
-        let text = match self.store.read(&path) {
-            Err(StoreError { cause: Cause::NotFound, .. }) => return Ok(None),
-            read => read.map_err(|e| self.failed(e))?,
-        };
-        Manifest::parse(&text, version).map(Some).map_err(|reason| self.damaged(&path, reason))
-    }
-
     /// A path below the directory, for people.
     pub(crate) fn path(&self, path: &str) -> String {
-        layout::join(&self.place, path)
+        names::join(&self.place, path)
+    }
+
+    /// Writes a small file whole.
+    fn write(&self, path: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        let mut file = self.store.create(path)?;
+        let written = file.write_all(bytes);
+        written.map_err(|e| StoreError { action: "write", path: path.to_owned(), cause: e.into() })?;
+        file.finish()
+    }
+
+    /// Refuses the rows of another flow.
+    fn check_owner(&self, owner: &str, flow: &str) -> Result<()> {
+        if owner == flow {
+            return Ok(());
+        }
+        let reason = format!("it holds the rows of flow `{owner}`, not of `{flow}`; give this flow another directory");
+        Err(self.refused(reason))
+    }
+
+    fn refused(&self, reason: String) -> Error {
+        Error::Refused { place: self.place.clone(), reason }
     }
 
     fn damaged(&self, path: &str, reason: impl Into<String>) -> Error {
         Error::Damaged { path: self.path(path), reason: reason.into() }
     }
 
-    /// What a failed call means, where nothing else is known.
+    /// What a failed call means, where nothing else is known. One without an answer is found out by opening anew.
     pub(crate) fn failed(&self, error: StoreError) -> Error {
-        Error::Io { action: error.action, path: self.path(&error.path), source: error.cause.into() }
+        let StoreError { action, path, cause } = error;
+        match cause {
+            Cause::Unknown(_) | Cause::Unavailable(_) => {
+                Error::Unavailable { place: self.path(&path), reason: format!("cannot {action} it: {cause}") }
+            }
+            cause => Error::Io { action, path: self.path(&path), source: cause.into() },
+        }
     }
 
     /// What a failed call on something this run had staged means: nobody but a newer run takes it away.

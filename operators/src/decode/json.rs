@@ -52,7 +52,8 @@ impl JsonConfig {
         let schema = Schema::new(columns.map(|(name, of)| Field::new(name, of.data_type(), true)).collect());
         let about = About { summary: "reads JSON objects".into(), fingerprint: vec![("columns", schema.to_string())] };
         let decoder = Decoder { schema: Arc::clone(&schema.0), on_error: self.on_error };
-        Ok(BuiltStage { stage: Arc::new(Json(Arc::new(decoder))), schema, partitions: None, about })
+        let dead_letters = self.on_error == OnError::DeadLetter;
+        Ok(BuiltStage { stage: Arc::new(Json(Arc::new(decoder))), schema, partitions: None, dead_letters, about })
     }
 }
 

@@ -55,7 +55,8 @@ impl ProtobufConfig {
         };
         let decoder =
             Decoder { keys: Keys::new(&message), message, schema: Arc::clone(&schema.0), on_error: self.on_error };
-        Ok(BuiltStage { stage: Arc::new(Protobuf(Arc::new(decoder))), schema, partitions: None, about })
+        let dead_letters = self.on_error == OnError::DeadLetter;
+        Ok(BuiltStage { stage: Arc::new(Protobuf(Arc::new(decoder))), schema, partitions: None, dead_letters, about })
     }
 }
 

@@ -34,7 +34,8 @@ impl JsonConfig {
         let schema = value::append(input).map_err(|problem| vec![problem])?;
         let encoder = Encoder { schema: Arc::clone(&schema.0), on_error: self.on_error };
         let about = About { summary: "writes JSON objects".into(), fingerprint: vec![("columns", input.to_string())] };
-        Ok(BuiltStage { stage: Arc::new(Json(Arc::new(encoder))), schema, partitions: None, about })
+        let dead_letters = self.on_error == OnError::DeadLetter;
+        Ok(BuiltStage { stage: Arc::new(Json(Arc::new(encoder))), schema, partitions: None, dead_letters, about })
     }
 }
 

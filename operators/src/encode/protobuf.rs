@@ -58,6 +58,7 @@ impl ProtobufConfig {
             stage: Arc::new(Protobuf { encoder: Arc::new(encoder), length: 0 }),
             schema,
             partitions: None,
+            dead_letters: self.on_error == OnError::DeadLetter,
             about,
         })
     }

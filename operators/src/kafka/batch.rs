@@ -117,6 +117,13 @@ impl Batches {
         taken.map(|()| count > 0)
     }
 
+    /// Messages that librdkafka holds for us.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> usize {
+        // SAFETY: the queue is alive, see `new`.
+        unsafe { c::rd_kafka_queue_length(self.queue.as_ptr()) }
+    }
+
     /// Fills the batch from `from` on, up to `to`; gives the number of messages.
     fn collect(&mut self, from: usize, to: usize, wait: Duration) -> Result<usize> {
         self.batch.resize(BATCH, ptr::null_mut());

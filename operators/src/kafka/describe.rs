@@ -7,7 +7,7 @@ use rdkafka::client::{Client, ClientContext};
 use rdkafka::error::{IsError, KafkaError, KafkaResult};
 use std::ffi::{CStr, CString};
 use std::ptr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Frees a C object when it goes out of scope.
 struct Owned<T> {
@@ -33,11 +33,19 @@ impl<T> Drop for Owned<T> {
     }
 }
 
-/// Asks the cluster about one topic; `None` where it does not exist.
-pub(super) fn topic<C: ClientContext>(client: &Client<C>, name: &str, timeout: Duration) -> KafkaResult<Option<Topic>> {
+/// How often the one who asks is asked whether to go on waiting.
+const SLICE: Duration = Duration::from_millis(100);
+
+/// Asks the cluster about one topic; `None` where it does not exist. Waits while `go_on` says so.
+pub(super) fn topic<C: ClientContext>(
+    client: &Client<C>,
+    name: &str,
+    timeout: Duration,
+    go_on: impl Fn() -> bool,
+) -> KafkaResult<Option<Topic>> {
     let name = CString::new(name)?;
     let mut names = [name.as_ptr()];
-    let millis = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+    let millis = |time: Duration| i32::try_from(time.as_millis()).unwrap_or(i32::MAX);
     let rk = client.native_ptr();
     // SAFETY: `rk` lives as long as `client`, which is borrowed. Every object made here is owned by one `Owned`, and
     // they are freed in the reverse order, the queue last: what the cluster may still answer after the time-out goes
@@ -46,7 +54,7 @@ pub(super) fn topic<C: ClientContext>(client: &Client<C>, name: &str, timeout: D
         let queue = Owned::new(c::rd_kafka_queue_new(rk), c::rd_kafka_queue_destroy)?;
         let options = c::rd_kafka_AdminOptions_new(rk, c::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
         let options = Owned::new(options, c::rd_kafka_AdminOptions_destroy)?;
-        let set = c::rd_kafka_AdminOptions_set_request_timeout(options.ptr, millis, ptr::null_mut(), 0);
+        let set = c::rd_kafka_AdminOptions_set_request_timeout(options.ptr, millis(timeout), ptr::null_mut(), 0);
         if set.is_error() {
             return Err(KafkaError::AdminOp(set.into()));
         }
@@ -54,7 +62,11 @@ pub(super) fn topic<C: ClientContext>(client: &Client<C>, name: &str, timeout: D
         let topics = Owned::new(topics, c::rd_kafka_TopicCollection_destroy)?;
         c::rd_kafka_DescribeTopics(rk, topics.ptr, options.ptr, queue.ptr);
         // The request has a time-out of its own that says more; this one is for a library that does not keep it.
-        let event = c::rd_kafka_queue_poll(queue.ptr, millis.saturating_add(1000));
+        let until = Instant::now() + timeout + Duration::from_secs(1);
+        let mut event: *mut c::rd_kafka_event_t = ptr::null_mut();
+        while event.is_null() && Instant::now() < until && go_on() {
+            event = c::rd_kafka_queue_poll(queue.ptr, millis(SLICE));
+        }
         if event.is_null() {
             return Err(KafkaError::AdminOp(c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__TIMED_OUT.into()));
         }

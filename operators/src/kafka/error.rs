@@ -15,14 +15,25 @@ const WARN_EVERY: Duration = Duration::from_secs(10);
 /// What a failed call means: `doing` follows "cannot" (`"read the end of partition 3"`).
 pub(crate) fn failed(place: &Place, doing: &str, error: &KafkaError) -> Error {
     match error.rdkafka_error_code() {
-        Some(code) => answered(place, doing, code, &code.to_string()),
+        Some(code) => coded(place, doing, code),
         None => match error {
-            KafkaError::AdminOp(code) => answered(place, doing, *code, &code.to_string()),
+            KafkaError::AdminOp(code) => coded(place, doing, *code),
             // The library's own words on settings that do not go together; secrets are not among them.
             KafkaError::ClientCreation(reason) => place.refused(format!("cannot {doing}: {reason}")),
             KafkaError::ClientConfig(_, reason, name, _) => place.refused(format!("cannot {doing}: {name}: {reason}")),
             other => place.unavailable(format!("cannot {doing}: {other}")),
         },
+    }
+}
+
+/// What a code means that came alone.
+pub(crate) fn coded(place: &Place, doing: &str, code: Code) -> Error {
+    match code {
+        Code::OperationTimedOut | Code::RequestTimedOut | Code::MessageTimedOut => {
+            answered(place, doing, code, "no answer in time")
+        }
+        // `Name (Who: what)`; that it was said here, and not by a broker, goes without saying.
+        _ => answered(place, doing, code, &code.to_string().replace("(Local: ", "(")),
     }
 }
 
@@ -134,7 +145,10 @@ impl ClientContext for Listener {
         {
             heard.refusal = Some((code, reason.to_owned()));
         }
-        heard.trouble = Some(reason.to_owned());
+        // That no broker is up says less than why the last of them is not.
+        if heard.trouble.is_none() || error.rdkafka_error_code() != Some(Code::AllBrokersDown) {
+            heard.trouble = Some(reason.to_owned());
+        }
         if heard.warned.is_none_or(|at| at.elapsed() >= WARN_EVERY) {
             heard.warned = Some(Instant::now());
             tracing::warn!("{}: {reason}", self.place);

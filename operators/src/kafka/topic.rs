@@ -42,13 +42,7 @@ pub(crate) struct Client {
 impl Client {
     /// A client with these settings, where the file does not say otherwise.
     pub(crate) fn new(place: &Place, settings: &[(&str, &str)]) -> Result<Self> {
-        let mut config = place.client.clone();
-        for &(name, value) in settings {
-            if place.client.get(name).is_none() {
-                config.set(name, value);
-            }
-        }
-        config.set("isolation.level", "read_committed");
+        let config = place.reading(settings);
         let listener = Listener::new(place);
         let consumer =
             config.create_with_context(listener).map_err(|error| error::failed(place, "start a client", &error))?;
@@ -57,7 +51,9 @@ impl Client {
 
     /// The topic as it is now; `None` where there is none of this name.
     pub(crate) fn topic(&self) -> Result<Option<Topic>> {
-        describe::topic(self.consumer.client(), &self.place.topic, TIMEOUT)
+        // A wrong password is no answer to the question, and need not be waited for.
+        let go_on = || self.listen().is_ok();
+        describe::topic(self.consumer.client(), &self.place.topic, TIMEOUT, go_on)
             .map_err(|error| self.failed("ask about the topic", &error))
     }
 
@@ -132,16 +128,21 @@ impl Client {
         Ok((low, of(self.offsets([partition], Moment::End)?)))
     }
 
-    /// Hears what the client has to say besides; call it often, or it piles up.
+    /// Hears what the client has to say besides; call it from time to time, or it piles up.
     pub(crate) fn listen(&self) -> Result<()> {
-        while self.consumer.poll(Duration::ZERO).is_some() {}
+        self.hear();
         self.consumer.context().refusal(&self.place).map_or(Ok(()), Err)
     }
 
     /// What a failed call means.
     pub(crate) fn failed(&self, doing: &str, error: &KafkaError) -> Error {
-        while self.consumer.poll(Duration::ZERO).is_some() {}
+        self.hear();
         self.consumer.context().explain(&self.place, doing, error)
+    }
+
+    /// Without any time a poll would end at the first line of a log.
+    fn hear(&self) {
+        while self.consumer.poll(Duration::from_millis(1)).is_some() {}
     }
 }
 
@@ -162,9 +163,7 @@ pub(crate) fn create(
     let (admin, options) = (admin(place)?, admin_options());
     let created = wait(async { Ok(admin.create_topics([&topic], &options).await) })?;
     match created.map_err(|error| error::failed(place, doing, &error))?.into_iter().next() {
-        Some(Err((_, code))) if code != Code::TopicAlreadyExists => {
-            Err(error::answered(place, doing, code, &code.to_string()))
-        }
+        Some(Err((_, code))) if code != Code::TopicAlreadyExists => Err(error::coded(place, doing, code)),
         _ => Ok(()),
     }
 }
@@ -177,7 +176,7 @@ pub(crate) fn settings<const N: usize>(place: &Place, names: [&str; N]) -> Resul
     let described = wait(async { Ok(admin.describe_configs(&topic, &options).await) })?;
     let described = described.map_err(|error| error::failed(place, doing, &error))?;
     let described = described.into_iter().next().transpose();
-    let described = described.map_err(|code| error::answered(place, doing, code, &code.to_string()))?;
+    let described = described.map_err(|code| error::coded(place, doing, code))?;
     Ok(names.map(|name| described.as_ref()?.get(name)?.value.clone()))
 }
 

@@ -39,6 +39,7 @@ impl KeyConfig {
             stage: Arc::new(Key { column, schema: schema.clone(), partitions: self.partitions }),
             schema,
             partitions: Some(self.partitions),
+            dead_letters: false,
             about: About {
                 summary: format!("by the hash of {} over {} partitions", self.column, self.partitions),
                 fingerprint: vec![("column", self.column.clone()), ("partitions", self.partitions.to_string())],

@@ -28,6 +28,7 @@ impl RoundRobinConfig {
             stage: Arc::new(RoundRobin { partitions: self.partitions }),
             schema: input.clone(),
             partitions: Some(self.partitions),
+            dead_letters: false,
             about: About {
                 summary: format!("in turns over {} partitions", self.partitions),
                 fingerprint: vec![("partitions", self.partitions.to_string())],

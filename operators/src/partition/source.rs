@@ -19,6 +19,7 @@ impl SourceConfig {
             stage: Arc::new(Source),
             schema: input.clone(),
             partitions: None,
+            dead_letters: false,
             about: About { summary: "the partitions of the source".to_owned(), fingerprint: Vec::new() },
         })
     }

@@ -8,7 +8,7 @@ pub mod topic;
 use crate::config::Context;
 use crate::error::Problem;
 use crate::schema::Schema;
-use crate::stage::BuiltSink;
+use crate::stage::{BuiltSink, Inflow};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -27,13 +27,13 @@ pub enum SinkConfig {
 }
 
 impl SinkConfig {
-    /// Builds the stage; touches nothing outside. `partitions` is what the partition stage decided, if it did.
-    pub fn build(&self, input: &Schema, partitions: Option<u32>, context: &Context) -> Result<BuiltSink, Vec<Problem>> {
+    /// Builds the stage; touches nothing outside.
+    pub fn build(&self, input: &Schema, inflow: Inflow, context: &Context) -> Result<BuiltSink, Vec<Problem>> {
         match self {
-            Self::Kafka(config) => config.build(input, partitions, context),
-            Self::Parquet(config) => config.build(input, context),
+            Self::Kafka(config) => config.build(input, inflow.partitions, context),
+            Self::Parquet(config) => config.build(input, inflow, context),
             Self::Table(config) => config.build(input, context),
-            Self::Topic(config) => config.build(input, partitions, context),
+            Self::Topic(config) => config.build(input, inflow.partitions, context),
         }
     }
 }

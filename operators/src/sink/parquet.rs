@@ -2,13 +2,14 @@
 
 mod writer;
 
-use crate::archive::{Archive, Publisher};
+use crate::archive::{self, Archive, Batches, Flat};
 use crate::config::{Context, shown};
 use crate::error::{Problem, Result};
 use crate::progress::{Progress, Run};
 use crate::schema::Schema;
-use crate::stage::{About, Account, Audit, BuiltSink, Finding, Opened, Sink, Writer};
+use crate::stage::{About, Account, Audit, BuiltSink, Finding, Inflow, Opened, Sink, Writer};
 use crate::store::Store;
+use crate::store::hdfs::Hdfs;
 use crate::store::local::Local;
 use arrow::datatypes::{DataType, SchemaRef};
 use parquet::arrow::ArrowSchemaConverter;
@@ -24,11 +25,26 @@ use writer::ParquetWriter;
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ParquetConfig {
-    /// The directory: `file:PATH`.
+    /// The directory: `file:PATH`, `hdfs://HOST:PORT/PATH` or `hdfs://NAMESERVICE/PATH`. For HDFS the configuration of
+    /// Hadoop is read from `HADOOP_CONF_DIR` or `HADOOP_HOME`, and the user is `HADOOP_USER_NAME`.
     pub url: String,
     /// How column chunks are compressed.
     #[serde(default)]
     pub compression: Compression,
+    /// How the files lie in the directory.
+    #[serde(default)]
+    pub layout: Layout,
+}
+
+/// How Parquet files lie in their directory, and with it what is committed in one step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Layout {
+    /// a directory per batch, which one rename publishes with all its files
+    #[default]
+    Batches,
+    /// all files side by side, one per source partition and batch, each published by itself; keeps the partitions of the source
+    Flat,
 }
 
 /// How Parquet column chunks are compressed.
@@ -45,21 +61,51 @@ pub enum Compression {
 }
 
 impl ParquetConfig {
-    pub(super) fn build(&self, input: &Schema, context: &Context) -> Result<BuiltSink, Vec<Problem>> {
-        let directory = match self.url.strip_prefix("file:") {
-            Some(path) if !path.is_empty() => Ok(context.path(path)),
-            _ => Err(Problem::at("url", format!("`{}` is no place for Parquet files", self.url))
-                .help("write `file:` and the path of a directory, as in \"file:../data/archive\"")),
+    pub(super) fn build(&self, input: &Schema, inflow: Inflow, context: &Context) -> Result<BuiltSink, Vec<Problem>> {
+        let place = self.place(context);
+        let problems = [check_columns(input), check_layout(self.layout, inflow)].into_iter().filter_map(Result::err);
+        let problems: Vec<_> = problems.collect();
+        let (Ok(place), true) = (&place, problems.is_empty()) else {
+            return Err(place.err().into_iter().chain(problems).collect());
         };
-        let columns = check_columns(input);
-        let (Ok(directory), Ok(())) = (&directory, &columns) else {
-            return Err(directory.err().into_iter().chain(columns.err()).collect());
-        };
-        let store = Arc::new(Local::new(directory.clone()));
-        let about = About { summary: format!("Parquet files in {}", shown(directory)), fingerprint: Vec::new() };
-        let sink = ParquetSink::new(store, shown(directory), input, self.compression);
-        Ok(BuiltSink { sink: Arc::new(sink), place: format!("file:{}", directory.display()), about })
+        let about = About { summary: format!("Parquet files in {}", place.shown), fingerprint: Vec::new() };
+        let sink =
+            ParquetSink::new(Arc::clone(&place.store), place.shown.clone(), input, self.compression, self.layout);
+        Ok(BuiltSink { sink: Arc::new(sink), place: place.id.clone(), about })
     }
+
+    fn place(&self, context: &Context) -> Result<Place, Problem> {
+        match self.url.split_once(':') {
+            Some(("file", path)) if !path.is_empty() => {
+                let directory = context.path(path);
+                let (id, shown) = (format!("file:{}", directory.display()), shown(&directory));
+                Ok(Place { store: Arc::new(Local::new(directory)), id, shown })
+            }
+            Some(("hdfs", _)) => {
+                let hdfs = Hdfs::new(&self.url).map_err(|reason| {
+                    Problem::at("url", reason).help(
+                        "write host and port of the NameNode and a directory, as in \"hdfs://boss:9000/data\", or a \
+                         nameservice that hdfs-site.xml in HADOOP_CONF_DIR explains",
+                    )
+                })?;
+                let id = hdfs.place();
+                Ok(Place { store: Arc::new(hdfs), shown: id.clone(), id })
+            }
+            _ => Err(Problem::at("url", format!("`{}` is no place for Parquet files", self.url)).help(
+                "write `file:` and the path of a directory, as in \"file:../data/archive\", or a directory of HDFS, as \
+                 in \"hdfs://boss:9000/data\"",
+            )),
+        }
+    }
+}
+
+/// Where the files go.
+struct Place {
+    store: Arc<dyn Store>,
+    /// The same for every spelling.
+    id: String,
+    /// For people.
+    shown: String,
 }
 
 fn check_columns(input: &Schema) -> Result<(), Problem> {
@@ -70,41 +116,71 @@ fn check_columns(input: &Schema) -> Result<(), Problem> {
     converted.map(drop).map_err(|e| Problem::whole(format!("Parquet cannot hold these columns ({input}): {e}")))
 }
 
+/// A file of the flat layout belongs to one source partition and is all there is of its batch.
+fn check_layout(layout: Layout, inflow: Inflow) -> Result<(), Problem> {
+    match (layout, inflow) {
+        (Layout::Flat, Inflow { partitions: Some(_), .. }) => Err(Problem::at(
+            "layout",
+            "the flat layout has one file per partition of the source, but this flow spreads its rows anew",
+        )
+        .help("use [flow.partition.source], or layout = \"batches\"")),
+        (Layout::Flat, Inflow { dead_letters: true, .. }) => Err(Problem::at(
+            "layout",
+            "a stage of this flow makes dead letters, and the flat layout has no place for them: rows and dead letters \
+             could not arrive in one step",
+        )
+        .help("use layout = \"batches\", or on_error = \"fail\" or \"skip\"")),
+        _ => Ok(()),
+    }
+}
+
 /// A directory of Parquet files in a store.
 pub struct ParquetSink {
     archive: Archive,
+    layout: Arc<dyn archive::Layout>,
     schema: SchemaRef,
     properties: WriterProperties,
 }
 
 impl ParquetSink {
     /// A sink for rows of these columns; `place` names the root of the store for people.
-    pub fn new(store: Arc<dyn Store>, place: String, schema: &Schema, compression: Compression) -> Self {
+    pub fn new(
+        store: Arc<dyn Store>,
+        place: String,
+        schema: &Schema,
+        compression: Compression,
+        layout: Layout,
+    ) -> Self {
         let schema = Arc::clone(&schema.0);
         let properties = properties(&schema, compression);
-        Self { archive: Archive { store, place }, schema, properties }
+        let archive = Archive { store, place };
+        let layout: Arc<dyn archive::Layout> = match layout {
+            Layout::Batches => Arc::new(Batches::new(archive.clone())),
+            Layout::Flat => Arc::new(Flat::new(archive.clone(), Arc::clone(&schema), properties.clone())),
+        };
+        Self { archive, layout, schema, properties }
     }
 }
 
 impl Sink for ParquetSink {
     fn progress(&self, flow: &str) -> Result<Option<Progress>> {
-        Ok(self.archive.newest(flow)?.map(|manifest| manifest.progress))
+        self.layout.progress(flow)
     }
 
     fn open(&self, run: &Run) -> Result<Opened> {
-        let (publisher, progress) = Publisher::open(self.archive.clone(), run)?;
-        Ok(Opened { committer: Box::new(publisher), progress })
+        self.layout.open(run)
     }
 
     fn writer(&self, run: &Run, attempt: u64) -> Result<Box<dyn Writer>> {
         let (schema, properties) = (Arc::clone(&self.schema), self.properties.clone());
-        Ok(Box::new(ParquetWriter::new(self.archive.clone(), run.clone(), attempt, schema, properties)))
+        let (archive, layout) = (self.archive.clone(), Arc::clone(&self.layout));
+        Ok(Box::new(ParquetWriter::new(archive, layout, run.clone(), attempt, schema, properties)))
     }
 }
 
 impl Audit for ParquetSink {
     fn audit(&self, flow: &str, found: &mut dyn FnMut(Finding)) -> Result<Account> {
-        self.archive.audit(flow, found)
+        self.layout.audit(flow, found)
     }
 }
 

@@ -1,30 +1,34 @@
 //! `sink.table`: rows and progress in one SQL transaction.
 
 use crate::chunk::Chunk;
-use crate::config::Context;
+use crate::config::{Context, MysqlTls, Secret};
 use crate::error::{Problem, Result};
 use crate::progress::Progress;
 use crate::schema::{Schema, type_name};
-use crate::sql::database::{columns, find};
-use crate::sql::insert::{Insert, in_order, put_row, stored};
+use crate::sql::dialect::{find, has_table};
+use crate::sql::insert::{Insert, count_by, in_order, put_row, stored};
+use crate::sql::mysql::Login;
+use crate::sql::place::TablePlace;
 use crate::sql::sink::{SqlSink, Target};
-use crate::sql::stored::sql_type;
-use crate::sql::{Kind, Place, Transaction, quoted, statement};
+use crate::sql::{Dialect, Place, Transaction, statement};
 use crate::stage::{About, BuiltSink, Finding};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use sqlx::Row;
-use sqlx::sqlite::SqliteConnection;
+use sqlx::Sqlite;
 use std::sync::Arc;
 
 /// Inserts rows into a table; creates it, with an `id` that grows, when it is not there.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TableConfig {
-    /// The database: `sqlite:PATH`.
+    /// The database: `mysql://USER@HOST:PORT/DATABASE` (MySQL, MariaDB) or `sqlite:PATH`.
     pub url: String,
     /// The table.
     pub table: String,
+    /// The user's password, for `mysql://`.
+    pub password: Option<Secret>,
+    /// How the connection is encrypted, for `mysql://`.
+    pub tls: Option<MysqlTls>,
 }
 
 /// The column that numbers the rows.
@@ -32,16 +36,28 @@ const ID: &str = "id";
 
 impl TableConfig {
     pub(super) fn build(&self, input: &Schema, context: &Context) -> Result<BuiltSink, Vec<Problem>> {
-        let table = self.table(input, context)?;
+        let login = Login { password: self.password.as_ref(), tls: self.tls.as_ref() };
+        match TablePlace::new(&self.url, &login, &self.table, context) {
+            Ok(TablePlace::Sqlite(place)) => self.built(place.id(), self.table(Ok(place), input)?),
+            Ok(TablePlace::MySql(place)) => self.built(place.id(), self.table(Ok(place), input)?),
+            // What is wrong with the columns is said along with it.
+            Err(problems) => Err(self.table::<Sqlite>(Err(problems), input).err().unwrap_or_default()),
+        }
+    }
+
+    fn built<D: Dialect>(&self, place: String, table: Table<D>) -> Result<BuiltSink, Vec<Problem>> {
         Ok(BuiltSink {
-            place: table.place.id(),
+            place,
             about: About { summary: table.place.to_string(), fingerprint: vec![("table", self.table.clone())] },
             sink: Arc::new(SqlSink::new(table)),
         })
     }
 
-    pub(crate) fn table(&self, input: &Schema, context: &Context) -> Result<Table, Vec<Problem>> {
-        let place = Place::new(Kind::Table, &self.url, &self.table, context);
+    pub(crate) fn table<D: Dialect>(
+        &self,
+        place: Result<Place<D>, Vec<Problem>>,
+        input: &Schema,
+    ) -> Result<Table<D>, Vec<Problem>> {
         let mut problems = place.as_ref().err().cloned().unwrap_or_default();
         let lower = self.table.to_ascii_lowercase();
         if let Some(owner) = ["sqlite_", "weatherflow_"].iter().find(|prefix| lower.starts_with(*prefix)) {
@@ -55,9 +71,9 @@ impl TableConfig {
                 let message = format!("the rows have a column `{name}`, and the table numbers its rows in `{ID}`");
                 problems.push(Problem::whole(message).help("rename or drop it with transform.select"));
             } else if let Some((other, _)) = columns.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)) {
-                let message = format!("SQLite cannot tell the columns `{other}` and `{name}` from each other");
+                let message = format!("{} cannot tell the columns `{other}` and `{name}` from each other", D::TITLE);
                 problems.push(Problem::whole(message).help("rename one of them with transform.select"));
-            } else if let Some(sql) = sql_type(data_type) {
+            } else if let Some(sql) = D::sql_type(data_type) {
                 columns.push((name.clone(), sql));
             } else {
                 let message = format!("column `{name}` is of type {}, which a table cannot hold", type_name(data_type));
@@ -75,20 +91,22 @@ impl TableConfig {
 }
 
 /// A table that rows are inserted into.
-pub(crate) struct Table {
-    place: Place,
+pub(crate) struct Table<D: Dialect> {
+    place: Place<D>,
     /// Name and declared type.
     columns: Vec<(String, &'static str)>,
 }
 
-impl Target for Table {
-    fn place(&self) -> &Place {
+impl<D: Dialect> Target for Table<D> {
+    type Dialect = D;
+
+    fn place(&self) -> &Place<D> {
         &self.place
     }
 
-    async fn create(&self, tx: &mut Transaction<'_>, last: Option<&Progress>) -> Result<()> {
-        let there =
-            columns(tx.connection(), &self.place.name).await.map_err(self.place.failed("look for the table"))?;
+    async fn create(&self, tx: &mut Transaction<'_, D>, last: Option<&Progress>) -> Result<()> {
+        let there = D::answer(D::columns(tx.connection(), &self.place.name)).await;
+        let there = there.map_err(self.place.failed("look for the table"))?;
         if !there.is_empty() {
             let missing = |name: &&String| find(&there, name).is_none();
             let missing: Vec<_> =
@@ -112,27 +130,28 @@ impl Target for Table {
                 last.totals.written, last.run.flow
             )));
         }
-        let columns: Vec<_> = self.columns.iter().map(|(name, sql)| format!("{} {sql}", quoted(name))).collect();
-        let table = quoted(&self.place.name);
-        let create = format!("CREATE TABLE {table} ({ID} INTEGER PRIMARY KEY AUTOINCREMENT, {})", columns.join(", "));
-        tx.execute("create the table", statement(create)).await.map(drop)
+        let columns: Vec<_> = self.columns.iter().map(|(name, sql)| format!("{} {sql}", D::quoted(name))).collect();
+        let (table, id, end, columns) = (D::quoted(&self.place.name), D::ID, D::TABLE_END, columns.join(", "));
+        // Two that open at once may both have seen no table, where a CREATE is no part of the transaction.
+        let create = format!("CREATE TABLE IF NOT EXISTS {table} ({ID} {id}, {columns}){end}");
+        tx.create("create the table", create).await
     }
 
-    async fn insert(&self, tx: &mut Transaction<'_>, chunks: &[Chunk]) -> Result<()> {
+    async fn insert(&self, tx: &mut Transaction<'_, D>, chunks: &[Chunk]) -> Result<()> {
         let names: Vec<_> = self.columns.iter().map(|(name, _)| name.as_str()).collect();
-        let stored: Vec<_> = chunks.iter().map(|chunk| stored(chunk, &names)).collect::<Result<_>>()?;
-        let insert = Insert::into(&self.place.name, names.iter().copied());
+        let stored: Vec<_> = chunks.iter().map(|chunk| stored::<D, _>(chunk, &names)).collect::<Result<_>>()?;
+        let insert = Insert::<D>::into(&self.place.name, names.iter().copied());
         let rows = in_order((0..).zip(chunks));
         insert.rows("insert rows", tx, rows, |at, values| put_row(&stored, &names, at, values)).await
     }
 
-    async fn count(&self, connection: &mut SqliteConnection, _: &mut Vec<Finding>) -> Result<Option<u64>> {
+    async fn count(&self, connection: &mut D::Connection, _: &mut Vec<Finding>) -> Result<Option<u64>> {
         let failed = || self.place.failed("count rows");
-        if columns(connection, &self.place.name).await.map_err(failed())?.is_empty() {
+        if !has_table::<D>(connection, &self.place.name).await.map_err(failed())? {
             return Ok(None);
         }
-        let count = statement(format!("SELECT count(*) FROM {}", quoted(&self.place.name)));
-        let row = count.fetch_one(connection).await.map_err(failed())?;
-        row.try_get::<i64, _>(0).map(|count| Some(count.cast_unsigned())).map_err(failed())
+        let count =
+            statement::<D>(format!("SELECT count(*) FROM {}", D::quoted(&self.place.name)), D::Arguments::default());
+        count_by::<D>(connection, count).await.map(Some).map_err(failed())
     }
 }

@@ -3,20 +3,21 @@
 use crate::chunk::Chunk;
 use crate::config::Context;
 use crate::error::{Error, Problem, Result};
-use crate::progress::Progress;
 use crate::message::Messages;
+use crate::progress::Progress;
 use crate::schema::Schema;
 use crate::sql::insert::{Insert, in_order};
 use crate::sql::sink::{SqlSink, Target};
-use crate::sql::topic::{self, LAST_OFFSET};
+use crate::sql::sqlite::topic::{self, LAST_OFFSET};
+use crate::sql::stored::Values;
 use crate::sql::{Kind, Place, Transaction};
 use crate::stage::{About, BuiltSink, Finding};
 use arrow::array::Array;
 use futures_util::TryStreamExt;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
+use sqlx::{Row, Sqlite};
 use std::sync::Arc;
 
 /// Appends messages to an embedded topic: the column `value`, and `key` where there is one.
@@ -63,17 +64,19 @@ impl TopicConfig {
 
 /// A topic that messages are appended to.
 pub(crate) struct Topic {
-    place: Place,
+    place: Place<Sqlite>,
     partitions: u32,
     messages: Messages,
 }
 
 impl Target for Topic {
-    fn place(&self) -> &Place {
+    type Dialect = Sqlite;
+
+    fn place(&self) -> &Place<Sqlite> {
         &self.place
     }
 
-    async fn create(&self, tx: &mut Transaction<'_>, last: Option<&Progress>) -> Result<()> {
+    async fn create(&self, tx: &mut Transaction<'_, Sqlite>, last: Option<&Progress>) -> Result<()> {
         topic::create_tables(tx).await?;
         match topic::find(tx.connection(), &self.place).await? {
             Some(topic) if topic.partitions == self.partitions => Ok(()),
@@ -94,11 +97,11 @@ impl Target for Topic {
         }
     }
 
-    async fn insert(&self, tx: &mut Transaction<'_>, chunks: &[Chunk]) -> Result<()> {
+    async fn insert(&self, tx: &mut Transaction<'_, Sqlite>, chunks: &[Chunk]) -> Result<()> {
         let columns: Vec<_> = chunks.iter().map(|chunk| self.messages.columns(&chunk.rows)).collect::<Result<_>>()?;
         let topic: Arc<str> = self.place.name.as_str().into();
         let now = chrono::Utc::now().timestamp_millis();
-        let insert = Insert::into("messages", ["topic", "partition", "offset", "timestamp", "key", "value"]);
+        let insert = Insert::<Sqlite>::into("messages", ["topic", "partition", "offset", "timestamp", "key", "value"]);
         if let Some(chunk) = chunks.iter().find(|chunk| chunk.partition >= self.partitions) {
             let (partition, partitions) = (chunk.partition, self.partitions);
             return Err(Error::Other(format!("{}: rows for partition {partition} of {partitions}", self.place)));
@@ -114,7 +117,7 @@ impl Target for Topic {
             let last =
                 last.map(|row| row.try_get::<i64, _>(0)).transpose().map_err(self.place.failed("read an offset"))?;
             let first = last.map_or(0, |last| last + 1);
-            let put = |(offset, at): (i64, crate::sql::insert::RowRef), values: &mut crate::sql::stored::Values| {
+            let put = |(offset, at): (i64, crate::sql::insert::RowRef), values: &mut Values<Sqlite>| {
                 let (key, value) = &columns[at.chunk as usize];
                 let row = at.row as usize;
                 values.text(Arc::clone(&topic))?;

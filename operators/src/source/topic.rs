@@ -6,16 +6,18 @@ use crate::error::{Error, Problem, Result};
 use crate::position::{Checkpoint, Position, Span};
 use crate::runtime::wait;
 use crate::schema::Schema;
-use crate::sql::database::Opened;
-use crate::sql::topic::{self, Topic};
-use crate::sql::{Kind, Place, Statement, page, signed, statement};
+use crate::sql::column::AGAIN;
+use crate::sql::sqlite::database::Opened;
+use crate::sql::sqlite::topic::{self, Topic};
+use crate::sql::sqlite::{Statement, page, statement};
+use crate::sql::{Kind, Place, signed};
 use crate::stage::{About, BuiltSource, Read, Reader, Share, Source};
 use arrow::array::{BinaryBuilder, RecordBatch, UInt64Array};
 use arrow::datatypes::{DataType, Field};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{Connection, Row};
+use sqlx::{Connection, Row, Sqlite};
 use std::sync::Arc;
 
 /// Reads the messages of an embedded topic; gives the columns `key` and `value`, both bytes.
@@ -44,7 +46,7 @@ impl TopicConfig {
 }
 
 struct TopicSource {
-    place: Place,
+    place: Place<Sqlite>,
     schema: Schema,
 }
 
@@ -75,7 +77,7 @@ impl Source for TopicSource {
 }
 
 struct TopicReader {
-    place: Place,
+    place: Place<Sqlite>,
     schema: Schema,
     share: Share,
     /// Next offsets of the partitions of this share.
@@ -91,9 +93,9 @@ impl Reader for TopicReader {
     fn read(&mut self) -> Result<Read> {
         wait(async {
             if !self.ready().await? {
-                return Ok(Read::CaughtUp(page::AGAIN));
+                return Ok(Read::CaughtUp(AGAIN));
             }
-            self.next_page().await.map(|read| read.unwrap_or(Read::CaughtUp(page::AGAIN)))
+            self.next_page().await.map(|read| read.unwrap_or(Read::CaughtUp(AGAIN)))
         })
     }
 
@@ -234,7 +236,7 @@ fn select(what: &str) -> String {
 
 /// Messages of one partition without a gap.
 struct Page<'p> {
-    place: &'p Place,
+    place: &'p Place<Sqlite>,
     partition: u32,
     from: u64,
     to: u64,
@@ -243,7 +245,7 @@ struct Page<'p> {
 }
 
 impl<'p> Page<'p> {
-    fn new(place: &'p Place, partition: u32, from: u64) -> Self {
+    fn new(place: &'p Place<Sqlite>, partition: u32, from: u64) -> Self {
         Self { place, partition, from, to: from, keys: BinaryBuilder::new(), values: BinaryBuilder::new() }
     }
 

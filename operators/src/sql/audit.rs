@@ -2,20 +2,20 @@
 
 use super::insert::count_dead_letters;
 use super::sink::{SqlSink, Target};
-use super::{Place, progress};
+use super::{Dialect, Place, progress};
 use crate::error::{Error, Result};
 use crate::position::{Position, Span};
 use crate::progress::Progress;
 use crate::runtime::wait;
 use crate::stage::{Account, Audit, Finding};
-use sqlx::sqlite::SqliteConnection;
 
 impl<T: Target> Audit for SqlSink<T> {
     fn audit(&self, flow: &str, found: &mut dyn FnMut(Finding)) -> Result<Account> {
         let target = self.target();
-        let database = &target.place().database;
+        let reading =
+            async |connection: &mut <T::Dialect as sqlx::Database>::Connection| audit(target, connection, flow).await;
         // Gathered first, because a look may be repeated; there are a few per partition at most.
-        let seen = wait(database.look(async |connection| audit(target, connection, flow).await))?;
+        let seen = wait(T::Dialect::look(&target.place().database, reading))?;
         let (account, findings) = seen.unwrap_or_default();
         findings.into_iter().for_each(found);
         Ok(account)
@@ -24,7 +24,7 @@ impl<T: Target> Audit for SqlSink<T> {
 
 async fn audit<T: Target>(
     target: &T,
-    connection: &mut SqliteConnection,
+    connection: &mut <T::Dialect as sqlx::Database>::Connection,
     flow: &str,
 ) -> Result<(Account, Vec<Finding>)> {
     let place = target.place();
@@ -38,7 +38,7 @@ async fn audit<T: Target>(
         Err(error) => return Err(error),
     };
     let rows = target.count(connection, &mut found).await?;
-    let dead_letters = count_dead_letters(connection, flow).await.map_err(place.failed("count dead letters"))?;
+    let dead_letters = count_dead_letters(connection, place, flow).await?;
     let totals = last.as_ref().map(|last| last.totals).unwrap_or_default();
     if !totals.is_conserved() {
         found.push(finding(place, format!("the rows of flow {flow} do not add up: {totals:?}")));
@@ -55,7 +55,7 @@ async fn audit<T: Target>(
     Ok((Account { batches, files: 0, rows, totals, spans }, found))
 }
 
-fn finding(place: &Place, problem: String) -> Finding {
+fn finding<D: Dialect>(place: &Place<D>, problem: String) -> Finding {
     Finding { path: place.to_string(), problem }
 }
 

@@ -1,15 +1,21 @@
-//! SQL values as Arrow columns of the declared types.
+//! Pages of SQL rows as Arrow columns of the declared types.
 
 use crate::config::ColumnType;
 use arrow::array::{
     ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Float32Builder, Float64Builder, Int32Builder, Int64Builder,
     StringBuilder, TimestampMicrosecondBuilder,
 };
-use arrow::datatypes::Date32Type;
-use chrono::{DateTime, NaiveDate};
-use sqlx::sqlite::SqliteValueRef;
-use sqlx::{Decode, Sqlite, TypeInfo, ValueRef};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// Rows of a page at most.
+pub(crate) const PAGE_ROWS: u32 = 8192;
+
+/// Bytes of values after which a page is full, whatever its rows.
+pub(crate) const PAGE_BYTES: u64 = 1 << 20;
+
+/// How soon to look again when there was nothing.
+pub(crate) const AGAIN: Duration = Duration::from_millis(50);
 
 /// Builds one column of a page.
 pub(crate) enum ColumnBuilder {
@@ -22,14 +28,6 @@ pub(crate) enum ColumnBuilder {
     Bytes(BinaryBuilder),
     Date(Date32Builder),
     Timestamp(TimestampMicrosecondBuilder),
-}
-
-/// A value in one of SQLite's storage classes.
-enum Class<'r> {
-    Integer(i64),
-    Real(f64),
-    Text(&'r str),
-    Blob(&'r [u8]),
 }
 
 impl ColumnBuilder {
@@ -49,47 +47,8 @@ impl ColumnBuilder {
         }
     }
 
-    /// Appends a value, or says what is wrong with it.
-    pub(crate) fn append(&mut self, value: SqliteValueRef<'_>) -> Result<(), String> {
-        if value.is_null() {
-            self.append_null();
-            return Ok(());
-        }
-        let value = Class::new(value)?;
-        match (&mut *self, &value) {
-            (Self::Bool(to), Class::Integer(i @ (0 | 1))) => to.append_value(*i == 1),
-            (Self::Int32(to), Class::Integer(i)) => match i32::try_from(*i) {
-                Ok(i) => to.append_value(i),
-                Err(_) => return Err(format!("holds {i}, which is no int32")),
-            },
-            (Self::Int64(to), Class::Integer(i)) => to.append_value(*i),
-            (Self::Float32(to), Class::Real(r)) => to.append_value(*r as f32),
-            (Self::Float64(to), Class::Real(r)) => to.append_value(*r),
-            // A column without a REAL affinity keeps 20.0 as the integer 20.
-            (Self::Float64(to), Class::Integer(i)) if i.unsigned_abs() <= 1 << f64::MANTISSA_DIGITS => {
-                to.append_value(*i as f64);
-            }
-            (Self::Float32(to), Class::Integer(i)) if i.unsigned_abs() <= 1 << f32::MANTISSA_DIGITS => {
-                to.append_value(*i as f32);
-            }
-            (Self::String(to), Class::Text(text)) => to.append_value(text),
-            (Self::Bytes(to), Class::Blob(bytes)) => to.append_value(bytes),
-            (Self::Date(to), Class::Text(text)) => match text.parse::<NaiveDate>() {
-                Ok(date) => to.append_value(Date32Type::from_naive_date(date)),
-                Err(_) => return Err(format!("holds `{}`, which is no date like 2000-01-31", shortened(text))),
-            },
-            (Self::Timestamp(to), Class::Text(text)) => match DateTime::parse_from_rfc3339(text) {
-                Ok(at) => to.append_value(at.timestamp_micros()),
-                Err(_) => {
-                    return Err(format!("holds `{}`, which is no time like 2000-01-31T06:00:00Z", shortened(text)));
-                }
-            },
-            (_, other) => return Err(format!("holds {}", other.shown())),
-        }
-        Ok(())
-    }
-
-    fn append_null(&mut self) {
+    /// Appends a null.
+    pub(super) fn append_null(&mut self) {
         match self {
             Self::Bool(to) => to.append_null(),
             Self::Int32(to) => to.append_null(),
@@ -119,33 +78,8 @@ impl ColumnBuilder {
     }
 }
 
-impl<'r> Class<'r> {
-    fn new(value: SqliteValueRef<'r>) -> Result<Self, String> {
-        fn decode<'r, T: Decode<'r, Sqlite>>(value: SqliteValueRef<'r>) -> Result<T, String> {
-            T::decode(value).map_err(|error| format!("cannot be read: {error}"))
-        }
-        let class = value.type_info().into_owned();
-        match class.name() {
-            "INTEGER" => decode(value).map(Self::Integer),
-            "REAL" => decode(value).map(Self::Real),
-            "TEXT" => decode(value).map(Self::Text),
-            "BLOB" => decode(value).map(Self::Blob),
-            other => Err(format!("holds a value of the unknown class {other}")),
-        }
-    }
-
-    fn shown(&self) -> String {
-        match self {
-            Self::Integer(i) => format!("the integer {i}"),
-            Self::Real(r) => format!("the real {r}"),
-            Self::Text(text) => format!("the text `{}`", shortened(text)),
-            Self::Blob(bytes) => format!("a blob of {} bytes", bytes.len()),
-        }
-    }
-}
-
 /// The beginning of a text, for an error.
-fn shortened(text: &str) -> String {
+pub(super) fn shortened(text: &str) -> String {
     let mut start: String = text.chars().take(40).collect();
     if start.len() < text.len() {
         start.push('…');

@@ -1,20 +1,18 @@
 //! The rows of a batch as multi-row INSERTs.
 
-use super::database::has_table;
+use super::dialect::{Dialect, has_table};
 use super::stored::{Stored, Values};
-use super::{Transaction, quoted, statement};
+use super::{Place, Transaction, statement};
 use crate::chunk::Chunk;
 use crate::error::{Error, Result};
-use sqlx::sqlite::SqliteConnection;
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::AssertSqlSafe;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 /// Rows of one statement: enough that parsing and hand-over no longer count.
 const ROWS: usize = 256;
 /// Bytes after which a statement is full whatever its rows, so that rows of megabytes are not copied in hundreds.
-const BYTES: usize = 1 << 20;
-/// SQLite's limit of values in one statement.
-const VALUES: usize = 32_766;
+pub(super) const BYTES: usize = 1 << 20;
 
 /// A row of a batch: where it came from, and where it is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,33 +38,38 @@ pub(crate) fn in_order<'c>(chunks: impl IntoIterator<Item = (u32, &'c Chunk)>) -
 }
 
 /// An INSERT into some columns of a table.
-pub(crate) struct Insert {
+pub(crate) struct Insert<D> {
     head: String,
     width: usize,
+    dialect: PhantomData<D>,
 }
 
-impl Insert {
+impl<D: Dialect> Insert<D> {
     pub(crate) fn into<'n>(table: &str, columns: impl IntoIterator<Item = &'n str>) -> Self {
-        let columns: Vec<_> = columns.into_iter().map(quoted).collect();
-        let head = format!("INSERT INTO {} ({}) VALUES ", quoted(table), columns.join(", "));
-        Self { head, width: columns.len() }
+        let columns: Vec<_> = columns.into_iter().map(D::quoted).collect();
+        let head = format!("INSERT INTO {} ({}) VALUES ", D::quoted(table), columns.join(", "));
+        Self { head, width: columns.len(), dialect: PhantomData }
     }
 
     /// Inserts rows, whose values `put` adds one after the other.
     pub(crate) async fn rows<R>(
         &self,
         step: &'static str,
-        tx: &mut Transaction<'_>,
+        tx: &mut Transaction<'_, D>,
         rows: impl IntoIterator<Item = R>,
-        mut put: impl FnMut(R, &mut Values) -> Result<()>,
+        mut put: impl FnMut(R, &mut Values<D>) -> Result<()>,
     ) -> Result<()> {
-        let full = ROWS.min(VALUES / self.width.max(1)).max(1);
+        let mut rows = rows.into_iter().peekable();
+        if rows.peek().is_none() {
+            return Ok(());
+        }
+        let bytes = tx.statement_bytes().await?;
+        let full = ROWS.min(D::VALUES / self.width.max(1)).max(1);
         let sql: Arc<str> = self.sql(full).into();
-        let mut rows = rows.into_iter();
         loop {
-            let mut values = Values::default();
+            let mut values = Values::<D>::default();
             let mut count = 0;
-            while count < full && values.bytes < BYTES {
+            while count < full && values.bytes < bytes {
                 let Some(row) = rows.next() else { break };
                 put(row, &mut values)?;
                 count += 1;
@@ -86,23 +89,27 @@ impl Insert {
     }
 }
 
-const DEAD_LETTERS: &str = "weatherflow_dead_letters";
+pub(super) const DEAD_LETTERS: &str = "weatherflow_dead_letters";
 
 /// Creates the table of rejected rows.
-pub(super) async fn create_dead_letters(tx: &mut Transaction<'_>) -> Result<()> {
+pub(super) async fn create_dead_letters<D: Dialect>(tx: &mut Transaction<'_, D>, place: &Place<D>) -> Result<()> {
+    if has_table::<D>(tx.connection(), DEAD_LETTERS).await.map_err(place.failed("look for the dead letters"))? {
+        return Ok(());
+    }
+    let (text, integer, blob, end) = (D::TEXT, D::INTEGER, D::BLOB, D::TABLE_END);
     let create = format!(
-        "CREATE TABLE IF NOT EXISTS {DEAD_LETTERS} (flow TEXT NOT NULL, source_partition INTEGER NOT NULL, \
-         position INTEGER NOT NULL, stage TEXT NOT NULL, reason TEXT NOT NULL, raw BLOB)"
+        "CREATE TABLE IF NOT EXISTS {DEAD_LETTERS} (flow {text} NOT NULL, source_partition {integer} NOT NULL, \
+         position {integer} NOT NULL, stage {text} NOT NULL, reason {text} NOT NULL, raw {blob}){end}"
     );
-    tx.execute("create the table of dead letters", statement(create)).await.map(drop)
+    tx.create("create the table of dead letters", create).await
 }
 
 /// Inserts rows that a stage rejected.
-pub(super) async fn dead_letters(tx: &mut Transaction<'_>, flow: &str, chunks: &[Chunk]) -> Result<()> {
+pub(super) async fn dead_letters<D: Dialect>(tx: &mut Transaction<'_, D>, flow: &str, chunks: &[Chunk]) -> Result<()> {
     const COLUMNS: [&str; 5] = ["source_partition", "position", "stage", "reason", "raw"];
-    let stored: Vec<_> = chunks.iter().map(|chunk| stored(chunk, &COLUMNS)).collect::<Result<_>>()?;
+    let stored: Vec<_> = chunks.iter().map(|chunk| stored::<D, _>(chunk, &COLUMNS)).collect::<Result<_>>()?;
     let flow: Arc<str> = flow.into();
-    let insert = Insert::into(DEAD_LETTERS, ["flow"].into_iter().chain(COLUMNS));
+    let insert = Insert::<D>::into(DEAD_LETTERS, ["flow"].into_iter().chain(COLUMNS));
     insert
         .rows("insert dead letters", tx, in_order((0..).zip(chunks)), |at, values| {
             values.text(Arc::clone(&flow))?;
@@ -112,34 +119,49 @@ pub(super) async fn dead_letters(tx: &mut Transaction<'_>, flow: &str, chunks: &
 }
 
 /// The columns of a chunk that have these names, in their order.
-pub(crate) fn stored<N: AsRef<str>>(chunk: &Chunk, names: &[N]) -> Result<Vec<Stored>> {
+pub(crate) fn stored<D: Dialect, N: AsRef<str>>(chunk: &Chunk, names: &[N]) -> Result<Vec<Stored>> {
     names
         .iter()
         .map(|name| {
             let name = name.as_ref();
             let column = chunk.rows.column_by_name(name);
-            Stored::new(column.ok_or_else(|| Error::Other(format!("rows came without their column {name}")))?)
+            Stored::new::<D>(column.ok_or_else(|| Error::Other(format!("rows came without their column {name}")))?)
         })
         .collect()
 }
 
 /// Adds the values of one row of many chunks.
-pub(crate) fn put_row<N: AsRef<str>>(
+pub(crate) fn put_row<D: Dialect, N: AsRef<str>>(
     chunks: &[Vec<Stored>],
     names: &[N],
     at: RowRef,
-    values: &mut Values,
+    values: &mut Values<D>,
 ) -> Result<()> {
     let columns = chunks[at.chunk as usize].iter().zip(names);
     columns.into_iter().try_for_each(|(column, name)| column.put(at.row as usize, name.as_ref(), values))
 }
 
 /// Counts the rows of a flow that stages rejected.
-pub(super) async fn count_dead_letters(connection: &mut SqliteConnection, flow: &str) -> sqlx::Result<u64> {
-    if !has_table(connection, DEAD_LETTERS).await? {
+pub(super) async fn count_dead_letters<D: Dialect>(
+    connection: &mut D::Connection,
+    place: &Place<D>,
+    flow: &str,
+) -> Result<u64> {
+    let failed = || place.failed("count dead letters");
+    if !has_table::<D>(connection, DEAD_LETTERS).await.map_err(failed())? {
         return Ok(0);
     }
-    let sql = format!("SELECT count(*) FROM {DEAD_LETTERS} AS d WHERE d.flow = ?");
-    let count: i64 = statement(sql).bind(flow).fetch_one(connection).await?.try_get(0)?;
-    Ok(count.cast_unsigned())
+    let mut values = Values::<D>::default();
+    values.text(flow)?;
+    let count = format!("SELECT count(*) FROM {DEAD_LETTERS} AS d WHERE d.flow = ?");
+    count_by::<D>(connection, statement::<D>(count, values.arguments)).await.map_err(failed())
+}
+
+/// The number that a query gives, which looks at every row of a table.
+pub(crate) async fn count_by<D: Dialect>(
+    connection: &mut D::Connection,
+    query: super::Statement<'_, D>,
+) -> sqlx::Result<u64> {
+    let row = D::long_answer(D::first(connection, query)).await?.ok_or(sqlx::Error::RowNotFound)?;
+    Ok(D::integer(&row, 0)?.unwrap_or(0).cast_unsigned())
 }

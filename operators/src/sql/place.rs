@@ -1,8 +1,11 @@
 //! Where a table or topic lies: in which database, under which name.
 
-use super::database::Database;
+use super::Dialect;
+use super::mysql::{Login, Server};
+use super::sqlite::database::Database;
 use crate::config::Context;
 use crate::error::{Error, Problem};
+use sqlx::{MySql, Sqlite};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -24,38 +27,85 @@ impl Kind {
 }
 
 /// A table or topic of a database; it displays as `table temperatures in data/weather.db`.
-#[derive(Clone, Debug)]
-pub(crate) struct Place {
-    pub(crate) database: Database,
+pub(crate) struct Place<D: Dialect> {
+    pub(crate) database: D::Database,
     pub(crate) kind: Kind,
     pub(crate) name: String,
 }
 
-impl Place {
+impl<D: Dialect> Clone for Place<D> {
+    fn clone(&self) -> Self {
+        Self { database: self.database.clone(), kind: self.kind, name: self.name.clone() }
+    }
+}
+
+impl<D: Dialect> fmt::Debug for Place<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Place<Sqlite> {
+    /// A table or topic in a file.
     pub(crate) fn new(kind: Kind, url: &str, name: &str, context: &Context) -> Result<Self, Vec<Problem>> {
-        let mut problems = Vec::new();
-        if name.is_empty() || name.contains('\0') {
-            problems.push(Problem::at(kind.key(), format!("a {} needs a name", kind.key())));
-        }
-        match path(url, context) {
-            Ok(path) if problems.is_empty() => Ok(Self { database: Database::new(path), kind, name: name.to_owned() }),
-            Ok(_) => Err(problems),
-            Err(problem) => {
-                problems.insert(0, problem);
-                Err(problems)
-            }
-        }
+        let database = path(url, context, "the only scheme is `sqlite`").map(Database::new);
+        Self::named(kind, database.map_err(|problem| vec![problem]), name)
     }
 
     /// The same text for a source and a sink of the same thing.
     pub(crate) fn id(&self) -> String {
         format!("sqlite:{}#{} {}", self.database.path().display(), self.kind.key(), self.name)
     }
+}
+
+impl Place<MySql> {
+    /// The same text for a source and a sink of the same thing.
+    pub(crate) fn id(&self) -> String {
+        format!("{}#{} {}", self.database, self.kind.key(), self.name)
+    }
+}
+
+/// A table of whatever database its URL names.
+pub(crate) enum TablePlace {
+    Sqlite(Place<Sqlite>),
+    MySql(Place<MySql>),
+}
+
+impl TablePlace {
+    pub(crate) fn new(url: &str, login: &Login<'_>, name: &str, context: &Context) -> Result<Self, Vec<Problem>> {
+        if url.split_once("://").is_some_and(|(scheme, _)| scheme == "mysql") {
+            return Place::named(Kind::Table, Server::new(url, login, context), name).map(Self::MySql);
+        }
+        let path =
+            path(url, context, "the schemes are `mysql` and `sqlite`; write `mysql://USER@HOST:PORT/DATABASE`, or");
+        let problems = path.as_ref().err().cloned().into_iter().chain(login.problems_of_a_file());
+        let problems: Vec<_> = problems.collect();
+        let database = path.map(Database::new).map_err(|_| Vec::new());
+        let place = if problems.is_empty() { database } else { Err(problems) };
+        Place::named(Kind::Table, place, name).map(Self::Sqlite)
+    }
+}
+
+impl<D: Dialect> Place<D> {
+    fn named(kind: Kind, database: Result<D::Database, Vec<Problem>>, name: &str) -> Result<Self, Vec<Problem>> {
+        let nameless = name.is_empty() || name.contains('\0');
+        let nameless = nameless.then(|| Problem::at(kind.key(), format!("a {} needs a name", kind.key())));
+        match (database, nameless) {
+            (Ok(database), None) => Ok(Self { database, kind, name: name.to_owned() }),
+            (Ok(_), Some(problem)) => Err(vec![problem]),
+            (Err(problems), nameless) => Err(problems.into_iter().chain(nameless).collect()),
+        }
+    }
 
     /// An answer of the database that is not what was asked for. Its words are found only when there is an error: this
     /// stands on the path of every row.
     pub(crate) fn failed(&self, action: &'static str) -> impl FnOnce(sqlx::Error) -> Error {
-        move |error| Error::Sql { action: action.into(), place: self.to_string(), source: error.into() }
+        move |error| {
+            if D::is_unavailable(&error) {
+                return Error::Unavailable { place: self.to_string(), reason: format!("cannot {action}: {error}") };
+            }
+            Error::Sql { action: action.into(), place: self.to_string(), source: error.into() }
+        }
     }
 
     /// Going on would lose or double rows.
@@ -69,20 +119,21 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl<D: Dialect> fmt::Display for Place<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} in {}", self.kind.key(), self.name, self.database)
     }
 }
 
-fn path(url: &str, context: &Context) -> Result<PathBuf, Problem> {
+/// The path in a `sqlite:` URL; `schemes` says what there is beside.
+fn path(url: &str, context: &Context, schemes: &str) -> Result<PathBuf, Problem> {
     let form = "write `sqlite:PATH`; a relative PATH starts at the folder of this file";
     let Some((scheme, path)) = url.split_once(':') else {
         return Err(Problem::at("url", format!("`{url}` does not say what kind of database it is")).help(form));
     };
     if scheme != "sqlite" {
         return Err(Problem::at("url", format!("`{}` is no database this program can open", masked(url)))
-            .help(format!("the only scheme is `sqlite`: {form}")));
+            .help(format!("{schemes}: {form}")));
     }
     if path.is_empty() || path.starts_with("//") || path.contains(['?', '\0']) {
         return Err(Problem::at("url", format!("`{}` is not the path of a database", masked(url))).help(form));
@@ -91,7 +142,7 @@ fn path(url: &str, context: &Context) -> Result<PathBuf, Problem> {
 }
 
 /// A URL without its secrets: the password, and all behind a `?`.
-fn masked(url: &str) -> String {
+pub(super) fn masked(url: &str) -> String {
     let (url, query) = url.split_once('?').map_or((url, ""), |(url, _)| (url, "?***"));
     let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
     let Some((user, host)) = rest.rsplit_once('@') else { return format!("{url}{query}") };
@@ -106,7 +157,7 @@ fn masked(url: &str) -> String {
 mod tests {
     use super::*;
 
-    fn place(url: &str) -> Result<Place, Vec<Problem>> {
+    fn place(url: &str) -> Result<Place<Sqlite>, Vec<Problem>> {
         Place::new(Kind::Table, url, "t", &Context { dir: "/a/pipelines".into() })
     }
 

@@ -7,15 +7,14 @@
 //! | `version` | number of the last commit; null before the first |
 //! | `progress` | what is known after it, as JSON; null before the first |
 
-use super::database::has_table;
+use super::dialect::{Dialect, has_table};
 use super::place::Place;
-use super::{Transaction, signed};
+use super::stored::Values;
+use super::{Transaction, signed, statement};
 use crate::error::{Error, Result};
 use crate::progress::{Progress, Run, Version};
-use sqlx::Row;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-const TABLE: &str = "weatherflow_progress";
+pub(super) const TABLE: &str = "weatherflow_progress";
 const SELECT: &str = "SELECT p.run, p.version, p.progress FROM weatherflow_progress AS p WHERE p.flow = ?";
 
 /// A flow's row.
@@ -26,44 +25,78 @@ pub(super) struct Held {
     pub(super) progress: Option<Progress>,
 }
 
-/// Makes this run the only one that may commit, and only then reads where the flow stands.
-pub(super) async fn take_over(tx: &mut Transaction<'_>, place: &Place, run: &Run) -> Result<Option<Progress>> {
-    let create = "CREATE TABLE IF NOT EXISTS weatherflow_progress \
-                  (flow TEXT PRIMARY KEY, run TEXT NOT NULL, version INTEGER, progress TEXT) WITHOUT ROWID";
-    tx.execute("create the progress table", sqlx::query(create)).await?;
-    let own = "INSERT INTO weatherflow_progress (flow, run) VALUES (?, ?) ON CONFLICT (flow) DO UPDATE SET run = excluded.run";
-    tx.execute("take over the progress row", sqlx::query(own).bind(&run.flow).bind(&run.id)).await?;
-    let row = tx.first("read the last commit", sqlx::query(SELECT).bind(&run.flow)).await?;
+/// Creates the table of all flows of a database.
+pub(super) async fn create_table<D: Dialect>(tx: &mut Transaction<'_, D>, place: &Place<D>) -> Result<()> {
+    if has_table::<D>(tx.connection(), TABLE).await.map_err(place.failed("look for the progress table"))? {
+        return Ok(());
+    }
+    let (key, text, integer, end) = (D::KEY_TEXT, D::TEXT, D::INTEGER, D::KEYED_TABLE_END);
+    let create = format!(
+        "CREATE TABLE IF NOT EXISTS {TABLE} \
+         (flow {key} PRIMARY KEY, run {text} NOT NULL, version {integer}, progress {text}){end}"
+    );
+    tx.create("create the progress table", create).await
+}
+
+/// Makes this run the only one that may commit, and only then reads where the flow stands. An older run that is in
+/// the midst of a commit holds the row: the answer comes after its end, and with what it left.
+pub(super) async fn take_over<D: Dialect>(
+    tx: &mut Transaction<'_, D>,
+    place: &Place<D>,
+    run: &Run,
+) -> Result<Option<Progress>> {
+    let own = format!("INSERT INTO {TABLE} (flow, run) VALUES (?, ?) {} run = ?", D::ON_CONFLICT);
+    let mut values = Values::<D>::default();
+    values.text(run.flow.as_str())?;
+    values.text(run.id.as_str())?;
+    values.text(run.id.as_str())?;
+    tx.execute("take over the progress row", statement::<D>(own, values.arguments)).await?;
+    let row = tx.first("read the last commit", select::<D>(&run.flow)?).await?;
     row.map_or(Ok(None), |row| Ok(held(&row, place, &run.flow)?.progress))
 }
 
+fn select<'q, D: Dialect>(flow: &str) -> Result<super::Statement<'q, D>> {
+    let mut values = Values::<D>::default();
+    values.text(flow)?;
+    Ok(statement::<D>(SELECT.to_owned(), values.arguments))
+}
+
 /// Reads a flow's row; `None` when there is none.
-pub(super) async fn read(connection: &mut SqliteConnection, place: &Place, flow: &str) -> Result<Option<Held>> {
-    if !has_table(connection, TABLE).await.map_err(place.failed("look for the progress table"))? {
+pub(super) async fn read<D: Dialect>(
+    connection: &mut D::Connection,
+    place: &Place<D>,
+    flow: &str,
+) -> Result<Option<Held>> {
+    if !has_table::<D>(connection, TABLE).await.map_err(place.failed("look for the progress table"))? {
         return Ok(None);
     }
-    let row = sqlx::query(SELECT).bind(flow).fetch_optional(connection).await;
+    let row = D::answer(D::first(connection, select::<D>(flow)?)).await;
     row.map_err(place.failed("read the last commit"))?.map(|row| held(&row, place, flow)).transpose()
 }
 
 /// Moves the row from the version before to the given one, if this run still owns it.
-pub(super) async fn advance(tx: &mut Transaction<'_>, place: &Place, progress: &Progress) -> Result<()> {
+pub(super) async fn advance<D: Dialect>(
+    tx: &mut Transaction<'_, D>,
+    place: &Place<D>,
+    progress: &Progress,
+) -> Result<()> {
     let json = serde_json::to_string(progress)
         .map_err(|error| Error::Other(format!("the progress of {} cannot be written: {error}", progress.run.flow)))?;
     let update =
-        "UPDATE weatherflow_progress SET version = ?, progress = ? WHERE flow = ? AND run = ? AND version IS ?";
-    let before = progress.version.0.checked_sub(1).map(signed);
-    let update = sqlx::query(update)
-        .bind(signed(progress.version.0))
-        .bind(json)
-        .bind(&progress.run.flow)
-        .bind(&progress.run.id)
-        .bind(before);
-    if tx.execute("record the progress", update).await? == 1 {
+        format!("UPDATE {TABLE} SET version = ?, progress = ? WHERE flow = ? AND run = ? AND version {} ?", D::SAME);
+    let mut values = Values::<D>::default();
+    values.integer(signed(progress.version.0))?;
+    values.text(json)?;
+    values.text(progress.run.flow.as_str())?;
+    values.text(progress.run.id.as_str())?;
+    match progress.version.0.checked_sub(1) {
+        Some(before) => values.integer(signed(before))?,
+        None => values.null()?,
+    }
+    if tx.execute("record the progress", statement::<D>(update, values.arguments)).await? == 1 {
         return Ok(());
     }
-    let row = sqlx::query(SELECT).bind(&progress.run.flow);
-    let row = tx.first("see who took over", row).await?;
+    let row = tx.first("see who took over", select::<D>(&progress.run.flow)?).await?;
     Err(match row.map(|row| held(&row, place, &progress.run.flow)).transpose()? {
         Some(held) => fenced(place, progress, &held),
         None => place.refused(format!(
@@ -74,7 +107,7 @@ pub(super) async fn advance(tx: &mut Transaction<'_>, place: &Place, progress: &
 }
 
 /// The error of a commit that came too late.
-pub(super) fn fenced(place: &Place, mine: &Progress, held: &Held) -> Error {
+pub(super) fn fenced<D: Dialect>(place: &Place<D>, mine: &Progress, held: &Held) -> Error {
     let stands = match &held.progress {
         Some(last) => format!("the last commit is version {} by run {}", last.version, last.run.id),
         None => "nothing is committed yet".to_owned(),
@@ -86,10 +119,9 @@ pub(super) fn fenced(place: &Place, mine: &Progress, held: &Held) -> Error {
     Error::Fenced { place: place.to_string(), reason }
 }
 
-fn held(row: &SqliteRow, place: &Place, flow: &str) -> Result<Held> {
-    let columns = || -> sqlx::Result<(String, Option<i64>, Option<String>)> {
-        Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))
-    };
+fn held<D: Dialect>(row: &D::Row, place: &Place<D>, flow: &str) -> Result<Held> {
+    let columns =
+        || -> sqlx::Result<_> { Ok((D::text(row, 0)?.unwrap_or_default(), D::integer(row, 1)?, D::text(row, 2)?)) };
     let damaged = |reason: String| place.damaged(format!("the progress row of flow {flow} {reason}"));
     let (owner, version, progress) = columns().map_err(|error| damaged(format!("cannot be read: {error}")))?;
     let progress = progress.map(|json| serde_json::from_str::<Progress>(&json)).transpose();

@@ -1,6 +1,6 @@
 //! How a SQL sink opens, commits and is audited; what it creates, inserts and counts is its [`Target`]'s to say.
 
-use super::database::Opened as Connected;
+use super::dialect::Dialect;
 use super::failpoint::Failpoints;
 use super::{Place, Transaction, insert, progress};
 use crate::chunk::Chunk;
@@ -9,22 +9,31 @@ use crate::gathered::{Gathered, Gatherer};
 use crate::progress::{Commit, Progress, Run};
 use crate::runtime::wait;
 use crate::stage::{Committer, Finding, Opened, Sink, Writer};
-use sqlx::sqlite::SqliteConnection;
 use std::sync::Arc;
+
+/// How often a transaction is begun that fails before its COMMIT, through no fault of its rows.
+const TRIES: u32 = 3;
 
 /// What rows become in the database.
 pub(crate) trait Target: Send + Sync + 'static {
+    /// The kind of database.
+    type Dialect: Dialect;
+
     /// Where they go.
-    fn place(&self) -> &Place;
+    fn place(&self) -> &Place<Self::Dialect>;
 
     /// Creates what is missing, and refuses what does not fit; `last` is the flow's last commit.
-    async fn create(&self, tx: &mut Transaction<'_>, last: Option<&Progress>) -> Result<()>;
+    async fn create(&self, tx: &mut Transaction<'_, Self::Dialect>, last: Option<&Progress>) -> Result<()>;
 
     /// Inserts the rows of one commit.
-    async fn insert(&self, tx: &mut Transaction<'_>, chunks: &[Chunk]) -> Result<()>;
+    async fn insert(&self, tx: &mut Transaction<'_, Self::Dialect>, chunks: &[Chunk]) -> Result<()>;
 
     /// Counts the rows there are, and gives what is wrong with them in themselves. `None` when the place is gone.
-    async fn count(&self, connection: &mut SqliteConnection, found: &mut Vec<Finding>) -> Result<Option<u64>>;
+    async fn count(
+        &self,
+        connection: &mut <Self::Dialect as sqlx::Database>::Connection,
+        found: &mut Vec<Finding>,
+    ) -> Result<Option<u64>>;
 }
 
 /// A sink whose rows and positions arrive in one transaction.
@@ -51,7 +60,10 @@ impl<T: Target> SqlSink<T> {
 impl<T: Target> Sink for SqlSink<T> {
     fn progress(&self, flow: &str) -> Result<Option<Progress>> {
         let place = self.target.place();
-        let held = wait(place.database.look(async |connection| progress::read(connection, place, flow).await))?;
+        let reading = async |connection: &mut <T::Dialect as sqlx::Database>::Connection| {
+            progress::read(connection, place, flow).await
+        };
+        let held = wait(T::Dialect::look(&place.database, reading))?;
         Ok(held.flatten().and_then(|held| held.progress))
     }
 
@@ -59,12 +71,19 @@ impl<T: Target> Sink for SqlSink<T> {
         let (target, failpoints) = (Arc::clone(&self.target), self.failpoints.clone());
         let place = target.place();
         let (connected, progress) = wait(async {
-            let mut connected = place.database.write().await?;
-            let connection = &mut connected.connection;
+            let mut connected = T::Dialect::write(&place.database).await?;
+            let connection = T::Dialect::connection(&mut connected);
             let mut tx = Transaction::begin("start taking over", connection, &failpoints, place).await?;
+            progress::create_table(&mut tx, place).await?;
+            insert::create_dead_letters(&mut tx, place).await?;
             let last = progress::take_over(&mut tx, place, run).await?;
-            insert::create_dead_letters(&mut tx).await?;
             target.create(&mut tx, last.as_ref()).await?;
+            for table in [progress::TABLE, insert::DEAD_LETTERS, &place.name] {
+                let answer = T::Dialect::answer(T::Dialect::not_transactional(tx.connection(), table)).await;
+                if let Some(reason) = answer.map_err(place.failed("look at the tables"))? {
+                    return Err(place.refused(format!("{reason}; rows and progress could not arrive in one step")));
+                }
+            }
             const DONE: &str = "finish taking over";
             tx.commit(DONE).await.map_err(place.failed(DONE))?;
             Ok((connected, last))
@@ -78,11 +97,11 @@ impl<T: Target> Sink for SqlSink<T> {
     }
 }
 
-struct SqlCommitter<T> {
+struct SqlCommitter<T: Target> {
     target: Arc<T>,
     failpoints: Failpoints,
     /// `None` after a commit whose outcome could not be found out.
-    connected: Option<Connected>,
+    connected: Option<<T::Dialect as Dialect>::Opened>,
     run: Run,
 }
 
@@ -92,30 +111,51 @@ impl<T: Target> Committer for SqlCommitter<T> {
     }
 }
 
+/// How a transaction failed.
+enum Failed {
+    /// Before COMMIT was sent: nothing of it is there, or ever will be.
+    Before(Error),
+    /// At COMMIT: nobody knows.
+    Unknown(Error),
+}
+
 impl<T: Target> SqlCommitter<T> {
     async fn publish(&mut self, mut commit: Commit) -> Result<()> {
         let target = Arc::clone(&self.target);
         let place = target.place();
         let Gathered { rows, dead_letters } = Gathered::take(&mut commit, &self.run, &place.to_string())?;
         let progress = commit.progress;
-        let Some(connected) = &mut self.connected else {
-            return Err(Error::Other(format!("{place}: the outcome of the last commit is not known; start again")));
+        let mut tries = 1..TRIES;
+        loop {
+            let Some(connected) = &mut self.connected else {
+                return Err(Error::Other(format!("{place}: the outcome of the last commit is not known; start again")));
+            };
+            T::Dialect::still_open(place, connected).await?;
+            match self.transact(&progress, &rows, &dead_letters).await {
+                Ok(()) => return Ok(()),
+                // A deadlock, a lock held too long, a connection lost: the whole transaction is done again.
+                Err(Failed::Before(Error::Unavailable { .. })) if tries.next().is_some() => {}
+                Err(Failed::Before(error)) => return Err(error),
+                Err(Failed::Unknown(error)) => return self.find_out(&progress, error).await,
+            }
+        }
+    }
+
+    /// Rows and positions in one transaction.
+    async fn transact(&mut self, progress: &Progress, rows: &[Chunk], dead_letters: &[Chunk]) -> Result<(), Failed> {
+        let Some(connected) = &mut self.connected else { return Ok(()) };
+        let (target, connection) = (&*self.target, T::Dialect::connection(connected));
+        let place = target.place();
+        let before = async {
+            let mut tx = Transaction::begin("start the commit", connection, &self.failpoints, place).await?;
+            progress::advance(&mut tx, place, progress).await?;
+            target.insert(&mut tx, rows).await?;
+            insert::dead_letters(&mut tx, &self.run.flow, dead_letters).await?;
+            Ok(tx)
         };
-        if place.database.file()? != Some(connected.file) {
-            return Err(place.refused(
-                "the database was deleted or replaced while it was open; nothing more was committed. Put it back, or \
-                 start again to see where the flow stands",
-            ));
-        }
-        let mut tx = Transaction::begin("start the commit", &mut connected.connection, &self.failpoints, place).await?;
-        progress::advance(&mut tx, place, &progress).await?;
-        target.insert(&mut tx, &rows).await?;
-        insert::dead_letters(&mut tx, &self.run.flow, &dead_letters).await?;
         const COMMIT: &str = "commit";
-        match tx.commit(COMMIT).await {
-            Ok(()) => Ok(()),
-            Err(error) => self.find_out(&progress, place.failed(COMMIT)(error)).await,
-        }
+        let tx = before.await.map_err(Failed::Before)?;
+        tx.commit(COMMIT).await.map_err(|error| Failed::Unknown(place.failed(COMMIT)(error)))
     }
 
     /// The answer to COMMIT was an error, which says nothing: asks a new connection what is there.
@@ -124,10 +164,10 @@ impl<T: Target> SqlCommitter<T> {
         let place = target.place();
         // The old connection ends first: what it did not commit is rolled back, and cannot be committed later.
         if let Some(old) = self.connected.take() {
-            old.close().await;
+            T::Dialect::close(old).await;
         }
-        let connected = self.connected.insert(place.database.write().await?);
-        let held = progress::read(&mut connected.connection, place, &mine.run.flow).await?;
+        let connected = self.connected.insert(T::Dialect::write(&place.database).await?);
+        let held = progress::read(T::Dialect::connection(connected), place, &mine.run.flow).await?;
         match held {
             Some(held) if held.progress.as_ref().is_some_and(|p| p.version == mine.version && p.run == mine.run) => {
                 Ok(())
@@ -138,12 +178,12 @@ impl<T: Target> SqlCommitter<T> {
     }
 }
 
-impl<T> Drop for SqlCommitter<T> {
+impl<T: Target> Drop for SqlCommitter<T> {
     /// Waits until the database is closed: an end of the program in the midst of it would leave its log files behind.
     fn drop(&mut self) {
         if let Some(connected) = self.connected.take() {
             let _ = wait(async {
-                connected.close().await;
+                T::Dialect::close(connected).await;
                 Ok(())
             });
         }

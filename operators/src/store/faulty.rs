@@ -21,6 +21,8 @@ pub enum Fault {
     /// The call is answered with [`Cause::Unknown`] at once and applied later: when this many more calls have been
     /// made, of this life of the program or the next. A single write is lost instead, as its file cannot come later.
     Late(u64),
+    /// The call is not applied, and answered with [`Cause::Unavailable`].
+    Refused,
 }
 
 /// The kinds of calls, for counting.
@@ -127,6 +129,7 @@ impl Faulty {
                 drop(apply());
                 Err(unknown())
             }
+            Some(Fault::Refused) => Err(refused()),
             Some(Fault::Late(calls)) => {
                 let mut state = self.lock();
                 let due = state.made + calls;
@@ -161,6 +164,10 @@ fn dead() -> Cause {
 
 fn unknown() -> Cause {
     Cause::Unknown("as planned".to_owned())
+}
+
+fn refused() -> Cause {
+    Cause::Unavailable("as planned".to_owned())
 }
 
 impl Store for Faulty {
@@ -212,6 +219,7 @@ impl Write for FaultyFile {
                 Err(unknown().into())
             }
             Some(Fault::Late(_)) => Err(unknown().into()),
+            Some(Fault::Refused) => Err(refused().into()),
         }
     }
 
@@ -221,6 +229,10 @@ impl Write for FaultyFile {
 }
 
 impl StoreFile for FaultyFile {
+    fn held(&self) -> u64 {
+        self.file.held()
+    }
+
     fn finish(self: Box<Self>) -> Result<()> {
         let Self { file, path, faulty } = *self;
         let answer = faulty.call(Call::Finish, move || file.finish());

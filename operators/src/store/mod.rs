@@ -5,10 +5,12 @@
 //! | store | what it is |
 //! |---|---|
 //! | [`local::Local`] | a directory of this machine |
+//! | [`hdfs::Hdfs`] | a directory of a Hadoop cluster |
 //! | [`memory::Memory`] | the same contract in memory, with crashes that lose what was not durable; for tests |
 //! | [`faulty::Faulty`] | wraps another and fails as planned, call by call; for tests |
 
 pub mod faulty;
+pub mod hdfs;
 pub mod local;
 pub mod memory;
 
@@ -18,7 +20,7 @@ use std::io;
 /// Result of one store call.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
-/// A place for files. Any call may fail without telling whether it was applied ([`Cause::Unknown`]), and may hang.
+/// A place for files. Any call may fail without telling whether it was applied ([`Cause::Unknown`]).
 pub trait Store: Send + Sync {
     /// Creates a new file and the directories above it; [`Cause::AlreadyExists`] when the name is taken. What is
     /// written counts once [`StoreFile::finish`] is done, and not before.
@@ -39,10 +41,20 @@ pub trait Store: Send + Sync {
 
     /// Deletes a file, or a directory with all it holds; `false` when nothing was there.
     fn delete(&self, path: &str) -> Result<bool>;
+
+    /// How many files are finished side by side sooner than one after the other.
+    fn files_at_once(&self) -> usize {
+        1
+    }
 }
 
 /// A new file. Dropping it leaves garbage; after an error it is dropped and never used again.
 pub trait StoreFile: io::Write + Send {
+    /// Bytes it keeps in memory until they are enough to be sent, or flushed.
+    fn held(&self) -> u64 {
+        0
+    }
+
     /// Makes the file and its name durable.
     fn finish(self: Box<Self>) -> Result<()>;
 }
@@ -98,6 +110,9 @@ pub enum Cause {
     /// No answer: the call may have been applied, or be applied later.
     #[error("no answer, and so it is unknown whether it was done: {0}")]
     Unknown(String),
+    /// It was not done, and may work later: a server that is not there, or full.
+    #[error("not possible now: {0}")]
+    Unavailable(String),
     /// It failed, and trying again would not help.
     #[error("{0}")]
     Failed(io::Error),
@@ -108,7 +123,8 @@ impl From<io::Error> for Cause {
         match error.kind() {
             io::ErrorKind::NotFound => Self::NotFound,
             io::ErrorKind::AlreadyExists => Self::AlreadyExists,
-            _ => Self::Failed(error),
+            // A cause that went through `io::Write` comes back as it was.
+            _ => error.downcast::<Self>().unwrap_or_else(Self::Failed),
         }
     }
 }
@@ -118,7 +134,7 @@ impl From<Cause> for io::Error {
         match cause {
             Cause::NotFound => io::ErrorKind::NotFound.into(),
             Cause::AlreadyExists => io::ErrorKind::AlreadyExists.into(),
-            Cause::Unknown(_) => Self::other(cause.to_string()),
+            Cause::Unknown(_) | Cause::Unavailable(_) => Self::other(cause),
             Cause::Failed(error) => error,
         }
     }

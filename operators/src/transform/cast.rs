@@ -43,6 +43,7 @@ impl CastConfig {
             stage: Arc::new(Cast { schema: schema.clone() }),
             schema,
             partitions: None,
+            dead_letters: false,
             about: About { summary: casts.join(", "), fingerprint: Vec::new() },
         })
     }

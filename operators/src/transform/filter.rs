@@ -94,6 +94,7 @@ impl FilterConfig {
             stage: Arc::new(Filter { column, tests: tests.into() }),
             schema: input.clone(),
             partitions: None,
+            dead_letters: false,
             about: About { summary: self.summary(), fingerprint: Vec::new() },
         })
     }

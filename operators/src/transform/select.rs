@@ -38,6 +38,7 @@ impl SelectConfig {
             stage: Arc::new(Select { indices, schema: schema.clone() }),
             schema,
             partitions: None,
+            dead_letters: false,
             about: About { summary: self.summary(), fingerprint: Vec::new() },
         })
     }

@@ -6,12 +6,14 @@ use arrow::array::{ArrayRef, AsArray, Float64Array, RecordBatch, StringArray, UI
 use arrow::datatypes::{DataType, Field, Float64Type};
 use bytes::Bytes;
 use operators::chunk::Kind;
-use operators::progress::{Commit, Fingerprint, Progress, Run, Tally, Version};
-use operators::sink::parquet::{Compression, ParquetSink};
-use operators::stage::{Account, Audit, Finding, Opened, Sink};
+use operators::progress::{Commit, Fingerprint, Progress, Receipt, Run, Tally, Version};
+use operators::sink::parquet::{Compression, Layout, ParquetSink};
+use operators::stage::{Account, Audit, Closing, Finding, Opened, Sink};
 use operators::store::{EntryKind, Store};
 use operators::{Chunk, Error, Position, Schema, Span};
+use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::file::metadata::KeyValue;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Arc;
@@ -54,11 +56,14 @@ pub struct Job {
 }
 
 impl Job {
+    /// This job in one of the layouts.
+    pub const fn laid_out(self, layout: Layout) -> World {
+        World { job: self, layout }
+    }
+
     /// What must be in the archive once all is done, by source partition.
     pub fn expected(self) -> BTreeMap<u32, Rows> {
-        let of = |wanted| (0..self.positions).filter(|p| fate(*p) == wanted).collect();
-        let rows = Rows { written: of(Fate::Written), dead_letters: of(Fate::DeadLetter) };
-        (0..self.partitions).map(|partition| (partition, rows.clone())).collect()
+        self.laid_out(Layout::Batches).expected()
     }
 
     /// One life of the program: takes the archive over and commits batch after batch, from wherever it stands, until
@@ -69,34 +74,96 @@ impl Job {
 
     /// As [`Job::live`], telling of each commit at once.
     pub fn live_telling(self, sink: &dyn Sink, id: &str, committed: impl Fn(Version)) -> Result<u64, Error> {
+        self.laid_out(Layout::Batches).live_telling(sink, id, committed)
+    }
+}
+
+/// A job and how its files are laid out. In the flat layout no source partitions share a file, and the rows that would
+/// be dead letters are filtered.
+#[derive(Clone, Copy)]
+pub struct World {
+    pub job: Job,
+    pub layout: Layout,
+}
+
+impl World {
+    /// What must be in the archive once all is done, by source partition.
+    pub fn expected(self) -> BTreeMap<u32, Rows> {
+        let of = |wanted| (0..self.job.positions).filter(|p| self.fate(*p) == wanted).collect();
+        let rows = Rows { written: of(Fate::Written), dead_letters: of(Fate::DeadLetter) };
+        (0..self.job.partitions).map(|partition| (partition, rows.clone())).collect()
+    }
+
+    fn fate(self, position: u64) -> Fate {
+        match fate(position) {
+            Fate::DeadLetter if self.layout == Layout::Flat => Fate::Filtered,
+            fate => fate,
+        }
+    }
+
+    /// The sink on a store.
+    pub fn sink(self, store: &(impl Store + Clone + 'static)) -> ParquetSink {
+        let store = Arc::new(store.clone());
+        ParquetSink::new(store, "archive".to_owned(), &schema(), Compression::Zstd, self.layout)
+    }
+
+    /// As [`Job::live`].
+    pub fn live(self, sink: &dyn Sink, id: &str) -> Result<u64, Error> {
+        self.live_telling(sink, id, |_| {})
+    }
+
+    /// As [`Job::live_telling`].
+    pub fn live_telling(self, sink: &dyn Sink, id: &str, committed: impl Fn(Version)) -> Result<u64, Error> {
+        let opened = sink.open(&run(id))?;
+        self.work(sink, opened, id, u64::MAX, committed)
+    }
+
+    /// The first commit of a sink that is open.
+    pub fn commit_once(self, sink: &dyn Sink, opened: Opened, id: &str) -> Result<u64, Error> {
+        self.work(sink, opened, id, 1, |_| {})
+    }
+
+    fn work(
+        self,
+        sink: &dyn Sink,
+        opened: Opened,
+        id: &str,
+        commits: u64,
+        committed: impl Fn(Version),
+    ) -> Result<u64, Error> {
         let run = run(id);
-        let Opened { mut committer, mut progress } = sink.open(&run)?;
-        for attempt in 0.. {
+        let Opened { mut committer, mut progress } = opened;
+        for attempt in 0..commits {
             let Some(batch) = self.next(progress.as_ref(), &run) else { return Ok(attempt) };
             let mut writers = [sink.writer(&run, attempt)?, sink.writer(&run, attempt)?];
             for span in &batch.spans {
                 for kind in [Kind::Rows, Kind::DeadLetters] {
-                    let Some(chunk) = chunk(span, kind) else { continue };
+                    let Some(chunk) = self.chunk(span, kind) else { continue };
                     writers[chunk.partition as usize % 2].write(chunk)?;
                 }
             }
             let version = batch.progress.version;
-            let close = |writer: Box<dyn operators::stage::Writer>| writer.close(version, &batch.spans);
-            let receipts = writers.into_iter().map(close).collect::<Result<Vec<_>, _>>()?;
+            let closing = Closing {
+                version,
+                spans: batch.spans.clone(),
+                fingerprint: batch.progress.fingerprint.clone(),
+                source: batch.progress.source.clone(),
+            };
+            let receipts = writers.into_iter().map(|writer| writer.close(&closing)).collect::<Result<Vec<_>, _>>()?;
             progress = Some(batch.progress.clone());
             committer.commit(Commit { attempt, receipts, ..batch })?;
             committed(version);
         }
-        unreachable!()
+        Ok(commits)
     }
 
     /// The batch after a commit, not yet written; `None` when everything is committed.
-    fn next(self, last: Option<&Progress>, run: &Run) -> Option<Commit> {
+    pub fn next(self, last: Option<&Progress>, run: &Run) -> Option<Commit> {
         let mut positions = last.map(|last| last.positions.clone()).unwrap_or_default();
         let (mut spans, mut tally) = (Vec::new(), Tally::default());
-        for partition in 0..self.partitions {
+        for partition in 0..self.job.partitions {
             let from = positions.position(partition).unwrap_or_default();
-            let to = Position((from.0 + self.step).min(self.positions));
+            let to = Position((from.0 + self.job.step).min(self.job.positions));
             let span = Span { partition, from, to, rows: to.0 - from.0 };
             if span.rows > 0 {
                 positions.advance(&span).unwrap();
@@ -104,7 +171,7 @@ impl Job {
             }
             for position in from.0..to.0 {
                 tally.read += 1;
-                match fate(position) {
+                match self.fate(position) {
                     Fate::Written => tally.written += 1,
                     Fate::Filtered => tally.filtered += 1,
                     Fate::DeadLetter => tally.dead_letters += 1,
@@ -123,6 +190,26 @@ impl Job {
         };
         (!spans.is_empty()).then_some(Commit { progress, spans, tally, attempt: 0, receipts: vec![] })
     }
+
+    fn chunk(self, span: &Span, kind: Kind) -> Option<Chunk> {
+        let mut chunk = chunk(span, kind)?;
+        if self.layout == Layout::Flat {
+            chunk.partition = span.partition;
+        }
+        (self.layout == Layout::Batches || kind == Kind::Rows).then_some(chunk)
+    }
+
+    /// Checks that everything is in the archive, once, in order, and that the audit agrees.
+    pub fn assert_whole(self, store: &(impl Store + Clone + 'static), context: &str) {
+        let expected = self.expected();
+        assert_eq!(rows(store), expected, "{context}");
+        let (findings, account) = audit(&self.sink(store));
+        assert_eq!(findings, [], "{context}");
+        assert_eq!(account.rows, expected.values().map(|rows| rows.written.len() as u64).sum::<u64>(), "{context}");
+        for span in account.spans {
+            assert_eq!((span.from, span.to), (Position(0), Position(self.job.positions)), "{context}");
+        }
+    }
 }
 
 pub fn run(id: &str) -> Run {
@@ -138,7 +225,7 @@ pub fn schema() -> Schema {
 }
 
 pub fn sink(store: &(impl Store + Clone + 'static)) -> ParquetSink {
-    ParquetSink::new(Arc::new(store.clone()), "archive".to_owned(), &schema(), Compression::Zstd)
+    Job { partitions: 0, positions: 0, step: 0 }.laid_out(Layout::Batches).sink(store)
 }
 
 /// The rows of a span that have one fate; source and position can be told from the row alone.
@@ -157,11 +244,27 @@ fn chunk(span: &Span, kind: Kind) -> Option<Chunk> {
     (!chunk.is_empty()).then_some(chunk)
 }
 
+/// The rows of a span that are written.
+pub fn chunk_of(span: &Span) -> Option<Chunk> {
+    chunk(span, Kind::Rows)
+}
+
+/// The first batch of a job, with these receipts; its spans are those of source partition 0.
+pub fn first_commit(job: Job, run: &Run, receipts: Vec<Receipt>) -> Commit {
+    let one = Job { partitions: 1, ..job };
+    Commit { receipts, ..one.laid_out(Layout::Batches).next(None, run).unwrap() }
+}
+
 /// Reads every row that Hive-style readers would see, and the dead letters, batch after batch, with the parquet crate
 /// alone.
 pub fn rows(store: &dyn Store) -> BTreeMap<u32, Rows> {
     let mut all = BTreeMap::<u32, Rows>::new();
-    for path in files(store, "").into_iter().filter(|path| path.starts_with("segment=")) {
+    let mut paths: Vec<_> = files(store, "").into_iter().filter(|path| path.ends_with(".parquet")).collect();
+    paths.retain(|path| !path.starts_with('_'));
+    let batch =
+        |path: &str| path.rsplit_once("-batch-").unwrap().1.trim_end_matches(".parquet").parse::<u64>().unwrap();
+    paths.sort_by_key(|path| batch(path));
+    for path in paths {
         let name = path.rsplit('/').next().unwrap();
         let dead = name.starts_with("_dead-letters-");
         if !dead && name.starts_with('_') {
@@ -196,6 +299,30 @@ pub fn files(store: &dyn Store, below: &str) -> Vec<String> {
         .collect()
 }
 
+/// The record in the footer of a file of the flat layout.
+pub fn record(store: &dyn Store, path: &str) -> serde_json::Value {
+    let bytes = Bytes::from(store.read(path).unwrap());
+    let metadata = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap().metadata().file_metadata().clone();
+    let pair = metadata.key_value_metadata().unwrap().iter().find(|pair| pair.key == "weatherflow.checkpoint");
+    serde_json::from_str(pair.unwrap().value.as_deref().unwrap()).unwrap()
+}
+
+/// Writes a file of the flat layout anew, with the same rows and another record.
+pub fn rewrite(store: &dyn Store, path: &str, change: impl FnOnce(&mut serde_json::Value)) {
+    let mut record = record(store, path);
+    let before = record.clone();
+    change(&mut record);
+    assert_ne!(record, before, "the edit must change something");
+    let bytes = Bytes::from(store.read(path).unwrap());
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap();
+    let mut writer = ArrowWriter::try_new(Vec::new(), Arc::clone(reader.schema()), None).unwrap();
+    let reader = reader.build().unwrap();
+    reader.for_each(|rows| writer.write(&rows.unwrap()).unwrap());
+    writer.append_key_value_metadata(KeyValue::new("weatherflow.checkpoint".to_owned(), record.to_string()));
+    store.delete(path).unwrap();
+    write(store, path, &writer.into_inner().unwrap());
+}
+
 pub fn write(store: &dyn Store, path: &str, bytes: &[u8]) {
     let mut file = store.create(path).unwrap();
     file.write_all(bytes).unwrap();
@@ -209,15 +336,22 @@ pub fn audit(sink: &dyn Audit) -> (Vec<Finding>, Account) {
     (findings, account)
 }
 
-/// Checks that everything is in the archive, once, in order, and that the audit agrees.
+/// As [`World::assert_whole`].
 pub fn assert_whole(store: &(impl Store + Clone + 'static), job: Job, context: &str) {
-    assert_eq!(rows(store), job.expected(), "{context}");
-    let (findings, account) = audit(&sink(store));
-    assert_eq!(findings, [], "{context}");
-    assert_eq!(account.rows, job.expected().values().map(|rows| rows.written.len() as u64).sum::<u64>(), "{context}");
-    for span in account.spans {
-        assert_eq!((span.from, span.to), (Position(0), Position(job.positions)), "{context}");
-    }
+    job.laid_out(Layout::Batches).assert_whole(store, context);
+}
+
+/// Makes a test of each function, once for each layout.
+#[macro_export]
+macro_rules! in_both_layouts {
+    ($($test:ident)*) => {
+        mod batches {
+            $(#[test] fn $test() { super::$test(operators::sink::parquet::Layout::Batches); })*
+        }
+        mod flat {
+            $(#[test] fn $test() { super::$test(operators::sink::parquet::Layout::Flat); })*
+        }
+    };
 }
 
 /// Numbers that follow from a seed alone.

@@ -19,11 +19,12 @@ pub struct Servers {
 }
 
 /// One of each, Kafka with all its listeners.
-pub static ALL: LazyLock<Servers> = LazyLock::new(|| Servers::new("tests", &["--ports", "12000", "--secure"]));
+pub static ALL: LazyLock<Servers> =
+    LazyLock::new(|| Servers::new("tests", &["--ports", "12000", "--secure", "--proxied"]));
 
 /// Three brokers, for tests of what a cluster does.
 pub static CLUSTER: LazyLock<Servers> =
-    LazyLock::new(|| Servers::new("tests-3", &["--ports", "14000", "--brokers", "3"]));
+    LazyLock::new(|| Servers::new("tests-3", &["--ports", "14000", "--brokers", "3", "--proxied"]));
 
 /// Addresses of a broker's plain listener.
 pub fn kafka() -> Option<String> {
@@ -54,10 +55,10 @@ impl Servers {
     }
 
     /// What the environment of a pipeline has to hold for one kind of server, which runs from now on. What the
-    /// environment of the tests holds already is taken as it is: the address of servers that run somewhere else.
+    /// environment of the tests holds is taken as it is: these servers run already.
     pub fn variable(&self, kind: &str, name: &str) -> Option<String> {
-        if let Ok(given) = std::env::var(name) {
-            return Some(given);
+        if let Ok(value) = std::env::var(name) {
+            return Some(value);
         }
         if !MISSING.is_empty() {
             skip(kind, &MISSING);

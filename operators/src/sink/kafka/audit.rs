@@ -33,7 +33,13 @@ impl Audit for KafkaSink {
                 None => audit.find(&place, format!("is gone, and {} dead letters with it", written.messages)),
             }
         }
-        Ok(Account { batches: last.progress.version.0 + 1, files: 0, rows, totals: last.progress.totals, spans: last.spans })
+        Ok(Account {
+            batches: last.progress.version.0 + 1,
+            files: 0,
+            rows,
+            totals: last.progress.totals,
+            spans: last.spans,
+        })
     }
 }
 
@@ -86,7 +92,10 @@ fn problems(record: &Record, before: Option<&Record>, owner: Option<&Run>) -> Ve
         check(position == Some(span.to), format!("it stands at [{}], and {span} was read", progress.positions));
     }
     if let Some(owner) = owner {
-        check(owner.id == progress.run.id, format!("run {} committed after run {} took over", progress.run.id, owner.id));
+        check(
+            owner.id == progress.run.id,
+            format!("run {} committed after run {} took over", progress.run.id, owner.id),
+        );
     }
     let first = version == Version::FIRST;
     let sum = before.map_or_else(Tally::default, |before| before.progress.totals);
@@ -188,7 +197,8 @@ impl Counting<'_> {
             self.find(place, problem);
         }
         if after > 0 && self.is_still_last()? {
-            let problem = format!("partition {partition} holds {after} messages from offset {to} on, after the last commit");
+            let problem =
+                format!("partition {partition} holds {after} messages from offset {to} on, after the last commit");
             self.find(place, problem);
         }
         Ok(counted)

@@ -166,7 +166,8 @@ impl KafkaCommitter {
         let held = match self.progress.look() {
             Ok(Some(held)) if held.at > self.owner && held.owner != self.run.id => held,
             Ok(_) => {
-                return place.unavailable(format!("{reason}; no other run has taken over, so a transaction took too long"));
+                return place
+                    .unavailable(format!("{reason}; no other run has taken over, so a transaction took too long"));
             }
             Err(unread) => return place.unavailable(format!("{reason}, and who did it cannot be read: {unread}")),
         };

@@ -119,9 +119,8 @@ impl ProgressTopic {
 
     /// Gives the entries in a stretch of offsets, in their order.
     pub(super) fn each(&self, stretch: Range<u64>, found: &mut dyn FnMut(u64, Entry) -> Result<()>) -> Result<()> {
-        let whole = scan(self.place(), PARTITION, stretch, &mut |message| {
-            found(message.offset(), self.entry(message)?)
-        })?;
+        let whole =
+            scan(self.place(), PARTITION, stretch, &mut |message| found(message.offset(), self.entry(message)?))?;
         match whole {
             true => Ok(()),
             false => Err(self.place().unavailable("entries were deleted while they were read")),

@@ -109,7 +109,8 @@ pub(super) fn dead_letters(
     for chunk in chunks {
         let column = |name: &str, to: &DataType| -> Result<ArrayRef> {
             let column = chunk.rows.column_by_name(name);
-            let column = column.ok_or_else(|| Error::Other(format!("dead letters came without their column {name}")))?;
+            let column =
+                column.ok_or_else(|| Error::Other(format!("dead letters came without their column {name}")))?;
             Ok(cast(column, to)?)
         };
         let raw = column("raw", &DataType::Binary)?;
@@ -117,8 +118,11 @@ pub(super) fn dead_letters(
         let words = NAMES.map(|name| column(name, &DataType::Utf8));
         let words: Vec<_> = words.into_iter().collect::<Result<_>>()?;
         for row in 0..raw.len() {
-            let said: Vec<_> =
-                NAMES.into_iter().zip(&words).map(|(name, words)| (name, words.as_string::<i32>().value(row))).collect();
+            let said: Vec<_> = NAMES
+                .into_iter()
+                .zip(&words)
+                .map(|(name, words)| (name, words.as_string::<i32>().value(row)))
+                .collect();
             let value = at(raw, row);
             let bytes = size::alone(None, value, said.iter().map(|(name, words)| (*name, words.as_bytes())));
             if bytes > limit {
@@ -128,8 +132,7 @@ pub(super) fn dead_letters(
                 headers.insert(Header { key, value: Some(value) })
             });
             let (topic, lane) = (place.topic.as_str(), lanes.dead_letters());
-            let sent =
-                producer.send(Outgoing { topic, partition: 0, key: None, value, headers: Some(headers), lane });
+            let sent = producer.send(Outgoing { topic, partition: 0, key: None, value, headers: Some(headers), lane });
             sent.map_err(Failure::at(SEND))?;
         }
     }

@@ -1,14 +1,12 @@
 //! Writes one worker's rows of one batch into staged files.
 
-use crate::archive::Archive;
-use crate::archive::footer::Footer;
-use crate::archive::layout::{self, DataFile};
+use crate::archive::names::{self, DataFile};
+use crate::archive::{Archive, Layout, Sealed, Unsealed};
 use crate::chunk::Chunk;
 use crate::error::{Error, Result};
-use crate::position::Span;
-use crate::progress::{Contents, FileEntry, Receipt, Run, Version};
-use crate::stage::{Held, Writer};
-use crate::store::StoreFile;
+use crate::progress::{Contents, FileEntry, Receipt, Run};
+use crate::stage::{Closing, Held, Writer};
+use crate::store::{Cause, StoreError, StoreFile};
 use arrow::datatypes::SchemaRef;
 use parquet::arrow::ArrowWriter;
 use parquet::errors::ParquetError;
@@ -16,6 +14,8 @@ use parquet::file::properties::WriterProperties;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
 /// What all open files of a writer may hold before the largest is flushed.
 const MEMORY: u64 = 32 << 20;
@@ -31,7 +31,9 @@ pub(super) struct ParquetWriter {
 /// Where and how files are written.
 struct Target {
     archive: Archive,
+    layout: Arc<dyn Layout>,
     run: Run,
+    attempt: u64,
     /// The directory of the attempt.
     staged: String,
     schema: SchemaRef,
@@ -58,13 +60,14 @@ struct OpenFile {
 impl ParquetWriter {
     pub(super) fn new(
         archive: Archive,
+        layout: Arc<dyn Layout>,
         run: Run,
         attempt: u64,
         schema: SchemaRef,
         properties: WriterProperties,
     ) -> Self {
-        let staged = layout::attempt(&run, attempt);
-        let target = Target { archive, run, staged, schema, properties };
+        let staged = names::attempt(&run, attempt);
+        let target = Target { archive, layout, run, attempt, staged, schema, properties };
         Self { target, files: Files::Open { files: BTreeMap::new(), held: 0 } }
     }
 
@@ -101,11 +104,10 @@ impl Writer for ParquetWriter {
         Ok(Held { bytes, until_commit: 0 })
     }
 
-    fn close(mut self: Box<Self>, version: Version, spans: &[Span]) -> Result<Receipt> {
+    fn close(mut self: Box<Self>, batch: &Closing) -> Result<Receipt> {
         let (files, _) = self.take()?;
         let (mut rows, mut dead_letters, mut entries) = (0, 0, Vec::new());
-        for (key, file) in files {
-            let entry = self.target.close(key, file, version, spans)?;
+        for (key, entry) in self.target.close_all(files, batch)? {
             match key {
                 DataFile::Rows(_) => rows += entry.rows,
                 DataFile::DeadLetters(_) => dead_letters += entry.rows,
@@ -118,7 +120,7 @@ impl Writer for ParquetWriter {
 
 impl Target {
     fn create(&self, key: DataFile, first: &Chunk) -> Result<OpenFile> {
-        let path = layout::join(&self.staged, &key.open_name());
+        let path = names::join(&self.staged, &key.open_name());
         let file = self.archive.store.create(&path).map_err(|e| self.archive.lost(&self.run, e))?;
         let schema = match key {
             DataFile::Rows(_) => self.schema.clone(),
@@ -134,47 +136,81 @@ impl Target {
         file.parquet.write(&chunk.rows).map_err(|e| self.failed(&file.path, e))?;
         file.rows += chunk.len();
         file.sources.insert(chunk.source);
-        file.held = file.parquet.memory_size() as u64;
+        file.held = file.held();
         Ok(())
     }
 
     fn flush(&self, file: &mut OpenFile) -> Result<()> {
         file.parquet.flush().map_err(|e| self.failed(&file.path, e))?;
-        file.held = file.parquet.memory_size() as u64;
+        file.parquet.inner_mut().flush().map_err(|e| self.failed(&file.path, e.into()))?;
+        file.held = file.held();
         Ok(())
     }
 
-    /// Closes a file and gives it the name it has in its batch.
-    fn close(&self, key: DataFile, file: OpenFile, version: Version, spans: &[Span]) -> Result<FileEntry> {
-        let OpenFile { path, mut parquet, rows, sources, .. } = file;
-        let footer = Footer {
-            run: self.run.clone(),
-            batch: version,
-            partition: key.partition(),
-            spans: spans.iter().filter(|span| sources.contains(&span.partition)).copied().collect(),
+    /// Closes all files, as many side by side as the store gains from; in order of their keys. After the first error
+    /// no other is begun.
+    fn close_all(&self, files: BTreeMap<DataFile, OpenFile>, batch: &Closing) -> Result<Vec<(DataFile, FileEntry)>> {
+        let at_once = self.archive.store.files_at_once().min(files.len());
+        let waiting = Mutex::new(files.into_iter());
+        let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let work = || {
+            let mut closed = Vec::new();
+            while let Some((key, file)) = next() {
+                let entry = self.close(key, file, batch).inspect_err(|_| while next().is_some() {})?;
+                closed.push((key, entry));
+            }
+            Ok(closed)
         };
-        for pair in footer.key_values()? {
-            parquet.append_key_value_metadata(pair);
-        }
-        let output = parquet.into_inner().map_err(|e| self.failed(&path, e))?;
+        let ends: Vec<Result<_>> = thread::scope(|scope| {
+            let helper = |_| thread::Builder::new().spawn_scoped(scope, work).ok();
+            let helpers: Vec<_> = (1..at_once).map_while(helper).collect();
+            let own = work();
+            let broken = |_| Err(Error::Other("closing a file panicked".to_owned()));
+            let helped = helpers.into_iter().map(|helper| helper.join().unwrap_or_else(broken));
+            [own].into_iter().chain(helped).collect()
+        });
+        let mut closed = ends.into_iter().collect::<Result<Vec<_>>>()?.concat();
+        closed.sort_unstable_by_key(|(key, _)| *key);
+        Ok(closed)
+    }
+
+    /// Closes a file and gives it the name that its layout asks for.
+    fn close(&self, key: DataFile, file: OpenFile, batch: &Closing) -> Result<FileEntry> {
+        let OpenFile { path, mut parquet, rows, sources, .. } = file;
+        let unsealed = Unsealed { run: &self.run, attempt: self.attempt, file: key, rows, sources: &sources };
+        let Sealed { says, name } = self.layout.seal(&unsealed, batch)?;
+        says.into_iter().for_each(|pair| parquet.append_key_value_metadata(pair));
+        // Not by `into_inner`, which tells of errors in words only.
+        parquet.finish().map_err(|e| self.failed(&path, e))?;
+        let output = parquet.inner_mut();
         let bytes = output.bytes;
-        let file = output.file.ok_or_else(|| self.failed(&path, failed_before().into()))?;
+        let file = output.file.take().ok_or_else(|| self.failed(&path, failed_before().into()))?;
         file.finish().map_err(|e| self.archive.lost(&self.run, e))?;
-        let name = key.name(version);
-        let renamed = self.archive.store.rename(&path, &layout::join(&self.staged, &name));
-        renamed.map_err(|e| self.archive.lost(&self.run, e))?;
+        let closed = names::join(&self.staged, &name);
+        if closed != path {
+            self.archive.store.rename(&path, &closed).map_err(|e| self.archive.lost(&self.run, e))?;
+        }
         Ok(FileEntry { name, rows, bytes })
     }
 
     fn failed(&self, path: &str, error: ParquetError) -> Error {
-        let path = self.archive.path(path);
         match error {
             ParquetError::External(source) => match source.downcast::<io::Error>() {
-                Ok(source) => Error::Io { action: "write", path, source: *source },
-                Err(source) => Error::Other(format!("cannot write {path}: {source}")),
+                Ok(source) => {
+                    let error = StoreError { action: "write", path: path.to_owned(), cause: Cause::from(*source) };
+                    self.archive.lost(&self.run, error)
+                }
+                Err(source) => Error::Other(format!("cannot write {}: {source}", self.archive.path(path))),
             },
-            other => Error::Other(format!("cannot write {path}: {other}")),
+            other => Error::Other(format!("cannot write {}: {other}", self.archive.path(path))),
         }
+    }
+}
+
+impl OpenFile {
+    /// Memory of rows that are still with the encoder or the file.
+    fn held(&self) -> u64 {
+        self.parquet.memory_size() as u64 + self.parquet.inner().file.as_ref().map_or(0, |file| file.held())
     }
 }
 

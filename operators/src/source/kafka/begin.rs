@@ -2,6 +2,7 @@
 
 use super::{Shared, Start};
 use crate::error::{Problem, Result};
+use crate::kafka::Place;
 use crate::kafka::topic::{Client, Moment};
 use crate::position::Checkpoint;
 use chrono::DateTime;
@@ -47,6 +48,17 @@ impl First {
             }
         }
     }
+
+    /// Refuses a start in partitions that the topic does not have.
+    pub(super) fn check(&self, place: &Place, partitions: u32) -> Result<()> {
+        let Self::Offsets(offsets) = self else { return Ok(()) };
+        match offsets.range(partitions..).next() {
+            Some((partition, _)) => Err(place.refused(format!(
+                "`start` names partition {partition}, and the topic has {partitions} partitions, counted from 0"
+            ))),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Where a partition is read from.
@@ -59,19 +71,25 @@ pub(super) struct Begin {
     pub(super) is_new: bool,
 }
 
-/// Finds where to read these partitions from, and refuses positions that the topic does not have.
-pub(super) fn begin(shared: &Shared, client: &Client, partitions: &[u32], from: &Checkpoint) -> Result<Vec<Begin>> {
+/// Finds where to read these partitions from, and refuses positions that the topic does not have. Those without a
+/// position begin where the file says in the first look of a first run; later they are new, and have a beginning.
+pub(super) fn begin(
+    shared: &Shared,
+    client: &Client,
+    partitions: &[u32],
+    from: &Checkpoint,
+    is_first: bool,
+) -> Result<Vec<Begin>> {
     let lows = client.offsets(partitions.iter().copied(), Moment::Beginning)?;
     let ends = client.offsets(partitions.iter().copied(), Moment::End)?;
     let known = shared.known().begun.clone();
     let new: Vec<_> =
         partitions.iter().copied().filter(|p| from.position(*p).is_none() && !known.contains_key(p)).collect();
     let begun = match &shared.first {
-        // A flow that has committed anything finds only partitions that were added since.
-        _ if !from.0.is_empty() => BTreeMap::new(),
         First::At(Moment::Beginning) => BTreeMap::new(),
-        First::At(moment) => client.offsets(new.iter().copied(), *moment)?,
-        First::Offsets(offsets) => offsets.clone(),
+        First::At(moment) if is_first => client.offsets(new.iter().copied(), *moment)?,
+        First::Offsets(offsets) if is_first => offsets.clone(),
+        First::At(_) | First::Offsets(_) => BTreeMap::new(),
     };
     let mut begins = Vec::new();
     for &partition in partitions {

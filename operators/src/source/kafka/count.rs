@@ -41,6 +41,7 @@ pub(super) fn count(place: &Place, span: &Span) -> Result<Option<u64>> {
         })?;
         if any {
             heard = Instant::now();
+            continue;
         }
         batches.client.listen()?;
         if heard.elapsed() > PATIENCE {

@@ -15,7 +15,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How a consumer reads. What it holds for us is bounded: some 200 bytes for each message beside its own.
+/// How a consumer reads. What it holds for us is bounded: of small messages, some 200 bytes each beside their own, a
+/// fetch more than `queued.min.messages`; of large ones a fetch more than `queued.max.messages.kbytes`.
 pub(super) const SETTINGS: &[(&str, &str)] = &[
     ("enable.auto.commit", "false"),
     ("enable.auto.offset.store", "false"),
@@ -25,7 +26,8 @@ pub(super) const SETTINGS: &[(&str, &str)] = &[
     ("fetch.wait.max.ms", "100"),
     // The default is a second, which a reader of small messages mostly sleeps.
     ("fetch.queue.backoff.ms", "5"),
-    ("queued.min.messages", "40000"),
+    ("fetch.max.bytes", "1048576"),
+    ("queued.min.messages", "32000"),
     ("queued.max.messages.kbytes", "8192"),
 ];
 
@@ -36,7 +38,7 @@ const WAIT: Duration = Duration::from_millis(50);
 const ENDS_EVERY: Duration = Duration::from_millis(500);
 
 /// How often the topic itself is looked at: is it the same, does it have more partitions?
-const WATCH_EVERY: Duration = Duration::from_secs(2);
+const WATCH_EVERY: Duration = Duration::from_secs(1);
 
 /// How long no broker may give a sign of life. librdkafka connects again by itself; this is for the flow to know.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -88,7 +90,7 @@ impl KafkaReader {
             watched: now,
             alive: now,
         };
-        reader.look()?;
+        reader.look_at(from.0.is_empty())?;
         Ok(reader)
     }
 
@@ -98,6 +100,10 @@ impl KafkaReader {
 
     /// Looks at the topic: refuses another one, begins partitions that are new.
     fn look(&mut self) -> Result<()> {
+        self.look_at(false)
+    }
+
+    fn look_at(&mut self, is_first: bool) -> Result<()> {
         let found = self.client().topic()?;
         (self.watched, self.alive) = (Instant::now(), Instant::now());
         let Some(found) = found else {
@@ -113,10 +119,13 @@ impl KafkaReader {
             );
             return Err(self.shared.lost(&what));
         }
+        if is_first {
+            self.shared.first.check(&self.shared.place, found.partitions)?;
+        }
         let mine = (0..found.partitions).filter(|partition| self.share.owns(*partition));
         let new: Vec<_> = mine.filter(|partition| !self.lanes.contains_key(partition)).collect();
         if !new.is_empty() {
-            for begin in begin(&self.shared, self.client(), &new, &self.from)? {
+            for begin in begin(&self.shared, self.client(), &new, &self.from, is_first)? {
                 self.start(&begin)?;
             }
         }
@@ -139,10 +148,10 @@ impl KafkaReader {
 
     /// Looks at the topic from time to time; no broker need answer each time, but one must from time to time.
     fn watch(&mut self) -> Result<()> {
-        self.client().listen()?;
         if self.watched.elapsed() < WATCH_EVERY {
             return Ok(());
         }
+        self.client().listen()?;
         match self.look() {
             Err(Error::Unavailable { .. }) if self.alive.elapsed() < PATIENCE => {
                 self.watched = Instant::now();

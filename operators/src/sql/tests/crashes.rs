@@ -137,10 +137,18 @@ fn a_topic_survives_every_pair_of_points() {
     every_pair(Target::Topic);
 }
 
+#[test]
+fn a_mysql_table_survives_every_point() {
+    if crate::servers::mysql().is_some() {
+        every_point(Target::MySql);
+    }
+}
+
 /// COMMIT was applied and answered with an error: the sink must find out and go on, without a restart.
 #[test]
 fn an_applied_commit_that_is_answered_with_an_error_counts() {
-    for target in [Target::Table, Target::Topic] {
+    let mysql = crate::servers::mysql().map(|_| Target::MySql);
+    for target in [Target::Table, Target::Topic].into_iter().chain(mysql) {
         let (expected, points) = calm(target, 3);
         let commits: Vec<_> = (0..points.len()).filter(|&at| points[at] == (Moment::After, "commit")).collect();
         assert_eq!(commits.len(), 3);

@@ -2,6 +2,7 @@
 
 mod audit;
 mod crashes;
+mod mysql;
 mod sinks;
 mod speed;
 mod table_source;
@@ -19,7 +20,7 @@ use crate::runtime::wait;
 use crate::schema::Schema;
 use crate::sink::{SinkConfig, table, topic};
 use crate::source::SourceConfig;
-use crate::stage::{BuiltSink, BuiltSource, Committer, Read, Reader, Share, Sink};
+use crate::stage::{BuiltSink, BuiltSource, Closing, Committer, Inflow, Read, Reader, Share, Sink};
 use arrow::array::{ArrayRef, BinaryArray, Float64Array, RecordBatch, StringArray, UInt32Array, UInt64Array};
 use sqlx::sqlite::SqliteConnection;
 use std::path::Path;
@@ -30,6 +31,8 @@ use std::sync::Arc;
 enum Target {
     Table,
     Topic,
+    /// A table of a MySQL or MariaDB server, in a database named after the folder.
+    MySql,
 }
 
 const PARTITIONS: u32 = 3;
@@ -40,20 +43,23 @@ impl Target {
         let (url, context) = ("sqlite:weather.db".to_owned(), Context { dir: dir.to_owned() });
         match self {
             Self::Table => {
-                let config = table::TableConfig { url, table: "temper\"atures".into() };
-                Box::new(SqlSink::with_failpoints(config.table(&schema(), &context).unwrap(), failpoints))
+                let config = table::TableConfig { url, table: "temper\"atures".into(), password: None, tls: None };
+                let place = Place::new(super::Kind::Table, &config.url, &config.table, &context);
+                Box::new(SqlSink::with_failpoints(config.table(place, &schema()).unwrap(), failpoints))
             }
             Self::Topic => {
                 let config = topic::TopicConfig { url, topic: "temper\"atures".into() };
                 let topic = config.topic(&schema(), Some(PARTITIONS), &context).unwrap();
                 Box::new(SqlSink::with_failpoints(topic, failpoints))
             }
+            Self::MySql => mysql::World::of(dir).sink(failpoints),
         }
     }
 
     /// All that counts in the database, in words: rows, dead letters and progress without the names of runs.
     fn dump(self, dir: &Path) -> Vec<String> {
         let rows = match self {
+            Self::MySql => return mysql::World::of(dir).dump(),
             Self::Table => {
                 "SELECT t.id || ' ' || t.station || ' ' || t.degrees FROM \"temper\"\"atures\" AS t ORDER BY t.id"
             }
@@ -66,20 +72,38 @@ impl Target {
         let dead = "SELECT d.flow || ' ' || d.source_partition || ' ' || d.position || ' ' || d.stage || ' ' || d.reason \
                     || ' ' || hex(d.raw) FROM weatherflow_dead_letters AS d ORDER BY d.rowid";
         all.extend(texts(dir, dead));
-        for json in texts(dir, "SELECT p.progress FROM weatherflow_progress AS p") {
-            let progress: Progress = serde_json::from_str(&json).unwrap();
-            all.push(format!("{} {} {:?}", progress.version, progress.positions, progress.totals));
-        }
+        all.extend(texts(dir, "SELECT p.progress FROM weatherflow_progress AS p").iter().map(|json| stands(json)));
         all
     }
 }
 
+/// A progress in words, without the name of its run.
+fn stands(json: &str) -> String {
+    let progress: Progress = serde_json::from_str(json).unwrap();
+    format!("{} {} {:?}", progress.version, progress.positions, progress.totals)
+}
+
 /// An empty folder, in memory where the machine has such a place: the crashes here are the program's, not the power's,
 /// and thousands of runs need not wait for a disk.
-fn folder() -> tempfile::TempDir {
+fn folder() -> Folder {
     let memory = Path::new("/dev/shm");
     let in_memory = memory.is_dir().then(|| tempfile::tempdir_in(memory).ok()).flatten();
-    in_memory.unwrap_or_else(|| tempfile::tempdir().unwrap())
+    Folder(in_memory.unwrap_or_else(|| tempfile::tempdir().unwrap()))
+}
+
+/// A folder that is deleted at the end, and the database on a server that was named after it.
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        mysql::World::drop_of(self.path());
+    }
 }
 
 /// Runs one query on `weather.db` of a folder; each row is one text.
@@ -178,7 +202,7 @@ fn batch(sink: &dyn Sink, run: &Run, last: Option<&Progress>, attempt: u64) -> C
     }
     let tally = Tally { read: 2 * STEP, written: 2 * (STEP - 1), dead_letters: 2, ..Tally::default() };
     progress.totals += tally;
-    let receipts = writers.map(|writer| writer.close(progress.version, &spans).unwrap()).into();
+    let receipts = writers.map(|writer| writer.close(&Closing::default()).unwrap()).into();
     Commit { progress, spans, tally, attempt, receipts }
 }
 
@@ -205,7 +229,7 @@ fn source(dir: &Path, json: &str) -> BuiltSource {
 
 fn sink(dir: &Path, json: &str, input: &Schema, partitions: Option<u32>) -> BuiltSink {
     let config: SinkConfig = serde_json::from_str(json).unwrap();
-    config.build(input, partitions, &Context { dir: dir.to_owned() }).unwrap()
+    config.build(input, Inflow { partitions, ..Inflow::default() }, &Context { dir: dir.to_owned() }).unwrap()
 }
 
 /// The only worker.

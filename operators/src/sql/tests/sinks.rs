@@ -9,7 +9,7 @@ use crate::progress::{Commit, Fingerprint, Progress, Tally, Version};
 use crate::schema::Schema;
 use crate::sink::SinkConfig;
 use crate::sql::failpoint::Failpoints;
-use crate::stage::BuiltSink;
+use crate::stage::{BuiltSink, Closing, Inflow};
 use arrow::array::{
     ArrayRef, BinaryArray, BooleanArray, Date32Array, Float32Array, Float64Array, Int8Array, Int64Array, RecordBatch,
     StringArray, TimestampMillisecondArray, UInt64Array,
@@ -34,7 +34,7 @@ fn listing(dir: &Path) -> Vec<(String, u64, std::time::SystemTime)> {
 }
 
 /// Commits one chunk into a sink that was never used.
-fn commit_one(built: &BuiltSink, chunk: Chunk) -> crate::Result<()> {
+pub(super) fn commit_one(built: &BuiltSink, chunk: Chunk) -> crate::Result<()> {
     let run = run("one");
     let mut committer = built.sink.open(&run)?.committer;
     let mut writer = built.sink.writer(&run, 0)?;
@@ -48,7 +48,7 @@ fn commit_one(built: &BuiltSink, chunk: Chunk) -> crate::Result<()> {
         positions: Checkpoint::default(),
         totals: tally,
     };
-    let receipts = vec![writer.close(Version::FIRST, &[])?];
+    let receipts = vec![writer.close(&Closing::default())?];
     committer.commit(Commit { progress, spans: Vec::new(), tally, attempt: 0, receipts })
 }
 
@@ -235,7 +235,8 @@ fn rows_that_are_not_those_of_the_batch_are_not_committed() {
 
 fn problems(json: &str, fields: Vec<Field>, partitions: Option<u32>) -> Vec<String> {
     let config: SinkConfig = serde_json::from_str(json).unwrap();
-    let built = config.build(&Schema::new(fields), partitions, &Context { dir: "/nowhere".into() });
+    let inflow = Inflow { partitions, ..Inflow::default() };
+    let built = config.build(&Schema::new(fields), inflow, &Context { dir: "/nowhere".into() });
     let problems = built.err().unwrap();
     problems
         .into_iter()

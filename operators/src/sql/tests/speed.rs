@@ -5,6 +5,7 @@ use crate::chunk::Chunk;
 use crate::position::Checkpoint;
 use crate::progress::{Commit, Fingerprint, Progress, Tally, Version};
 use crate::schema::Schema;
+use crate::stage::Closing;
 use arrow::array::{ArrayRef, BinaryArray, Float64Array, RecordBatch, StringArray, UInt64Array};
 use std::path::Path;
 use std::sync::Arc;
@@ -52,7 +53,7 @@ fn measure(dir: &Path, what: &str, sink_json: &str, source_json: &str, partition
             positions: Checkpoint::default(),
             totals,
         };
-        let receipts = vec![writer.close(Version(version), &[]).unwrap()];
+        let receipts = vec![writer.close(&Closing::default()).unwrap()];
         let start = Instant::now();
         committer.commit(Commit { progress, spans: Vec::new(), tally, attempt: version, receipts }).unwrap();
         busy += start.elapsed();

@@ -2,10 +2,13 @@
 //!
 //! Goes from batch to batch and holds one segment's names at most, whatever the length of history.
 
-use super::Archive;
-use super::footer::{self, Footer};
-use super::layout::{self, DataFile, Segment};
+use super::Batches;
+use super::footer::Footer;
+use super::layout::{self, Segment};
 use super::manifest::Manifest;
+use crate::archive::Archive;
+use crate::archive::footer::{Unread, read_back};
+use crate::archive::names::{self, DataFile};
 use crate::error::{Error, Result};
 use crate::position::{Checkpoint, Span};
 use crate::progress::{FileEntry, Progress, Tally, Version};
@@ -13,24 +16,24 @@ use crate::stage::{Account, Finding};
 use crate::store::{Cause, Entry, EntryKind, StoreError};
 use std::collections::BTreeMap;
 
-impl Archive {
-    /// Checks everything committed by a flow, giving each finding as it is met.
-    pub(crate) fn audit(&self, flow: &str, found: &mut dyn FnMut(Finding)) -> Result<Account> {
-        let mut audit = Audit {
-            archive: self,
-            flow,
-            found,
-            account: Account::default(),
-            spans: BTreeMap::new(),
-            expected: Version::FIRST,
-            last: None,
-        };
-        audit.root()?;
-        Ok(Account { spans: audit.spans.into_values().collect(), ..audit.account })
-    }
+/// Checks everything committed by a flow, giving each finding as it is met.
+pub(super) fn audit(batches: &Batches, flow: &str, found: &mut dyn FnMut(Finding)) -> Result<Account> {
+    let mut audit = Audit {
+        batches,
+        archive: &batches.archive,
+        flow,
+        found,
+        account: Account::default(),
+        spans: BTreeMap::new(),
+        expected: Version::FIRST,
+        last: None,
+    };
+    audit.root()?;
+    Ok(Account { spans: audit.spans.into_values().collect(), ..audit.account })
 }
 
 struct Audit<'a> {
+    batches: &'a Batches,
     archive: &'a Archive,
     flow: &'a str,
     found: &'a mut dyn FnMut(Finding),
@@ -66,7 +69,7 @@ impl Audit<'_> {
         for Entry { name, kind } in self.list("")? {
             match (Segment::parse(&name), kind) {
                 (Some(segment), EntryKind::Directory) => segments.push(segment),
-                (None, EntryKind::Directory) if name == layout::STAGING => {}
+                (None, EntryKind::Directory) if name == names::STAGING => {}
                 _ => self.stray(&name),
             }
         }
@@ -78,7 +81,7 @@ impl Audit<'_> {
         for Entry { name, kind } in self.list(&segment.name())? {
             match (segment.batch(&name), kind) {
                 (Some(version), EntryKind::Directory) => self.batch(version)?,
-                _ => self.stray(&layout::join(&segment.name(), &name)),
+                _ => self.stray(&names::join(&segment.name(), &name)),
             }
         }
         Ok(())
@@ -93,17 +96,17 @@ impl Audit<'_> {
         self.expected = version.next();
         self.account.batches += 1;
         let mut entries: BTreeMap<_, _> = self.list(&directory)?.into_iter().map(|e| (e.name, e.kind)).collect();
-        match self.archive.manifest(version) {
+        match self.batches.manifest(version) {
             Err(Error::Damaged { path, reason }) => (self.found)(Finding { path, problem: reason }),
             Err(error) => return Err(error),
             Ok(manifest) => {
-                self.chain(&layout::join(&directory, layout::CHECKPOINT), &manifest);
+                self.chain(&names::join(&directory, layout::CHECKPOINT), &manifest);
                 self.files(&directory, &manifest, &mut entries)?;
                 self.last = Some(manifest.progress);
             }
         }
         entries.remove(layout::CHECKPOINT);
-        entries.keys().for_each(|name| self.stray(&layout::join(&directory, name)));
+        entries.keys().for_each(|name| self.stray(&names::join(&directory, name)));
         Ok(())
     }
 
@@ -170,8 +173,8 @@ impl Audit<'_> {
     fn files(&mut self, directory: &str, manifest: &Manifest, entries: &mut BTreeMap<String, EntryKind>) -> Result<()> {
         let mut found = Tally::default();
         for file in &manifest.files {
-            let path = layout::join(directory, &file.name);
-            let Some(what) = DataFile::parse(&file.name, manifest.progress.version) else {
+            let path = names::join(directory, &file.name);
+            let Some(what) = named(&file.name, manifest.progress.version) else {
                 self.find(&path, "the checkpoint lists a file of this name, which no batch has");
                 continue;
             };
@@ -212,9 +215,10 @@ impl Audit<'_> {
             }
             opened => opened.map_err(|e| self.archive.failed(e))?,
         };
-        let read = match footer::read_back(reader) {
+        let read = match read_back(reader, Footer::of) {
             Ok(read) => read,
-            Err(reason) => {
+            Err(Unread::Unavailable(error)) => return Err(self.archive.failed(error)),
+            Err(Unread::Damaged(reason)) => {
                 self.find(path, format!("it cannot be read: {reason}"));
                 return Ok(0);
             }
@@ -240,4 +244,9 @@ impl Audit<'_> {
         }
         Ok(read.decoded)
     }
+}
+
+/// The file of a batch with this name.
+fn named(name: &str, version: Version) -> Option<DataFile> {
+    DataFile::parse(name).filter(|(_, batch)| *batch == version.0).map(|(file, _)| file)
 }

@@ -1,20 +1,12 @@
 //! Reading in pages of bounded size.
 
-use super::{Place, Statement, statement};
+use super::{Statement, statement};
 use crate::error::Result;
+use crate::sql::Place;
+use crate::sql::column::{PAGE_BYTES as BYTES, PAGE_ROWS as ROWS};
 use futures_util::TryStreamExt;
-use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use std::time::Duration;
-
-/// Rows of a page at most.
-pub(crate) const ROWS: u32 = 8192;
-
-/// Bytes of values after which a page is full, whatever its rows.
-const BYTES: u64 = 1 << 20;
-
-/// How soon to look again when there was nothing.
-pub(crate) const AGAIN: Duration = Duration::from_millis(50);
+use sqlx::{Row, Sqlite};
 
 /// A query that counts the rows of another, and adds up their column `bytes`.
 pub(crate) fn measure(query: &str) -> Statement<'static> {
@@ -25,7 +17,7 @@ pub(crate) fn measure(query: &str) -> Statement<'static> {
 /// [`measure`] of the first so many rows; rows of megabytes are then never fetched by the thousand.
 pub(crate) async fn rows_that_fit(
     connection: &mut SqliteConnection,
-    place: &Place,
+    place: &Place<Sqlite>,
     measured: impl Fn(u32) -> Statement<'static>,
 ) -> Result<u32> {
     let mut limit = ROWS;
@@ -46,7 +38,7 @@ pub(crate) async fn rows_that_fit(
 /// Hands over the rows of a query for a page, of which there are so many.
 pub(crate) async fn read(
     connection: &mut SqliteConnection,
-    place: &Place,
+    place: &Place<Sqlite>,
     query: Statement<'_>,
     count: u32,
     mut take: impl FnMut(&SqliteRow) -> Result<()>,

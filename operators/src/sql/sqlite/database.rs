@@ -1,10 +1,10 @@
 //! A SQLite database: how it is opened for writing, for reading, and for a look that leaves no trace.
 
-use super::page;
 use crate::config::shown;
 use crate::error::{Error, Result};
+use crate::sql::column::PAGE_ROWS;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, Row};
+use sqlx::{ConnectOptions, Connection};
 use std::fmt;
 use std::fs::{self, Metadata};
 use std::io;
@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Rows between the thread that steps through a result and the one that takes them: a whole page, so that neither
 /// waits for the other. What a page may hold bounds the memory.
-const ROWS_IN_FLIGHT: usize = page::ROWS as usize;
+const ROWS_IN_FLIGHT: usize = PAGE_ROWS as usize;
 
 /// A database, by its file.
 #[derive(Clone, Debug)]
@@ -169,40 +169,4 @@ fn is_busy(error: &sqlx::Error) -> bool {
     const SQLITE_BUSY: i64 = 5;
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     code.and_then(|code| code.parse::<i64>().ok()).is_some_and(|code| code & 0xff == SQLITE_BUSY)
-}
-
-/// Whether there is a table or view of a name.
-pub(crate) async fn has_table(connection: &mut SqliteConnection, table: &str) -> sqlx::Result<bool> {
-    Ok(!columns(connection, table).await?.is_empty())
-}
-
-/// A column as the database describes it.
-pub(crate) struct Column {
-    pub(crate) name: String,
-    /// As written in its table's definition.
-    pub(crate) declared: String,
-    pub(crate) not_null: bool,
-    /// Whether it is part of the primary key.
-    pub(crate) in_key: bool,
-}
-
-/// The columns of a table or view; none when it does not exist.
-pub(crate) async fn columns(connection: &mut SqliteConnection, table: &str) -> sqlx::Result<Vec<Column>> {
-    let sql = "SELECT c.name, c.type, c.\"notnull\", c.pk FROM pragma_table_xinfo(?) AS c ORDER BY c.cid";
-    let rows = sqlx::query(sql).bind(table).fetch_all(connection).await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Column {
-                name: row.try_get(0)?,
-                declared: row.try_get(1)?,
-                not_null: row.try_get(2)?,
-                in_key: row.try_get::<i64, _>(3)? > 0,
-            })
-        })
-        .collect()
-}
-
-/// Finds a column as SQLite does: ASCII letters are the same in both cases.
-pub(crate) fn find<'a>(columns: &'a [Column], name: &str) -> Option<&'a Column> {
-    columns.iter().find(|column| column.name.eq_ignore_ascii_case(name))
 }

@@ -1,11 +1,11 @@
 //! The embedded topic: messages in partitions, each message at a dense offset from 0.
 
-use super::database::columns;
-use super::{Place, Transaction, signed};
 use crate::error::Result;
 use crate::position::Span;
-use sqlx::Row;
+use crate::sql::dialect::has_table;
+use crate::sql::{Place, Transaction, signed};
 use sqlx::sqlite::SqliteConnection;
+use sqlx::{Row, Sqlite};
 
 /// Placeholders: the topic, the partition.
 pub(crate) const LAST_OFFSET: &str =
@@ -21,7 +21,7 @@ pub(crate) struct Topic {
 }
 
 /// Creates the tables of all topics of a database.
-pub(crate) async fn create_tables(tx: &mut Transaction<'_>) -> Result<()> {
+pub(crate) async fn create_tables(tx: &mut Transaction<'_, Sqlite>) -> Result<()> {
     let topics = "CREATE TABLE IF NOT EXISTS topics \
                   (name TEXT PRIMARY KEY, id TEXT NOT NULL, partitions INTEGER NOT NULL) WITHOUT ROWID";
     let messages = "CREATE TABLE IF NOT EXISTS messages \
@@ -32,9 +32,9 @@ pub(crate) async fn create_tables(tx: &mut Transaction<'_>) -> Result<()> {
 }
 
 /// Finds a topic; `None` when it does not exist.
-pub(crate) async fn find(connection: &mut SqliteConnection, place: &Place) -> Result<Option<Topic>> {
+pub(crate) async fn find(connection: &mut SqliteConnection, place: &Place<Sqlite>) -> Result<Option<Topic>> {
     let failed = || place.failed("look for the topic");
-    if columns(connection, "topics").await.map_err(failed())?.is_empty() {
+    if !has_table::<Sqlite>(connection, "topics").await.map_err(failed())? {
         return Ok(None);
     }
     let query = sqlx::query("SELECT t.id, t.partitions FROM topics AS t WHERE t.name = ?").bind(&place.name);
@@ -44,14 +44,14 @@ pub(crate) async fn find(connection: &mut SqliteConnection, place: &Place) -> Re
 }
 
 /// First offset after the last message of a partition.
-pub(crate) async fn end(connection: &mut SqliteConnection, place: &Place, partition: u32) -> Result<u64> {
+pub(crate) async fn end(connection: &mut SqliteConnection, place: &Place<Sqlite>, partition: u32) -> Result<u64> {
     let query = sqlx::query_scalar::<_, i64>(LAST_OFFSET).bind(&place.name).bind(partition);
     let last = query.fetch_optional(connection).await.map_err(place.failed("find the end of a partition"))?;
     Ok(last.map_or(0, |last| last.cast_unsigned() + 1))
 }
 
 /// The messages of a span.
-pub(crate) async fn count(connection: &mut SqliteConnection, place: &Place, span: &Span) -> Result<u64> {
+pub(crate) async fn count(connection: &mut SqliteConnection, place: &Place<Sqlite>, span: &Span) -> Result<u64> {
     let sql = "SELECT count(*) FROM messages AS m \
                WHERE m.topic = ? AND m.partition = ? AND m.\"offset\" >= ? AND m.\"offset\" < ?";
     let query = sqlx::query_scalar::<_, i64>(sql).bind(&place.name).bind(span.partition);

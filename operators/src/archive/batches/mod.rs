@@ -1,0 +1,130 @@
+//! `layout = "batches"`: all files of a batch in a directory of their own, published together with every position by
+//! one rename.
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | `layout` | where the batches lie |
+//! | `manifest` | the record of a commit, `_checkpoint.json` |
+//! | `footer` | what a Parquet file says about itself |
+//! | `newest` | which batch is the newest; pure |
+//! | `commit` | how a batch is published |
+//! | `audit` | the proof: reads everything back, trusting nobody |
+
+mod audit;
+mod commit;
+mod footer;
+mod layout;
+mod manifest;
+mod newest;
+
+pub(super) use layout::Segment;
+
+use super::{Archive, Layout, Sealed, Unsealed, flat, names};
+use crate::error::Result;
+use crate::progress::{Progress, Run, Version};
+use crate::stage::{Account, Closing, Finding, Opened};
+use crate::store::{Cause, StoreError};
+use commit::Publisher;
+use footer::Footer;
+use manifest::Manifest;
+use newest::Newest;
+
+/// A directory of batches.
+#[derive(Clone)]
+pub(crate) struct Batches {
+    archive: Archive,
+}
+
+impl Batches {
+    pub(crate) fn new(archive: Archive) -> Self {
+        Self { archive }
+    }
+
+    /// The last commit, found in a number of calls that does not grow with history; `None` before the first.
+    fn newest(&self, flow: &str) -> Result<Option<Manifest>> {
+        let Some(version) = self.newest_version()? else { return Ok(None) };
+        let manifest = self.manifest(version)?;
+        self.archive.check_owner(&manifest.progress.run.flow, flow)?;
+        Ok(Some(manifest))
+    }
+
+    fn newest_version(&self) -> Result<Option<Version>> {
+        let root = match self.archive.store.list("") {
+            Err(StoreError { cause: Cause::NotFound, .. }) => return Ok(None),
+            listed => listed.map_err(|e| self.archive.failed(e))?,
+        };
+        if let Some(entry) = root.iter().find(|entry| flat::is_of(&entry.name)) {
+            return Err(self.archive.refused(format!(
+                "it was written with layout = \"flat\" ({} is there); set that, or give this flow another directory",
+                entry.name
+            )));
+        }
+        let mut newest = Newest::NoBatch;
+        for segment in newest::last_two_segments(&root) {
+            let entries = self.archive.store.list(&segment.name()).map_err(|e| self.archive.failed(e))?;
+            newest = newest.or_in(segment, &entries);
+            if let Newest::Batch(version) = newest {
+                return Ok(Some(version));
+            }
+        }
+        match newest {
+            Newest::Missing(version) => Err(self.archive.damaged(
+                &layout::batch(version),
+                "a later segment exists, and so this batch must have been committed, but it is not there; restore it",
+            )),
+            _ => Ok(None),
+        }
+    }
+
+    /// The record of a batch that is there.
+    fn manifest(&self, version: Version) -> Result<Manifest> {
+        match self.find_manifest(version)? {
+            Some(manifest) => Ok(manifest),
+            None => Err(self.archive.damaged(
+                &names::join(&layout::batch(version), layout::CHECKPOINT),
+                "the batch is there and its checkpoint is not; restore it, its positions cannot be guessed",
+            )),
+        }
+    }
+
+    /// The record of a batch, or `None` when it has none.
+    fn find_manifest(&self, version: Version) -> Result<Option<Manifest>> {
+        let path = names::join(&layout::batch(version), layout::CHECKPOINT);
+        let text = match self.archive.store.read(&path) {
+            Err(StoreError { cause: Cause::NotFound, .. }) => return Ok(None),
+            read => read.map_err(|e| self.archive.failed(e))?,
+        };
+        Manifest::parse(&text, version).map(Some).map_err(|reason| self.archive.damaged(&path, reason))
+    }
+}
+
+impl Layout for Batches {
+    fn progress(&self, flow: &str) -> Result<Option<Progress>> {
+        Ok(self.newest(flow)?.map(|manifest| manifest.progress))
+    }
+
+    fn open(&self, run: &Run) -> Result<Opened> {
+        // A directory of another flow is refused before anything in it is touched.
+        self.newest(&run.flow)?;
+        self.archive.prove(run)?;
+        self.archive.fence(run)?;
+        let progress = self.progress(&run.flow)?;
+        let next = progress.as_ref().map_or(Version::FIRST, |progress| progress.version.next());
+        let committer = Publisher { batches: self.clone(), run: run.clone(), next };
+        Ok(Opened { committer: Box::new(committer), progress })
+    }
+
+    fn seal(&self, file: &Unsealed<'_>, batch: &Closing) -> Result<Sealed> {
+        let footer = Footer {
+            run: file.run.clone(),
+            batch: batch.version,
+            partition: file.file.partition(),
+            spans: batch.spans.iter().filter(|span| file.sources.contains(&span.partition)).copied().collect(),
+        };
+        Ok(Sealed { says: footer.key_values()?, name: file.file.name(batch.version.0) })
+    }
+
+    fn audit(&self, flow: &str, found: &mut dyn FnMut(Finding)) -> Result<Account> {
+        audit::audit(self, flow, found)
+    }
+}

@@ -1,0 +1,236 @@
+//! The proof: reads back every file and every row, trusting nobody.
+
+use super::hint::{self, Hint};
+use super::record::Record;
+use super::{COMPLETE, Flat, PARTITIONS, data, parse_marker};
+use crate::archive::footer::{ReadBack, Unread, read_back};
+use crate::archive::names::{self, DataFile};
+use crate::error::Result;
+use crate::position::Span;
+use crate::progress::{Tally, Version};
+use crate::stage::{Account, Finding};
+use crate::store::{Cause, EntryKind, StoreError};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Checks everything committed by a flow, giving each finding as it is met.
+pub(super) fn audit(flat: &Flat, flow: &str, found: &mut dyn FnMut(Finding)) -> Result<Account> {
+    let mut audit = Audit { flat, flow, found, account: Account::default(), first: None };
+    audit.directory()?;
+    Ok(audit.account)
+}
+
+struct Audit<'a> {
+    flat: &'a Flat,
+    flow: &'a str,
+    found: &'a mut dyn FnMut(Finding),
+    account: Account,
+    /// The first readable record: what all partitions agree on.
+    first: Option<Record>,
+}
+
+/// What was found of a partition so far.
+#[derive(Default)]
+struct Chain {
+    partition: u32,
+    /// The number of the next batch.
+    expected: u64,
+    last: Option<Version>,
+    /// All that was read, as one span.
+    span: Option<Span>,
+    /// Rows of the batches before each, and of all at its end; `None` from the first unreadable one on.
+    totals: Option<Vec<Tally>>,
+    /// The newest batch and the one before it, as a hint may have them.
+    hints: [Option<Hint>; 2],
+}
+
+impl Audit<'_> {
+    fn find(&mut self, path: &str, problem: impl Into<String>) {
+        (self.found)(Finding { path: self.flat.archive.path(path), problem: problem.into() });
+    }
+
+    fn stray(&mut self, path: &str) {
+        self.find(path, "no commit put this here; move it away");
+    }
+
+    fn directory(&mut self) -> Result<()> {
+        let mut files: BTreeMap<u32, BTreeSet<u64>> = BTreeMap::new();
+        let mut hints = BTreeSet::new();
+        let mut marked = BTreeSet::new();
+        for entry in self.flat.entries("")?.unwrap_or_default() {
+            let name = entry.name.as_str();
+            match (DataFile::parse(name), hint::parse_name(name), entry.kind) {
+                (Some((DataFile::Rows(partition), batch)), _, EntryKind::File(_)) => {
+                    files.entry(partition).or_default().insert(batch);
+                }
+                (_, Some(partition), EntryKind::File(_)) => {
+                    hints.insert(partition);
+                }
+                (_, _, EntryKind::Directory) if name == names::STAGING => {}
+                (_, _, EntryKind::Directory) if name == PARTITIONS => marked = self.markers()?,
+                _ => self.stray(name),
+            }
+        }
+        for (partition, batches) in files {
+            if !marked.contains(&partition) {
+                let problem = format!("partition {partition} is not in it; delete all of it, and a run makes it anew");
+                self.find(PARTITIONS, problem);
+            }
+            let mut chain = Chain { partition, totals: Some(vec![Tally::default()]), ..Chain::default() };
+            for batch in batches {
+                self.batch(&mut chain, batch)?;
+            }
+            if hints.remove(&partition) {
+                self.hint(&chain)?;
+            }
+            self.account.spans.extend(chain.span);
+        }
+        hints.into_iter().for_each(|partition| {
+            self.find(&hint::name(partition), "there is no batch of this partition");
+        });
+        Ok(())
+    }
+
+    fn markers(&mut self) -> Result<BTreeSet<u32>> {
+        let mut marked = BTreeSet::new();
+        for entry in self.flat.entries(PARTITIONS)?.unwrap_or_default() {
+            match (parse_marker(&entry.name), entry.kind) {
+                (Some(partition), EntryKind::File(_)) => drop(marked.insert(partition)),
+                (None, EntryKind::File(_)) if entry.name == COMPLETE => {}
+                _ => self.stray(&names::join(PARTITIONS, &entry.name)),
+            }
+        }
+        Ok(marked)
+    }
+
+    fn batch(&mut self, chain: &mut Chain, batch: u64) -> Result<()> {
+        let path = data(chain.partition, batch);
+        if batch != chain.expected {
+            let problem = format!("missing: the batch found after {} others is {batch}", chain.expected);
+            self.find(&data(chain.partition, chain.expected), problem);
+            chain.totals = None;
+        }
+        chain.expected = batch + 1;
+        chain.hints = [None, chain.hints[0]];
+        self.account.batches += 1;
+        self.account.files += 1;
+        let reader = match self.flat.archive.store.open(&path) {
+            Err(StoreError { cause: Cause::NotFound, .. }) => {
+                self.find(&path, "it went away while it was checked");
+                return Ok(());
+            }
+            opened => opened.map_err(|e| self.flat.archive.failed(e))?,
+        };
+        match read_back(reader, Record::of) {
+            Err(Unread::Unavailable(error)) => return Err(self.flat.archive.failed(error)),
+            Err(Unread::Damaged(reason)) => {
+                self.find(&path, format!("it cannot be read: {reason}"));
+                chain.totals = None;
+            }
+            Ok(ReadBack { footer, claimed, decoded }) => {
+                self.account.rows += decoded;
+                self.rows(&path, &footer, claimed, decoded);
+                self.follows(&path, chain, batch, &footer);
+                self.agrees(&path, footer);
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that a file holds what it says.
+    fn rows(&mut self, path: &str, record: &Record, claimed: u64, decoded: u64) {
+        let Record { span, tally, .. } = record;
+        if (claimed, decoded) != (tally.written, tally.written) {
+            let says = format!("its record says {} rows, its footer {claimed}, and {decoded} are in it", tally.written);
+            self.find(path, says);
+        }
+        if !tally.is_conserved() || tally.read != span.rows || tally.dead_letters > 0 {
+            self.find(path, format!("not every row of {span} is accounted for: {} read, {tally:?}", span.rows));
+        }
+        if span.to < span.from || span.to.0 - span.from.0 < span.rows {
+            self.find(path, format!("{span} cannot hold {} rows", span.rows));
+        }
+    }
+
+    /// Checks that a file follows the one before.
+    fn follows(&mut self, path: &str, chain: &mut Chain, batch: u64, record: &Record) {
+        let Record { span, tally, known, version, .. } = record;
+        if span.partition != chain.partition {
+            self.find(path, format!("its record is of partition {}", span.partition));
+        }
+        // The first batch of a partition may do no more than say where it begins.
+        if span.from == span.to && batch > 0 {
+            self.find(path, format!("{span} moves nothing"));
+        }
+        if chain.last.is_some_and(|last| *version <= last) {
+            self.find(path, format!("it is of version {version}, but so was, or of a later one, the batch before"));
+        }
+        chain.last = Some(*version);
+        let all = chain.span.get_or_insert(Span { to: span.from, rows: 0, partition: chain.partition, ..*span });
+        if let Err(error) = all.extend(&Span { partition: chain.partition, ..*span }) {
+            all.to = all.to.max(span.to);
+            all.rows += span.rows;
+            self.find(path, error.to_string());
+        }
+        chain.hints[0] = Some(Hint { batch_id: batch, offset: span.to });
+        self.account.totals += *tally;
+        let Some(totals) = &mut chain.totals else { return };
+        let before = usize::try_from(known.batches).ok().and_then(|batches| totals.get(batches)).copied();
+        let next = totals.last().copied().unwrap_or_default();
+        totals.push(next);
+        if let Some(last) = totals.last_mut() {
+            *last += *tally;
+        }
+        if before != Some(known.totals) {
+            let problem = format!(
+                "it says that {:?} were committed in {} batches before it, but that was {before:?}",
+                known.totals, known.batches
+            );
+            self.find(path, problem);
+        }
+    }
+
+    /// Checks that a file is of the same flow, and its positions mean the same, as in all others.
+    fn agrees(&mut self, path: &str, record: Record) {
+        if record.run.flow != self.flow {
+            self.find(path, format!("it belongs to flow `{}`, not to `{}`", record.run.flow, self.flow));
+        }
+        let Some(mut first) = self.first.take() else {
+            self.first = Some(record);
+            return;
+        };
+        for difference in record.fingerprint.differences(&first.fingerprint) {
+            self.find(path, format!("its positions mean something else than those of other files: {difference}"));
+        }
+        if first.source.is_none() {
+            first.source = record.source;
+        } else if record.source != first.source {
+            let problem = format!("its source is {:?}, but that of other files is {:?}", record.source, first.source);
+            self.find(path, problem);
+        }
+        self.first = Some(first);
+    }
+
+    /// Checks the copy for people: a crash may have left it one batch behind, never ahead.
+    fn hint(&mut self, chain: &Chain) -> Result<()> {
+        let name = hint::name(chain.partition);
+        let text = match self.flat.archive.store.read(&name) {
+            Err(StoreError { cause: Cause::NotFound, .. }) => return Ok(()),
+            read => read.map_err(|e| self.flat.archive.failed(e))?,
+        };
+        match Hint::parse(&text) {
+            Err(reason) => self.find(&name, format!("{reason}; delete it, the next commit writes it anew")),
+            Ok(hint) if chain.hints.contains(&Some(hint)) => {}
+            Ok(hint) => {
+                let problem = format!(
+                    "it says batch {} and next offset {}, but the files say {}; delete it, the next commit writes it \
+                     anew",
+                    hint.batch_id,
+                    hint.offset,
+                    chain.hints[0].map_or("nothing".to_owned(), |h| format!("batch {} and {}", h.batch_id, h.offset))
+                );
+                self.find(&name, problem);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,178 @@
+//! `layout = "flat"`: one file per source partition and batch, directly in the directory, each partition a chain of
+//! commits of its own.
+//!
+//! ```text
+//! partition-3-batch-42.parquet    rows, and the partition's checkpoint in the footer
+//! partition-3.json                the newest batch and the next position, for people and other tools
+//! _partitions/partition-3         there is such a partition
+//! ```
+//! The rename of a file to its name is the commit. A partition's numbers are dense, so two runs that both follow batch
+//! 42 of partition 3 can only race for 43. A partition that was read but kept no row gets a file without rows: where
+//! it stands must be written somewhere. A crash between two renames leaves some partitions a batch ahead of others,
+//! and each goes on from where it stands.
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | `record` | what a file says about itself |
+//! | `hint` | `partition-N.json` |
+//! | `newest` | where the partitions stand |
+//! | `commit` | how a batch is published |
+//! | `audit` | the proof: reads everything back, trusting nobody |
+
+mod audit;
+mod commit;
+mod hint;
+mod newest;
+mod record;
+
+use super::names::{self, DataFile};
+use super::{Archive, Layout, Sealed, Unsealed};
+use crate::error::{Error, Result};
+use crate::position::{Position, Span};
+use crate::progress::{Progress, Run, Tally, Version};
+use crate::stage::{Account, Closing, Finding, Opened};
+use crate::store::{Cause, StoreError};
+use arrow::datatypes::SchemaRef;
+use commit::Publisher;
+use parquet::file::properties::WriterProperties;
+use record::{Known, Record};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Names every partition that has files, so that none is missed without listing all of them.
+const PARTITIONS: &str = "_partitions";
+/// Comes into [`PARTITIONS`] after those that had files before; without it the others do not count.
+const COMPLETE: &str = "_complete";
+
+/// Whether a name in the directory belongs to this layout.
+pub(super) fn is_of(name: &str) -> bool {
+    name == PARTITIONS
+        || matches!(DataFile::parse(name), Some((DataFile::Rows(_), _)))
+        || hint::parse_name(name).is_some()
+}
+
+/// The file of one batch of a partition.
+fn data(partition: u32, batch: u64) -> String {
+    DataFile::Rows(partition).name(batch)
+}
+
+/// What stands for a partition in [`PARTITIONS`].
+fn marker(partition: u32) -> String {
+    format!("partition-{partition}")
+}
+
+/// The partition that a name in [`PARTITIONS`] stands for, if it is spelled exactly as [`marker`] would.
+fn parse_marker(name: &str) -> Option<u32> {
+    let partition = name.strip_prefix("partition-")?.parse().ok()?;
+    (marker(partition) == name).then_some(partition)
+}
+
+/// A directory of files, one per source partition and batch.
+#[derive(Clone)]
+pub(crate) struct Flat {
+    archive: Archive,
+    schema: SchemaRef,
+    properties: WriterProperties,
+    /// Moved on by each commit of the open run, and read by its writers.
+    standings: Arc<Mutex<BTreeMap<u32, Standing>>>,
+}
+
+/// Where one partition stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Standing {
+    /// How many are committed, which is the number of the next.
+    batches: u64,
+    /// The next position to read.
+    next: Position,
+    /// Rows of all of them.
+    totals: Tally,
+}
+
+impl Flat {
+    pub(crate) fn new(archive: Archive, schema: SchemaRef, properties: WriterProperties) -> Self {
+        Self { archive, schema, properties, standings: Arc::default() }
+    }
+
+    fn standings(&self) -> MutexGuard<'_, BTreeMap<u32, Standing>> {
+        self.standings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the file of one partition in a batch says of itself. Another batch of the partition may be on its way to
+    /// its commit, so that only what is committed now is known for sure.
+    fn record(&self, run: &Run, attempt: u64, batch: &Closing, span: Span, rows: u64) -> Result<Record> {
+        let filtered = span.rows.checked_sub(rows).ok_or_else(|| {
+            Error::Other(format!("{rows} rows were written of {span}, which holds {}; this is a bug", span.rows))
+        })?;
+        let standing = self.standings().get(&span.partition).copied();
+        Ok(Record {
+            run: run.clone(),
+            attempt,
+            version: batch.version,
+            fingerprint: batch.fingerprint.clone(),
+            source: batch.source.clone(),
+            span,
+            tally: Tally { read: span.rows, written: rows, filtered, ..Tally::default() },
+            known: standing.map_or_else(Known::default, |s| Known { batches: s.batches, totals: s.totals }),
+        })
+    }
+
+    /// Puts a name into [`PARTITIONS`]; none is ever taken out.
+    fn mark(&self, name: &str) -> Result<()> {
+        match self.archive.write(&names::join(PARTITIONS, name), b"") {
+            Ok(()) | Err(StoreError { cause: Cause::AlreadyExists, .. }) => Ok(()),
+            Err(error) => Err(self.archive.failed(error)),
+        }
+    }
+}
+
+impl Layout for Flat {
+    fn progress(&self, flow: &str) -> Result<Option<Progress>> {
+        self.survey(flow)?.progress(&self.archive)
+    }
+
+    fn open(&self, run: &Run) -> Result<Opened> {
+        // A directory of another flow or layout is refused before anything in it is touched.
+        self.progress(&run.flow)?;
+        self.archive.prove(run)?;
+        self.archive.fence(run)?;
+        let survey = self.survey(&run.flow)?;
+        let progress = survey.progress(&self.archive)?;
+        if survey.marked.is_none() {
+            survey.newest.keys().try_for_each(|&partition| self.mark(&marker(partition)))?;
+            self.mark(COMPLETE)?;
+        }
+        let stale = survey.newest.iter().filter(|(_, newest)| !newest.hinted);
+        for (&partition, newest) in stale {
+            let staged = names::join(&names::staging(run), &hint::name(partition));
+            self.stage_hint(run, &staged, newest.standing)?;
+            self.publish_hint(run, &staged, partition)?;
+        }
+        let standings: BTreeMap<_, _> = survey.newest.iter().map(|(&n, newest)| (n, newest.standing)).collect();
+        let marked = survey.marked.unwrap_or_else(|| standings.keys().copied().collect());
+        *self.standings() = standings;
+        let next = progress.as_ref().map_or(Version::FIRST, |progress| progress.version.next());
+        let committer = Publisher { flat: self.clone(), run: run.clone(), next, marked };
+        Ok(Opened { committer: Box::new(committer), progress })
+    }
+
+    fn seal(&self, file: &Unsealed<'_>, batch: &Closing) -> Result<Sealed> {
+        let partition = file.file.partition();
+        let span = batch.spans.iter().find(|span| span.partition == partition);
+        match (file.file, span) {
+            (DataFile::Rows(_), Some(span)) if *file.sources == BTreeSet::from([partition]) => {
+                let record = self.record(file.run, file.attempt, batch, *span, file.rows)?;
+                Ok(Sealed { says: vec![record.key_value()?], name: file.file.open_name() })
+            }
+            _ => Err(Error::Other(format!(
+                "{} must hold rows of source partition {partition} alone, but it holds others: {:?}; this is a bug",
+                file.file.open_name(),
+                file.sources
+            ))),
+        }
+    }
+
+    /// Holds the names of all files, which this layout keeps in one directory.
+    fn audit(&self, flow: &str, found: &mut dyn FnMut(Finding)) -> Result<Account> {
+        audit::audit(self, flow, found)
+    }
+}

@@ -1,0 +1,157 @@
+//! Where the partitions stand, found in a number of calls that does not grow with history.
+
+use super::hint::Hint;
+use super::record::Record;
+use super::{COMPLETE, Flat, PARTITIONS, Standing, data, parse_marker};
+use crate::archive::Archive;
+use crate::archive::batches::Segment;
+use crate::archive::names::DataFile;
+use crate::error::Result;
+use crate::position::Checkpoint;
+use crate::progress::{Progress, Tally};
+use crate::store::{Cause, Entry, StoreError};
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A hint is one batch old after a crash; one that is older than this is not followed.
+const STEPS: u64 = 3;
+
+/// All that is known before a run begins.
+pub(super) struct Survey {
+    /// The partitions that have a committed batch.
+    pub(super) newest: BTreeMap<u32, Newest>,
+    /// The partitions named in [`PARTITIONS`]; `None` when that may lack some.
+    pub(super) marked: Option<BTreeSet<u32>>,
+}
+
+/// The newest batch of a partition.
+pub(super) struct Newest {
+    record: Record,
+    pub(super) standing: Standing,
+    /// Whether `partition-N.json` says the same.
+    pub(super) hinted: bool,
+}
+
+impl Flat {
+    /// Looks where each partition of a flow stands.
+    pub(super) fn survey(&self, flow: &str) -> Result<Survey> {
+        let entries = self.entries(PARTITIONS)?.filter(|entries| entries.iter().any(|entry| entry.name == COMPLETE));
+        let marked = entries.map(|entries| entries.iter().filter_map(|entry| parse_marker(&entry.name)).collect());
+        let listed = Listed { flat: self, newest: OnceCell::new() };
+        let partitions = match &marked {
+            Some(marked) => BTreeSet::clone(marked),
+            None => listed.get()?.keys().copied().collect(),
+        };
+        let mut newest = BTreeMap::new();
+        for partition in partitions {
+            if let Some(found) = self.newest(partition, &listed)? {
+                self.archive.check_owner(&found.record.run.flow, flow)?;
+                newest.insert(partition, found);
+            }
+        }
+        Ok(Survey { newest, marked })
+    }
+
+    fn newest(&self, partition: u32, listed: &Listed<'_>) -> Result<Option<Newest>> {
+        let hint = self.hint(partition)?;
+        let (batch, record) = match self.from_hint(partition, hint)? {
+            Some(found) => found,
+            None => {
+                let Some(&batch) = listed.get()?.get(&partition) else { return Ok(None) };
+                (batch, self.there(partition, batch)?)
+            }
+        };
+        let mut totals = record.known.totals;
+        for earlier in record.known.batches..batch {
+            totals += self.there(partition, earlier)?.tally;
+        }
+        totals += record.tally;
+        let standing = Standing { batches: batch + 1, next: record.span.to, totals };
+        Ok(Some(Newest { record, standing, hinted: hint == Hint::of(standing) }))
+    }
+
+    /// The newest batch, when it is the one of the hint or one of the few after it.
+    fn from_hint(&self, partition: u32, hint: Option<Hint>) -> Result<Option<(u64, Record)>> {
+        let Some(Hint { batch_id, .. }) = hint else { return Ok(None) };
+        let Some(mut record) = self.find(partition, batch_id)? else { return Ok(None) };
+        for batch in batch_id..batch_id.saturating_add(STEPS) {
+            match self.find(partition, batch + 1)? {
+                Some(next) => record = next,
+                None => return Ok(Some((batch, record))),
+            }
+        }
+        Ok(None)
+    }
+
+    fn there(&self, partition: u32, batch: u64) -> Result<Record> {
+        let gone = || self.archive.damaged(&data(partition, batch), "it is gone, though later batches count on it");
+        self.find(partition, batch)?.ok_or_else(gone)
+    }
+
+    /// What a directory holds; `None` when it is not there.
+    pub(super) fn entries(&self, path: &str) -> Result<Option<Vec<Entry>>> {
+        match self.archive.store.list(path) {
+            Err(StoreError { cause: Cause::NotFound, .. }) => Ok(None),
+            listed => listed.map(Some).map_err(|e| self.archive.failed(e)),
+        }
+    }
+}
+
+/// The newest batch of each partition by the names of all files, listed when first asked for: the directory may be
+/// large.
+struct Listed<'a> {
+    flat: &'a Flat,
+    newest: OnceCell<BTreeMap<u32, u64>>,
+}
+
+impl Listed<'_> {
+    fn get(&self) -> Result<&BTreeMap<u32, u64>> {
+        if self.newest.get().is_none() {
+            let mut newest = BTreeMap::new();
+            for Entry { name, .. } in self.flat.entries("")?.unwrap_or_default() {
+                if Segment::parse(&name).is_some() {
+                    return Err(self.flat.archive.refused(format!(
+                        "it was written with layout = \"batches\" ({name} is there); set that, or give this flow \
+                         another directory"
+                    )));
+                }
+                if let Some((DataFile::Rows(partition), batch)) = DataFile::parse(&name) {
+                    let newest = newest.entry(partition).or_insert(batch);
+                    *newest = batch.max(*newest);
+                }
+            }
+            return Ok(self.newest.get_or_init(|| newest));
+        }
+        Ok(self.newest.get_or_init(BTreeMap::new))
+    }
+}
+
+impl Survey {
+    /// What the newest batches say together; `None` before the first.
+    pub(super) fn progress(&self, archive: &Archive) -> Result<Option<Progress>> {
+        let Some(last) = self.newest.values().map(|newest| &newest.record).max_by_key(|record| record.version) else {
+            return Ok(None);
+        };
+        let mut source = None;
+        let (mut positions, mut totals) = (Checkpoint::default(), Tally::default());
+        for (&partition, Newest { record, standing, .. }) in &self.newest {
+            let path = data(partition, standing.batches - 1);
+            if let Some(difference) = record.fingerprint.differences(&last.fingerprint).first() {
+                let reason = format!("its positions mean something else than those of other partitions: {difference}");
+                return Err(archive.damaged(&path, reason));
+            }
+            match (&source, &record.source) {
+                (Some(known), Some(other)) if known != other => {
+                    let reason = format!("its source is {other}, but that of other partitions is {known}");
+                    return Err(archive.damaged(&path, reason));
+                }
+                (None, Some(known)) => source = Some(known.clone()),
+                _ => {}
+            }
+            positions.0.insert(partition, standing.next);
+            totals += standing.totals;
+        }
+        let (version, run) = (last.version, last.run.clone());
+        Ok(Some(Progress { version, run, fingerprint: last.fingerprint.clone(), source, positions, totals }))
+    }
+}

@@ -1,0 +1,207 @@
+//! Going on from a position, and stopping where that cannot be.
+
+use super::*;
+use crate::source::kafka::reader::SETTINGS;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+
+#[test]
+fn every_position_is_gone_on_from_exactly() {
+    let Some(world) = World::new("resumed", 1, &[]) else { return };
+    let values: Vec<_> = (0..20).map(|number| format!("v{number}")).collect();
+    world.send(0, &values.iter().map(String::as_str).collect::<Vec<_>>());
+    let source = world.source(json!({}));
+    for from in 0..=20 {
+        let given = run(&*source, &checkpoint(&[(0, from)])).unwrap();
+        assert_eq!(given.values(0), values[usize::try_from(from).unwrap()..], "from {from}");
+        assert_eq!(given.next, checkpoint(&[(0, 20)]));
+        let mut reader = source.open(ALL, &checkpoint(&[(0, from)])).unwrap();
+        assert_eq!(reader.behind().unwrap(), Some(20 - from));
+    }
+}
+
+#[test]
+fn a_position_that_is_gone_stops_the_flow_with_the_numbers() {
+    let Some(world) = World::new("deleted", 2, &[]) else { return };
+    world.send(0, &["a", "b", "c", "d"]);
+    let source = world.source(json!({}));
+    assert_eq!(source.count(&whole(0, 0, 4)).unwrap(), Some(4));
+    world.delete_before(0, 3);
+    refused(
+        &run_into_error(&*source, &checkpoint(&[(0, 1), (1, 0)])),
+        &["partition 0 begins at 3", "stands at 1", "2 offsets are gone", "start the flow anew"],
+    );
+    assert_eq!(run(&*source, &checkpoint(&[(0, 3)])).unwrap().values(0), ["d"]);
+    assert_eq!(source.count(&whole(0, 0, 4)).unwrap(), None);
+    assert_eq!(source.count(&whole(0, 3, 4)).unwrap(), Some(1));
+    assert_eq!(source.count(&whole(0, 3, 5)).unwrap(), None, "not there yet, or not any more");
+    assert_eq!(source.count(&whole(7, 0, 5)).unwrap(), None);
+}
+
+#[test]
+fn a_position_beyond_the_end_stops_the_flow_with_the_numbers() {
+    let Some(world) = World::new("truncated", 1, &[]) else { return };
+    world.send(0, &["a", "b"]);
+    let source = world.source(json!({}));
+    refused(&run_into_error(&*source, &checkpoint(&[(0, 5)])), &["partition 0 ends at 2", "stands at 5", "truncated"]);
+    refused(
+        &run_into_error(&*source, &checkpoint(&[(0, 2), (4, 1)])),
+        &["has 1 partitions", "stands at 1 of partition 4"],
+    );
+}
+
+#[test]
+fn messages_deleted_under_a_running_flow_stop_it() {
+    let Some(world) = World::new("overtaken", 1, &[]) else { return };
+    let value = "x".repeat(1000);
+    world.send(0, &vec![value.as_str(); 3000]);
+    // It fetches little at a time, so that most is not fetched yet when it is gone.
+    let options = json!({ "queued.max.messages.kbytes": 1, "max.partition.fetch.bytes": 10_000 });
+    let source = world.source(json!({ "options": options }));
+    let mut reader = source.open(ALL, &Checkpoint::default()).unwrap();
+    let mut given = Given::default();
+    while given.values(0).is_empty() {
+        given.read(reader.as_mut()).unwrap();
+    }
+    world.delete_before(0, 2990);
+    let error = given.drain(reader.as_mut()).expect_err("nothing may be skipped");
+    let next = given.next.position(0).unwrap();
+    assert!(next.0 < 2990);
+    refused(&error, &["partition 0 begins at 2990", &format!("stands at {next}")]);
+}
+
+#[test]
+fn a_topic_of_the_same_name_is_another_topic() {
+    let Some(world) = World::new("recreated", 1, &[]) else { return };
+    world.send(0, &["a", "b"]);
+    let source = world.source(json!({}));
+    let before = source.identity().unwrap().unwrap();
+    let mut reader = source.open(ALL, &Checkpoint::default()).unwrap();
+    let mut given = Given::default();
+    given.drain(reader.as_mut()).unwrap();
+    world.delete_topic();
+    topic::create(&world.place(), 1, Some(1), &[]).unwrap();
+    // Its offsets are valid by chance.
+    world.send(0, &["other", "other", "other"]);
+    let after = world.source(json!({})).identity().unwrap().unwrap();
+    assert_ne!(before, after, "the identity tells one from the other");
+    refused(&given.drain(reader.as_mut()).expect_err("while it runs"), &["deleted and created again", &before, &after]);
+    refused(&run_into_error(&*source, &given.next), &["deleted and created again"]);
+    refused(&source.identity().expect_err("by its id"), &["deleted and created again"]);
+}
+
+#[test]
+fn a_topic_deleted_under_a_running_flow_stops_it() {
+    let Some(world) = World::new("vanished", 1, &[]) else { return };
+    world.send(0, &["a"]);
+    let source = world.source(json!({}));
+    let mut reader = source.open(ALL, &Checkpoint::default()).unwrap();
+    let mut given = Given::default();
+    given.drain(reader.as_mut()).unwrap();
+    world.delete_topic();
+    refused(&given.drain(reader.as_mut()).expect_err("it is gone"), &["does not exist any more"]);
+}
+
+#[test]
+fn partitions_added_while_it_runs_are_read_from_their_beginning() {
+    let Some(world) = World::new("widened", 1, &[]) else { return };
+    world.send(0, &["a"]);
+    let source = world.source(json!({ "start": "latest" }));
+    let mut reader = source.open(ALL, &Checkpoint::default()).unwrap();
+    let mut given = Given::default();
+    given.drain(reader.as_mut()).unwrap();
+    world.add_partitions(3);
+    world.send(1, &["b", "c"]);
+    // What was there before the call is read before it says that all is read, in partitions it did not know too.
+    given.drain(reader.as_mut()).unwrap();
+    assert_eq!((given.values(0), given.values(1)), (vec![], vec!["b".to_owned(), "c".to_owned()]));
+    assert_eq!(given.next, checkpoint(&[(0, 1), (1, 2), (2, 0)]));
+    // Added while it was away.
+    world.add_partitions(4);
+    world.send(3, &["d"]);
+    assert_eq!(run(&*source, &given.next).unwrap().values(3), ["d"]);
+}
+
+#[test]
+fn all_that_was_committed_before_is_read_before_it_is_caught_up() {
+    let Some(world) = World::new("drained", 4, &[]) else { return };
+    let source = world.source(json!({}));
+    let mut reader = source.open(ALL, &Checkpoint::default()).unwrap();
+    let mut given = Given::default();
+    let producer = world.transactional();
+    for round in 1..=10 {
+        // One partition at a time, and only markers behind it: the others are idle.
+        world.transaction(&producer, round % 4, &["x"], true);
+        given.drain(reader.as_mut()).unwrap();
+        let read: usize = given.messages.values().map(Vec::len).sum();
+        assert_eq!(read, usize::try_from(round).unwrap(), "caught up before all was read");
+    }
+    assert_eq!(reader.behind().unwrap(), Some(0));
+}
+
+#[test]
+fn the_offsets_of_a_group_are_shown_and_never_read() {
+    let Some(world) = World::new("grouped", 2, &[]) else { return };
+    world.send(0, &["a", "b", "c"]);
+    let group = servers::unique("group");
+    let source = world.source(json!({ "group": group }));
+    let mut config = world.client_config();
+    config.remove("message.timeout.ms").set("group.id", &group).set("enable.auto.commit", "false");
+    let other: BaseConsumer = config.create().unwrap();
+    let shown = || {
+        let mut list = TopicPartitionList::new();
+        list.add_partition(&world.topic, 0);
+        list.add_partition(&world.topic, 1);
+        let committed = other.committed_offsets(list, TIMEOUT).unwrap();
+        committed
+            .elements()
+            .iter()
+            .map(rdkafka::topic_partition_list::TopicPartitionListElem::offset)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(shown(), [Offset::Invalid, Offset::Invalid]);
+    let given = run(&*source, &Checkpoint::default()).unwrap();
+    source.committed(&given.next);
+    eventually(|| shown() == [Offset::Offset(3), Offset::Offset(0)]);
+
+    // Somebody moves the group forth and back; the flow does not care.
+    world.send(0, &["d"]);
+    for moved in [4, 1] {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&world.topic, 0, Offset::Offset(moved)).unwrap();
+        other.commit(&list, CommitMode::Sync).unwrap();
+        let next = run(&*world.source(json!({ "group": group })), &given.next).unwrap();
+        assert_eq!(next.values(0), ["d"], "with the group at {moved}");
+    }
+    source.committed(&checkpoint(&[(0, 4), (1, 0)]));
+    eventually(|| shown() == [Offset::Offset(4), Offset::Offset(0)]);
+}
+
+#[test]
+fn what_librdkafka_holds_for_us_is_bounded() {
+    let Some(world) = World::new("held", 2, &[]) else { return };
+    let messages = 400_000_u64;
+    let producer: BaseProducer = world.client_config().set("queue.buffering.max.messages", "1000000").create().unwrap();
+    for number in 0..messages {
+        let partition = i32::try_from(number % 2).unwrap();
+        producer
+            .send(
+                BaseRecord::<str, str>::to(&world.topic).partition(partition).payload("012345678901234567890123456789"),
+            )
+            .unwrap();
+    }
+    producer.flush(TIMEOUT).unwrap();
+    let client = topic::Client::new(&world.place(), SETTINGS).unwrap();
+    let mut batches = crate::kafka::batch::Batches::new(client).unwrap();
+    (0..2).for_each(|partition| batches.start(partition, 0).unwrap());
+    // Nobody takes anything until no more comes.
+    let mut held = 0;
+    let mut same = 0;
+    while same < 10 {
+        std::thread::sleep(Duration::from_millis(100));
+        let now = batches.held();
+        same = if now == held && now > 0 { same + 1 } else { 0 };
+        held = now;
+    }
+    println!("{held} of {messages} messages are held");
+    assert!(held < 70_000, "{held} messages of some 250 bytes each are more than 16 MiB");
+}

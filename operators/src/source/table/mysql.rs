@@ -1,0 +1,268 @@
+//! Reads a table of a MySQL or MariaDB server.
+
+use super::rows::Rows;
+use super::{AfterWait, Table};
+use crate::chunk::Chunk;
+use crate::error::Result;
+use crate::position::{Position, Span};
+use crate::runtime::wait;
+use crate::sql::column::{AGAIN, PAGE_BYTES, PAGE_ROWS};
+use crate::sql::mysql::late::{Late, Then};
+use crate::sql::mysql::value::{self, Wire};
+use crate::sql::mysql::{Identity, check_cursor, identity, number, wires};
+use crate::sql::{Dialect, dialect};
+use crate::stage::{Read, Reader};
+use futures_util::TryStreamExt;
+use sqlx::mysql::{MySqlConnection, MySqlRow};
+use sqlx::{AssertSqlSafe, MySql, Row};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How often the table is asked whether it is still the same one.
+const LOOK_AFTER: Duration = Duration::from_secs(1);
+/// Rows asked for while those behind a gap must not be read.
+const FEW: u32 = 16;
+/// "Table doesn't exist".
+const NO_TABLE: u16 = 1146;
+
+pub(super) struct MySqlReader {
+    table: Arc<Table<MySql>>,
+    /// The next id to read.
+    next: u64,
+    /// Only once the table is there and fits.
+    opened: Option<Opened>,
+    /// Rows of the next page at most.
+    limit: u32,
+    /// The table as it was when it was last looked at.
+    seen: Option<Identity>,
+    looked: Instant,
+}
+
+struct Opened {
+    connection: MySqlConnection,
+    cursor: Wire,
+    columns: Vec<Wire>,
+    late: Late,
+}
+
+/// How a page ended.
+enum Ended {
+    /// With the last row there is, or as many as were asked for.
+    Whole,
+    /// At a gap that is not known to be dead.
+    Gap,
+    /// With as many bytes as a page may have; the rest of the answer is still to come.
+    Full,
+}
+
+impl Reader for MySqlReader {
+    fn read(&mut self) -> Result<Read> {
+        wait(async {
+            if !self.ready().await? {
+                return Ok(Read::CaughtUp(AGAIN));
+            }
+            loop {
+                let settled = self.settled();
+                let (page, ended) = self.page().await?;
+                if let Some((chunk, to)) = page {
+                    let span = Span { partition: 0, from: Position(self.next), to: Position(to), rows: chunk.len() };
+                    self.next = to;
+                    return Ok(Read::Rows(chunk, span));
+                }
+                self.look_after().await?;
+                if !matches!(ended, Ended::Gap) {
+                    return Ok(Read::CaughtUp(AGAIN));
+                }
+                self.prove().await?;
+                if self.settled() == settled {
+                    return Ok(Read::Pause(AGAIN));
+                }
+            }
+        })
+    }
+
+    fn behind(&mut self) -> Result<Option<u64>> {
+        wait(async {
+            if !self.ready().await? {
+                return Ok(None);
+            }
+            let last = self.greatest().await?;
+            Ok(Some(last.map_or(0, |last| last.saturating_add(1).saturating_sub(self.next))))
+        })
+    }
+}
+
+impl MySqlReader {
+    /// A reader that has seen what there is, and found that it fits.
+    pub(super) fn open(table: Arc<Table<MySql>>, next: u64) -> Result<Self> {
+        let mut reader = Self { table, next, opened: None, limit: PAGE_ROWS, seen: None, looked: Instant::now() };
+        wait(reader.ready())?;
+        Ok(reader)
+    }
+
+    /// Whether there is a table to read; checks it whenever it appears.
+    async fn ready(&mut self) -> Result<bool> {
+        if self.opened.is_some() {
+            return Ok(true);
+        }
+        let table = Arc::clone(&self.table);
+        let (place, config) = (&table.place, &table.config);
+        let mut connection = place.database.read().await?;
+        let there = MySql::answer(MySql::columns(&mut connection, &config.table)).await;
+        let there = there.map_err(place.failed("look for the table"))?;
+        if there.is_empty() {
+            return if self.next == 0 { Ok(false) } else { Err(table.lost("the table does not exist", self.next)) };
+        }
+        let (cursor, given_out) = check_cursor(&mut connection, place, &there, &config.cursor).await?;
+        let columns = wires(place, &there, &config.columns)?;
+        if cursor == Wire::Signed && dialect::find(&there, &config.cursor).is_some() {
+            let least = sqlx::query_scalar(AssertSqlSafe(table.select(&format!("min({})", table.cursor()), "")));
+            let least = MySql::answer(least.fetch_one(&mut connection)).await;
+            let least: Option<i64> = least.map_err(place.failed("find the ends of the cursor"))?;
+            if let Some(least) = least.filter(|least| *least < 0) {
+                return Err(table.goes_below_zero(least));
+            }
+        }
+        let bound = config.late_commits.as_ref().map(|late| {
+            let then = if late.then == AfterWait::Fail { Then::Fail } else { Then::Skip };
+            (late.wait.0, then)
+        });
+        let late = Late::new(&mut connection, place, given_out, bound).await?;
+        self.opened = Some(Opened { connection, cursor, columns, late });
+        self.check_position().await?;
+        Ok(true)
+    }
+
+    fn settled(&self) -> u64 {
+        self.opened.as_ref().map_or(0, |opened| opened.late.settled())
+    }
+
+    /// The rows from the position on up to a gap that is not known to be dead, and the position after them.
+    async fn page(&mut self) -> Result<(Option<(Chunk, u64)>, Ended)> {
+        let table = Arc::clone(&self.table);
+        let place = &table.place;
+        let Some(opened) = &mut self.opened else { return Ok((None, Ended::Whole)) };
+        let mut rows = Rows::new(&table, self.next);
+        let read = read_page(&table, opened, self.next, self.limit, &mut rows);
+        let reading = MySql::answer(async {
+            // Errors of ours pass through the time-out as they are.
+            Ok(read.await)
+        });
+        let (bytes, ended) = match reading.await.map_err(place.failed("read rows"))? {
+            Ok(read) => read,
+            Err(Failed::Sql(error)) if number(&error) == Some(NO_TABLE) && self.next > 0 => {
+                return Err(table.lost("the table does not exist any more", self.next));
+            }
+            Err(Failed::Sql(error)) => return Err(place.failed("read rows")(error)),
+            Err(Failed::Row(error)) => return Err(error),
+        };
+        let page = rows.finish()?;
+        let count = page.as_ref().map_or(0, |(chunk, _)| chunk.len());
+        self.limit = match ended {
+            Ended::Gap if count == 0 => FEW,
+            // As many as fit, if the next rows are like these.
+            _ if bytes > 0 => u32::try_from(count * PAGE_BYTES / bytes).unwrap_or(PAGE_ROWS).clamp(1, PAGE_ROWS),
+            _ => PAGE_ROWS,
+        };
+        if let Ended::Full = ended {
+            // Thousands of rows of megabytes may be on their way: this connection would have to take them all.
+            self.opened = None;
+            self.ready().await?;
+        }
+        Ok((page, ended))
+    }
+
+    /// Tries to prove that the ids missing at the position never come.
+    async fn prove(&mut self) -> Result<()> {
+        let table = &self.table;
+        let Some(opened) = &mut self.opened else { return Ok(()) };
+        let end = table.select(&format!("max({})", table.cursor()), "");
+        opened.late.prove(&mut opened.connection, &table.place, self.next, &end, &table.select_count()).await
+    }
+
+    async fn greatest(&mut self) -> Result<Option<u64>> {
+        let Some(opened) = &mut self.opened else { return Ok(None) };
+        let failed = || self.table.place.failed("find the ends of the cursor");
+        let query = sqlx::query(AssertSqlSafe(self.table.select(&format!("max({})", self.table.cursor()), "")));
+        let row = MySql::answer(query.fetch_one(&mut opened.connection)).await.map_err(failed())?;
+        row.try_get_unchecked(0).map_err(failed())
+    }
+
+    /// Now and then, makes sure that the table is still the one that was read.
+    async fn look_after(&mut self) -> Result<()> {
+        if self.looked.elapsed() < LOOK_AFTER { Ok(()) } else { self.check_position().await }
+    }
+
+    /// Refuses a table that never had the rows before the position, or that took the place of the one that was read.
+    async fn check_position(&mut self) -> Result<()> {
+        self.looked = Instant::now();
+        let table = Arc::clone(&self.table);
+        let Some(opened) = &mut self.opened else { return Ok(()) };
+        let Some(now) = identity(&mut opened.connection, &table.place).await? else {
+            return if self.next == 0 {
+                Ok(())
+            } else {
+                Err(table.lost("the table does not exist any more", self.next))
+            };
+        };
+        // Where the server remembers the next id it gives, the newest rows may have been deleted.
+        let last = self.greatest().await?.map_or(0, |last| last.saturating_add(1));
+        let end = last.max(now.next.unwrap_or(0));
+        if end < self.next {
+            return Err(table.lost(&format!("the table was truncated or recreated: it ends at {end}"), self.next));
+        }
+        match &self.seen {
+            Some(seen) if seen.created != now.created && self.next > 0 => Err(table.place.refused(format!(
+                "the table was truncated, recreated or altered while it was read. If all its rows are still there, start \
+                 the flow again, and it goes on at {} {}; if not, remove what its sink has written, and it reads from \
+                 the first row",
+                table.config.cursor, self.next
+            ))),
+            _ => {
+                self.seen = Some(now);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Why a page could not be read.
+enum Failed {
+    Sql(sqlx::Error),
+    Row(crate::Error),
+}
+
+/// Takes rows of a page; returns their bytes, and how it ended.
+async fn read_page(
+    table: &Table<MySql>,
+    opened: &mut Opened,
+    next: u64,
+    limit: u32,
+    rows: &mut Rows<'_, MySql>,
+) -> Result<(u64, Ended), Failed> {
+    let cursor = table.cursor();
+    let sql = table.select(&table.all_columns(), &format!("WHERE {cursor} >= ? ORDER BY {cursor} LIMIT ?"));
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(next).bind(limit);
+    let mut answer = query.fetch(&mut opened.connection);
+    let mut bytes = 0;
+    while let Some(row) = answer.try_next().await.map_err(Failed::Sql)? {
+        let id = value::bytes(&row, 0).map_err(Failed::Sql)?.and_then(|id| value::id(id, opened.cursor));
+        if id.is_some_and(|id| id > rows.to() && id > opened.late.settled()) {
+            return Ok((bytes, Ended::Gap));
+        }
+        take(rows, id, &row, &opened.columns, &mut bytes).map_err(Failed::Row)?;
+        if bytes >= PAGE_BYTES {
+            let last = rows.count() == limit as usize;
+            return Ok((bytes, if last { Ended::Whole } else { Ended::Full }));
+        }
+    }
+    Ok((bytes, Ended::Whole))
+}
+
+fn take(rows: &mut Rows<'_, MySql>, id: Option<u64>, row: &MySqlRow, columns: &[Wire], bytes: &mut u64) -> Result<()> {
+    rows.take(id, |index, column| {
+        let value = value::bytes(row, index).map_err(|error| format!("cannot be read: {error}"))?;
+        *bytes += value.map_or(0, |value| value.len() as u64);
+        value::append(column, columns[index - 1], value)
+    })
+}

@@ -1,0 +1,162 @@
+//! A directory of a Hadoop cluster.
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | `address` | which directory of which cluster |
+//! | `session` | the client, and how long a call may take |
+//! | `answer` | what an answer means |
+//! | `file` | files that are written or read |
+
+mod address;
+mod answer;
+mod file;
+mod session;
+
+use super::{Cause, Entry, EntryKind, Result, Store, StoreError, StoreFile, StoreReader, parent};
+use address::Address;
+use answer::Call;
+use file::{HdfsFile, HdfsReader};
+use hdfs_native::client::FileStatus;
+use hdfs_native::{Client, WriteOptions};
+use session::{NAMENODE, Session};
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Names that one call of a listing takes; a NameNode gives as many with one answer.
+const PAGE: usize = 1_000;
+
+/// Files below one directory of a cluster. The user is `HADOOP_USER_NAME` or, with Kerberos, that of the ticket.
+#[derive(Clone)]
+pub struct Hdfs {
+    address: Arc<Address>,
+    session: Arc<Mutex<Arc<Session>>>,
+}
+
+impl Hdfs {
+    /// A store below `hdfs://HOST:PORT/DIRECTORY` or `hdfs://NAMESERVICE/DIRECTORY`; the reason when that is no place
+    /// or the configuration of Hadoop (`HADOOP_CONF_DIR` or `HADOOP_HOME`) cannot be read. Connects to nothing yet.
+    pub fn new(url: &str) -> Result<Self, String> {
+        let address = Address::parse(url)?;
+        address::check_configuration()?;
+        let session = Session::new(&address)?;
+        Ok(Self { address: Arc::new(address), session: Arc::new(Mutex::new(Arc::new(session))) })
+    }
+
+    /// The directory's name, the same for every spelling.
+    pub fn place(&self) -> String {
+        self.address.place()
+    }
+
+    /// The session for a new call.
+    fn session(&self) -> Result<Arc<Session>, Cause> {
+        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        if session.is_spoiled() {
+            *session = Arc::new(Session::new(&self.address).map_err(Cause::Unavailable)?);
+        }
+        Ok(Arc::clone(&session))
+    }
+
+    /// Asks the NameNode about a path.
+    fn ask<T, F>(&self, call: Call, path: &str, work: impl FnOnce(Client, String) -> F) -> Result<T, Cause>
+    where
+        T: Send + 'static,
+        F: Future<Output = hdfs_native::Result<T>> + Send + 'static,
+    {
+        let full = self.address.full(path);
+        self.session()?.ask(call, NAMENODE, |client| work(client, full))
+    }
+
+    fn reader(&self, path: &str) -> Result<HdfsReader, Cause> {
+        let (session, full) = (self.session()?, self.address.full(path));
+        let reader = session.ask(Call::Harmless, NAMENODE, |client| async move { client.read(&full).await })?;
+        Ok(HdfsReader::new(session, reader, path))
+    }
+
+    fn entries(&self, path: &str) -> Result<Vec<Entry>, Cause> {
+        let (session, full) = (self.session()?, self.address.full(path));
+        let mut entries = Vec::new();
+        let mut rest = Some(None);
+        while let Some(begun) = rest {
+            let directory = full.clone();
+            let paging = |client: Client| async move {
+                let names = begun.unwrap_or_else(|| client.list_status_iter(&directory, false));
+                let mut page = Vec::new();
+                while page.len() < PAGE {
+                    let Some(status) = names.next().await else { return Ok((page, None)) };
+                    page.push(status?);
+                }
+                Ok((page, Some(Some(names))))
+            };
+            let (page, next) = session.ask(Call::Harmless, NAMENODE, paging)?;
+            for status in &page {
+                entries.push(entry(status, &full)?);
+            }
+            rest = next;
+        }
+        Ok(entries)
+    }
+}
+
+fn entry(status: &FileStatus, directory: &str) -> Result<Entry, Cause> {
+    if status.path == directory {
+        // A file lists itself.
+        return Err(io::Error::from(io::ErrorKind::NotADirectory).into());
+    }
+    let name = status.path.rsplit('/').next().unwrap_or_default().to_owned();
+    let kind = if status.isdir { EntryKind::Directory } else { EntryKind::File(status.length as u64) };
+    Ok(Entry { name, kind })
+}
+
+impl Store for Hdfs {
+    fn create(&self, path: &str) -> Result<Box<dyn StoreFile>> {
+        let create = || {
+            let (session, full) = (self.session()?, self.address.full(path));
+            let name = full.clone();
+            let creating = |client: Client| async move { client.create(&name, WriteOptions::default()).await };
+            let writer = session.ask(Call::Change, NAMENODE, creating)?;
+            Ok(Box::new(HdfsFile::new(session, writer, full, path)) as Box<dyn StoreFile>)
+        };
+        create().map_err(|cause: Cause| StoreError::new("create", path, cause))
+    }
+
+    fn read(&self, path: &str) -> Result<Vec<u8>> {
+        let read = || {
+            let reader = self.reader(path)?;
+            reader.range(0, reader.length() as usize)
+        };
+        read().map(Vec::from).map_err(|cause: Cause| StoreError::new("read", path, cause))
+    }
+
+    fn open(&self, path: &str) -> Result<Box<dyn StoreReader>> {
+        let reader = self.reader(path).map_err(|cause| StoreError::new("open", path, cause))?;
+        Ok(Box::new(reader))
+    }
+
+    fn list(&self, path: &str) -> Result<Vec<Entry>> {
+        self.entries(path).map_err(|cause| StoreError::new("list", path, cause))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<()> {
+        let rename = || {
+            let making = |client: Client, above: String| async move { client.mkdirs(&above, 0o755, true).await };
+            self.ask(Call::Harmless, parent(to), making).map_err(|cause| match cause {
+                // The name above is taken, and not the one that is asked for.
+                Cause::AlreadyExists => io::Error::from(io::ErrorKind::NotADirectory).into(),
+                cause => cause,
+            })?;
+            let target = self.address.full(to);
+            self.ask(Call::Change, from, |client, from| async move { client.rename(&from, &target, false).await })
+        };
+        rename().map_err(|cause: Cause| StoreError::new("rename", from, cause))
+    }
+
+    fn delete(&self, path: &str) -> Result<bool> {
+        let deleting = |client: Client, path: String| async move { client.delete(&path, true).await };
+        self.ask(Call::Change, path, deleting).map_err(|cause| StoreError::new("delete", path, cause))
+    }
+
+    /// A small cluster closes 2 to 50 files a second one after the other, and several times as many at once.
+    fn files_at_once(&self) -> usize {
+        16
+    }
+}

@@ -1,0 +1,91 @@
+//! A client of a cluster and the threads it works on.
+
+use super::address::Address;
+use super::answer::Call;
+use crate::store::Cause;
+use hdfs_native::{Client, ClientBuilder};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::time::timeout;
+
+/// The longest that a NameNode may take for an answer; the client itself would wait for ever.
+pub(super) const NAMENODE: Duration = Duration::from_secs(30);
+/// The longest that DataNodes may take for what they are given; beyond the 60 s after which the client goes on with the
+/// DataNodes that are left.
+pub(super) const DATANODES: Duration = Duration::from_secs(90);
+
+/// A client with threads of its own. What a call left behind when it was given up (connections that never end, tasks
+/// that keep half a file alive) goes with them when the last user drops the session.
+pub(super) struct Session {
+    client: Client,
+    handle: Handle,
+    /// Taken only when the session is dropped.
+    runtime: Option<Runtime>,
+    spoiled: AtomicBool,
+}
+
+impl Session {
+    /// Reads the configuration of Hadoop; connects to nothing yet.
+    pub(super) fn new(address: &Address) -> Result<Self, String> {
+        let threads =
+            Builder::new_multi_thread().worker_threads(2).thread_name("weatherflow-hdfs").enable_all().build();
+        let runtime = threads.map_err(|e| format!("cannot start threads for HDFS: {e}"))?;
+        let handle = runtime.handle().clone();
+        let nameservice = address.authority.split(':').next().unwrap_or_default();
+        let settings = [
+            // A cluster of three has no fourth DataNode for a block of three replicas: go on, it is mended later.
+            ("dfs.client.block.write.replace-datanode-on-failure.best-effort".to_owned(), "true"),
+            // A NameNode that is gone is told after about 13 s, enough for a restart, and not after three minutes.
+            ("dfs.client.failover.max.attempts".to_owned(), "8"),
+            ("dfs.client.failover.sleep.base.millis".to_owned(), "500"),
+            ("dfs.client.failover.sleep.max.millis".to_owned(), "2000"),
+            // The next session must not begin with the NameNode that never answered this one.
+            (format!("dfs.client.failover.random.order.{nameservice}"), "true"),
+        ];
+        let client = ClientBuilder::new()
+            .with_url(format!("hdfs://{}", address.authority))
+            .with_config(settings)
+            .with_io_runtime(handle.clone())
+            .build()
+            .map_err(|e| format!("{} cannot be found: {e}", address.authority))?;
+        Ok(Self { client, handle, runtime: Some(runtime), spoiled: AtomicBool::new(false) })
+    }
+
+    /// Makes a call and waits for it, as long as the limit allows.
+    pub(super) fn ask<T, F>(&self, call: Call, limit: Duration, work: impl FnOnce(Client) -> F) -> Result<T, Cause>
+    where
+        T: Send + 'static,
+        F: Future<Output = hdfs_native::Result<T>> + Send + 'static,
+    {
+        // A task of its own, as the client panics on some answers of DataNodes that die two at a time.
+        let task = self.handle.spawn(work(self.client.clone()));
+        let abort = task.abort_handle();
+        let unanswered = match self.handle.block_on(async { timeout(limit, task).await }) {
+            Ok(Ok(Ok(answer))) => return Ok(answer),
+            Ok(Ok(Err(error))) => return Err(call.failed(error)),
+            Ok(Err(panicked)) => format!("the HDFS client broke down: {panicked}"),
+            Err(_) => format!("no answer within {} s", limit.as_secs()),
+        };
+        abort.abort();
+        self.spoil();
+        Err(call.unanswered(unanswered))
+    }
+
+    /// New calls are to begin a new session.
+    pub(super) fn spoil(&self) {
+        self.spoiled.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_spoiled(&self) -> bool {
+        self.spoiled.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}

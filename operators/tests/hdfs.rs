@@ -1,0 +1,239 @@
+//! The archive on a real HDFS whose servers are well: stops at each call, files that dead writers left open, older
+//! copies that come back, directories that go away, strange names.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+mod archive_world;
+mod servers;
+
+use archive_world::{FLOW, Job, assert_whole, audit, chunk_of, files, first_commit, run, sink, write};
+use operators::progress::Version;
+use operators::stage::{Closing, Sink};
+use operators::store::faulty::{Fault, Faulty};
+use operators::store::hdfs::Hdfs;
+use operators::store::{Cause, Store, StoreError};
+use operators::{Error, Position, Span};
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Instant;
+
+const JOB: Job = Job { partitions: 4, positions: 6, step: 3 };
+
+/// A directory that no other test has.
+fn store(name: &str) -> Option<Hdfs> {
+    let url = servers::hdfs()?;
+    Some(Hdfs::new(&format!("{url}/tests-{}/{name}", std::process::id())).unwrap())
+}
+
+fn span(from: u64, to: u64) -> Span {
+    Span { partition: 0, from: Position(from), to: Position(to), rows: to - from }
+}
+
+#[test]
+fn an_archive_is_written_and_proven() {
+    let Some(store) = store("whole") else { return };
+    let job = Job { partitions: 4, positions: 60, step: 3 };
+    let began = Instant::now();
+    job.live(&sink(&store), "one").unwrap();
+    let written = began.elapsed();
+    assert_whole(&store, job, "on HDFS");
+    let began = Instant::now();
+    let (_, account) = audit(&sink(&store));
+    println!("{} batches, {} files: {written:?}, audit {:?}", account.batches, account.files, began.elapsed());
+    let counted = Faulty::new(Arc::new(store.clone()), []);
+    let began = Instant::now();
+    let opened = sink(&counted).open(&run("two")).unwrap();
+    println!("restart: {} calls, {:?}", counted.made(), began.elapsed());
+    assert_eq!(opened.progress.unwrap().version, Version(19));
+}
+
+/// Each call: stopped before or after it, applied without an answer, refused, applied late.
+#[test]
+fn every_crash_point() {
+    let Some(store) = store("counted") else { return };
+    let counted = Faulty::new(Arc::new(store), []);
+    JOB.live(&sink(&counted), "one").unwrap();
+    let faults = [Fault::StopAfter, Fault::Unanswered, Fault::StopBefore, Fault::Late(3), Fault::Refused];
+    let calls = counted.made();
+    for (call, fault) in (0..calls).flat_map(|call| faults.map(|fault| (call, fault))) {
+        let Some(store) = self::store(&format!("crash-{call}-{fault:?}")) else { return };
+        let faulty = Faulty::new(Arc::new(store.clone()), [(call, fault)]);
+        for life in 0.. {
+            match JOB.live(&sink(&faulty), &format!("life-{life}")) {
+                Ok(_) => break,
+                Err(Error::Fenced { .. }) => panic!("{fault:?} at {call}: fenced by an earlier life of its own"),
+                Err(error) => assert!(life < 1, "{fault:?} at {call}: {error}"),
+            }
+            faulty.restart();
+        }
+        faulty.settle();
+        assert_whole(&store, JOB, &format!("{fault:?} at {call}"));
+        sink(&store).open(&run("the last")).unwrap();
+        assert_eq!(files(&store, "_staging"), [""; 0], "{fault:?} at {call}");
+    }
+    println!("{calls} calls, each with {} faults, on HDFS", faults.len());
+}
+
+/// A writer that died leaves its file open: the name is taken for good, and the next run is not held up by it.
+#[test]
+fn the_open_file_of_a_dead_writer_is_in_nobodys_way() {
+    let (Some(store), Some(other)) = (store("open"), store("open")) else { return };
+    let name = "_staging/run=dead/attempt=0/partition-0.parquet";
+    let mut open = store.create(name).unwrap();
+    open.write_all(&vec![7; 3 << 20]).unwrap();
+    drop(open);
+    for store in [&store, &other] {
+        let Err(StoreError { cause: Cause::AlreadyExists, .. }) = store.create(name) else { panic!("used again") };
+    }
+    JOB.live(&sink(&other), "next").unwrap();
+    assert_whole(&other, JOB, "after a writer that died");
+    assert_eq!(files(&other, "_staging"), [""; 0]);
+}
+
+/// An older copy with open files goes on after a newer one took over: it publishes nothing, and is told why.
+#[test]
+fn an_older_copy_is_fenced_wherever_it_stands() {
+    for stands in ["writing", "closing", "committing"] {
+        let (Some(store), Some(other)) = (store(stands), store(stands)) else { return };
+        let old = run("old");
+        let opened = sink(&store).open(&old).unwrap();
+        let mut writer = sink(&store).writer(&old, 0).unwrap();
+        writer.write(chunk_of(&span(0, 3)).unwrap()).unwrap();
+        let mut committer = opened.committer;
+        let commit = |receipts| first_commit(JOB, &old, receipts);
+        let takeover = || JOB.live(&sink(&other), "new").unwrap();
+        let end = match stands {
+            "writing" => {
+                takeover();
+                let second = sink(&store).writer(&old, 1).unwrap().write(chunk_of(&span(0, 3)).unwrap());
+                let closed = writer.close(&Closing { spans: vec![span(0, 3)], ..Closing::default() }).map(drop);
+                second.map(drop).and(closed)
+            }
+            "closing" => {
+                takeover();
+                writer.close(&Closing { spans: vec![span(0, 3)], ..Closing::default() }).map(drop)
+            }
+            _ => {
+                let receipt = writer.close(&Closing { spans: vec![span(0, 3)], ..Closing::default() }).unwrap();
+                takeover();
+                committer.commit(commit(vec![receipt]))
+            }
+        };
+        assert!(matches!(end, Err(Error::Fenced { .. })), "{stands}: {end:?}");
+        assert_whole(&store, JOB, stands);
+    }
+}
+
+/// The directory is deleted while the flow runs: it stops, and nothing is published alone.
+#[test]
+fn a_directory_deleted_under_us_stops_the_flow() {
+    let (Some(store), Some(other)) = (store("deleted"), store("deleted")) else { return };
+    let job = Job { partitions: 2, positions: 9, step: 3 };
+    let deleted = job.live_telling(&sink(&store), "one", |version| {
+        if version == Version(1) {
+            assert!(other.delete("").unwrap());
+        }
+    });
+    assert!(matches!(deleted, Err(Error::Refused { .. } | Error::Fenced { .. })), "{deleted:?}");
+    assert_eq!(sink(&other).progress(FLOW).unwrap(), None);
+}
+
+/// Names the directory that the test below is to write to in its own process.
+const CHILD: &str = "WEATHERFLOW_TEST_NAMESERVICE";
+
+/// A nameservice of two NameNodes, of which one hangs: a session that begins with it times out, and one of the next
+/// begins with the other. The configuration is that of a process, and so this test runs itself in others.
+#[test]
+fn a_nameservice_with_a_namenode_that_hangs() {
+    if let Ok(path) = std::env::var(CHILD) {
+        return println!("calls that timed out: {}", archive_by_nameservice(&path));
+    }
+    let Some(url) = servers::hdfs() else { return };
+    let hangs = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let properties = [
+        ("dfs.ha.namenodes.weather", "one,two"),
+        ("dfs.namenode.rpc-address.weather.one", &hangs.local_addr().unwrap().to_string()),
+        ("dfs.namenode.rpc-address.weather.two", url.strip_prefix("hdfs://").unwrap()),
+    ];
+    let property = |(name, value)| format!("<property><name>{name}</name><value>{value}</value></property>");
+    let text = format!("<configuration>{}</configuration>", properties.map(property).concat());
+    std::fs::write(directory.path().join("hdfs-site.xml"), text).unwrap();
+    // Which NameNode a session begins with is chance: go on until one began with the wrong one.
+    for round in 0..20 {
+        let path = format!("tests-{}/nameservice-{round}", std::process::id());
+        let child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "a_nameservice_with_a_namenode_that_hangs", "--nocapture"])
+            .env("HADOOP_CONF_DIR", directory.path())
+            .env("HADOOP_USER_NAME", "weatherman")
+            .env(CHILD, &path)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&child.stdout);
+        assert!(child.status.success(), "{said}{}", String::from_utf8_lossy(&child.stderr));
+        assert_whole(&Hdfs::new(&format!("{url}/{path}")).unwrap(), JOB, "by way of the nameservice");
+        let client = hdfs_native::sync::ClientBuilder::new().with_url(&url).build().unwrap();
+        assert_eq!(client.get_file_info(&format!("/{path}/segment=000000")).unwrap().owner, "weatherman");
+        if !said.contains("timed out: 0") {
+            return println!("round {round}: {said}");
+        }
+    }
+    panic!("no session began with the NameNode that hangs");
+}
+
+/// Archives the job, and gives the number of lives that ended with a call that was not answered.
+fn archive_by_nameservice(path: &str) -> u32 {
+    let store = Hdfs::new(&format!("hdfs://weather/{path}")).unwrap();
+    for life in 0..20 {
+        match JOB.live(&sink(&store), &format!("life-{life}")) {
+            Ok(_) => return life,
+            Err(Error::Unavailable { reason, .. }) => assert!(reason.contains("no answer within"), "{reason}"),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    panic!("no session began with the NameNode that answers");
+}
+
+/// Names go to HDFS as they are, whatever a URL would make of them.
+#[test]
+fn strange_names() {
+    let Some(store) = store("a b %41 #?&=+ é 雨") else { return };
+    for name in ["per%20cent", "a b", "x=1", "#?&+", "雨/%2F", "~", "\\", "'\"", "*[x]{y}"] {
+        write(&store, name, name.as_bytes());
+        assert_eq!(store.read(name).unwrap(), name.as_bytes(), "{name}");
+        let moved = format!("moved {name}");
+        store.rename(name, &moved).unwrap();
+        assert_eq!(store.open(&moved).unwrap().length(), name.len() as u64, "{name}");
+    }
+    let colon = store.create("12:30").map(drop);
+    assert!(matches!(colon, Err(StoreError { cause: Cause::Failed(_), .. })), "HDFS has no such names: {colon:?}");
+}
+
+/// More names than a NameNode lists in one answer, and a file that one read does not fetch.
+#[test]
+fn long_listings_and_long_files() {
+    let Some(store) = store("long") else { return };
+    for n in 0..1_203 {
+        store.rename(&staged(&store, n), &format!("many/{n}")).unwrap();
+    }
+    let mut names: Vec<u64> = store.list("many").unwrap().iter().map(|e| e.name.parse().unwrap()).collect();
+    names.sort_unstable();
+    assert_eq!(names, (0..1_203).collect::<Vec<_>>());
+    let bytes: Vec<u8> = (0..9_000_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    write(&store, "file", &bytes);
+    assert_eq!(store.read("file").unwrap(), bytes);
+    let reader = store.open("file").unwrap();
+    for (from, length) in [(8_999_992, 8), (0, 100), (4_194_300, 8), (1, 8_999_999), (8_000_000, 0), (3, 1)] {
+        let range = from as usize..from as usize + length;
+        assert_eq!(reader.read_at(from, length).unwrap(), bytes[range], "{length} from {from}");
+    }
+}
+
+/// A directory to be moved, made by the first rename of the one before.
+fn staged(store: &Hdfs, n: u64) -> String {
+    let name = format!("staged/{n}");
+    // A rename makes the directories above its target, and costs no file.
+    match store.rename("nothing", &format!("{name}/x")) {
+        Err(StoreError { cause: Cause::NotFound, .. }) => name,
+        other => panic!("{other:?}"),
+    }
+}
