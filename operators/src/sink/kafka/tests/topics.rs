@@ -11,7 +11,7 @@ use crate::stage::{Closing, Sink};
 use arrow::array::{ArrayRef, BinaryArray, RecordBatch, UInt64Array};
 use rdkafka::admin::{NewPartitions, NewTopic, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
 use std::sync::Arc;
 
@@ -229,7 +229,7 @@ fn progress_is_found_at_the_end_of_a_long_history() {
     drop(world.sink().open(&run("first")).unwrap());
     let topic = world.of_flow("progress");
     let mut config = world.client();
-    let producer: BaseProducer = config.set("transactional.id", &topic).create().unwrap();
+    let producer: ThreadedProducer<DefaultProducerContext> = config.set("transactional.id", &topic).create().unwrap();
     producer.init_transactions(super::TIMEOUT).unwrap();
     let append = |version: u64| {
         let entry = Entry::Commit(record(version));
@@ -250,6 +250,7 @@ fn progress_is_found_at_the_end_of_a_long_history() {
     for _ in 0..60 {
         producer.begin_transaction().unwrap();
         append(COMMITS + 7);
+        producer.flush(super::TIMEOUT).unwrap();
         producer.abort_transaction(super::TIMEOUT).unwrap();
     }
     let held = look();
