@@ -5,9 +5,8 @@ use std::io;
 use std::sync::LazyLock;
 use tokio::runtime::{Builder, Runtime};
 
-static RUNTIME: LazyLock<io::Result<Runtime>> = LazyLock::new(|| {
-    Builder::new_multi_thread().worker_threads(2).thread_name("weatherflow-io").enable_all().build()
-});
+static RUNTIME: LazyLock<io::Result<Runtime>> =
+    LazyLock::new(|| Builder::new_multi_thread().worker_threads(2).thread_name("weatherflow-io").enable_all().build());
 
 /// Waits for an answer on this thread, which must not be one of the runtime's own.
 pub(crate) fn wait<T>(work: impl Future<Output = Result<T>>) -> Result<T> {

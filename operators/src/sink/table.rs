@@ -150,7 +150,8 @@ impl<D: Dialect> Target for Table<D> {
         if !has_table::<D>(connection, &self.place.name).await.map_err(failed())? {
             return Ok(None);
         }
-        let count = statement::<D>(format!("SELECT count(*) FROM {}", D::quoted(&self.place.name)), D::Arguments::default());
+        let count =
+            statement::<D>(format!("SELECT count(*) FROM {}", D::quoted(&self.place.name)), D::Arguments::default());
         count_by::<D>(connection, count).await.map(Some).map_err(failed())
     }
 }

@@ -1,10 +1,10 @@
 //! `source.topic`: the messages of the embedded topic, in the order of their offsets.
 
 use crate::chunk::Chunk;
-use crate::runtime::wait;
 use crate::config::Context;
 use crate::error::{Error, Problem, Result};
 use crate::position::{Checkpoint, Position, Span};
+use crate::runtime::wait;
 use crate::schema::Schema;
 use crate::sql::column::AGAIN;
 use crate::sql::sqlite::database::Opened;

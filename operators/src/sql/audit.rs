@@ -4,17 +4,16 @@ use super::insert::count_dead_letters;
 use super::sink::{SqlSink, Target};
 use super::{Dialect, Place, progress};
 use crate::error::{Error, Result};
-use crate::runtime::wait;
 use crate::position::{Position, Span};
 use crate::progress::Progress;
+use crate::runtime::wait;
 use crate::stage::{Account, Audit, Finding};
 
 impl<T: Target> Audit for SqlSink<T> {
     fn audit(&self, flow: &str, found: &mut dyn FnMut(Finding)) -> Result<Account> {
         let target = self.target();
-        let reading = async |connection: &mut <T::Dialect as sqlx::Database>::Connection| {
-            audit(target, connection, flow).await
-        };
+        let reading =
+            async |connection: &mut <T::Dialect as sqlx::Database>::Connection| audit(target, connection, flow).await;
         // Gathered first, because a look may be repeated; there are a few per partition at most.
         let seen = wait(T::Dialect::look(&target.place().database, reading))?;
         let (account, findings) = seen.unwrap_or_default();

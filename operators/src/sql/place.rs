@@ -76,7 +76,8 @@ impl TablePlace {
         if url.split_once("://").is_some_and(|(scheme, _)| scheme == "mysql") {
             return Place::named(Kind::Table, Server::new(url, login, context), name).map(Self::MySql);
         }
-        let path = path(url, context, "the schemes are `mysql` and `sqlite`; write `mysql://USER@HOST:PORT/DATABASE`, or");
+        let path =
+            path(url, context, "the schemes are `mysql` and `sqlite`; write `mysql://USER@HOST:PORT/DATABASE`, or");
         let problems = path.as_ref().err().cloned().into_iter().chain(login.problems_of_a_file());
         let problems: Vec<_> = problems.collect();
         let database = path.map(Database::new).map_err(|_| Vec::new());

@@ -120,7 +120,8 @@ pub(super) fn fenced<D: Dialect>(place: &Place<D>, mine: &Progress, held: &Held)
 }
 
 fn held<D: Dialect>(row: &D::Row, place: &Place<D>, flow: &str) -> Result<Held> {
-    let columns = || -> sqlx::Result<_> { Ok((D::text(row, 0)?.unwrap_or_default(), D::integer(row, 1)?, D::text(row, 2)?)) };
+    let columns =
+        || -> sqlx::Result<_> { Ok((D::text(row, 0)?.unwrap_or_default(), D::integer(row, 1)?, D::text(row, 2)?)) };
     let damaged = |reason: String| place.damaged(format!("the progress row of flow {flow} {reason}"));
     let (owner, version, progress) = columns().map_err(|error| damaged(format!("cannot be read: {error}")))?;
     let progress = progress.map(|json| serde_json::from_str::<Progress>(&json)).transpose();

@@ -4,10 +4,10 @@ use super::dialect::Dialect;
 use super::failpoint::Failpoints;
 use super::{Place, Transaction, insert, progress};
 use crate::chunk::{Chunk, Kind};
-use crate::runtime::wait;
 use crate::error::{Error, Result};
 use crate::position::Span;
 use crate::progress::{Commit, Contents, Progress, Receipt, Run, Version};
+use crate::runtime::wait;
 use crate::stage::{Committer, Finding, Held, Opened, Sink, Writer};
 use std::sync::Arc;
 

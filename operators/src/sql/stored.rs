@@ -99,9 +99,9 @@ impl Stored {
                 let value = array.value(row);
                 match D::refuses(value) {
                     None => values.add(Cell::Real(value)),
-                    Some(reason) => Err(Error::Other(format!(
-                        "column {column} {reason}; filter such rows or cast the column"
-                    ))),
+                    Some(reason) => {
+                        Err(Error::Other(format!("column {column} {reason}; filter such rows or cast the column")))
+                    }
                 }
             }
             Self::Text(array) if array.is_valid(row) => values.text(array.value(row)),
@@ -116,7 +116,8 @@ fn each<T: ArrowPrimitiveType>(
     array: &PrimitiveArray<T>,
     text: impl Fn(T::Native) -> Option<String>,
 ) -> Result<StringArray> {
-    let text = |value| text(value).ok_or_else(|| Error::Other(format!("{value:?} is a time that the database cannot hold")));
+    let text =
+        |value| text(value).ok_or_else(|| Error::Other(format!("{value:?} is a time that the database cannot hold")));
     array.iter().map(|value| value.map(text).transpose()).collect()
 }
 

@@ -26,11 +26,7 @@ impl<'c, D: Dialect> Transaction<'c, D> {
     }
 
     /// Executes a statement; returns the number of rows it changed.
-    pub(crate) async fn execute<'q>(
-        &mut self,
-        step: &'static str,
-        statement: impl Execute<'q, D> + 'q,
-    ) -> Result<u64> {
+    pub(crate) async fn execute<'q>(&mut self, step: &'static str, statement: impl Execute<'q, D> + 'q) -> Result<u64> {
         let work = D::answer(D::execute(&mut *self.inner, statement));
         self.failpoints.around(step, work).await.map_err(self.place.failed(step))
     }

@@ -199,7 +199,11 @@ impl MySqlReader {
         let table = Arc::clone(&self.table);
         let Some(opened) = &mut self.opened else { return Ok(()) };
         let Some(now) = identity(&mut opened.connection, &table.place).await? else {
-            return if self.next == 0 { Ok(()) } else { Err(table.lost("the table does not exist any more", self.next)) };
+            return if self.next == 0 {
+                Ok(())
+            } else {
+                Err(table.lost("the table does not exist any more", self.next))
+            };
         };
         // Where the server remembers the next id it gives, the newest rows may have been deleted.
         let last = self.greatest().await?.map_or(0, |last| last.saturating_add(1));
@@ -253,13 +257,7 @@ async fn read_page(
     Ok((bytes, Ended::Whole))
 }
 
-fn take(
-    rows: &mut Rows<'_, MySql>,
-    id: Option<u64>,
-    row: &MySqlRow,
-    columns: &[Wire],
-    bytes: &mut u64,
-) -> Result<()> {
+fn take(rows: &mut Rows<'_, MySql>, id: Option<u64>, row: &MySqlRow, columns: &[Wire], bytes: &mut u64) -> Result<()> {
     rows.take(id, |index, column| {
         let value = value::bytes(row, index).map_err(|error| format!("cannot be read: {error}"))?;
         *bytes += value.map_or(0, |value| value.len() as u64);

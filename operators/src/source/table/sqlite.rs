@@ -2,9 +2,9 @@
 
 use super::Table;
 use super::rows::Rows;
-use crate::error::Result;
 use crate::chunk::Chunk;
 use crate::config::ColumnType;
+use crate::error::Result;
 use crate::position::{Position, Span};
 use crate::runtime::wait;
 use crate::sql::Dialect;
@@ -42,7 +42,8 @@ impl Table<Sqlite> {
         use ColumnType::{Bytes, Date, String, Timestamp};
         let of_any_length = |(_, column): &(_, &ColumnType)| matches!(column, String | Bytes | Date | Timestamp);
         let columns = self.config.columns.iter().filter(of_any_length);
-        let lengths: Vec<_> = columns.map(|(name, _)| format!("ifnull(octet_length(t.{}), 0)", Sqlite::quoted(name))).collect();
+        let lengths: Vec<_> =
+            columns.map(|(name, _)| format!("ifnull(octet_length(t.{}), 0)", Sqlite::quoted(name))).collect();
         if lengths.is_empty() { "0".to_owned() } else { lengths.join(" + ") }
     }
 

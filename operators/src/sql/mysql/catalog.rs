@@ -11,7 +11,11 @@ use sqlx::mysql::MySqlConnection;
 use std::collections::BTreeMap;
 
 /// How the columns of a file come; refused when one cannot become what is declared.
-pub(crate) fn wires(place: &Place<MySql>, there: &[Column], wanted: &BTreeMap<String, ColumnType>) -> Result<Vec<Wire>> {
+pub(crate) fn wires(
+    place: &Place<MySql>,
+    there: &[Column],
+    wanted: &BTreeMap<String, ColumnType>,
+) -> Result<Vec<Wire>> {
     let wire = |(name, wanted): (&String, &ColumnType)| {
         let Some(column) = dialect::find(there, name) else {
             let there: Vec<_> = there.iter().map(|column| column.name.as_str()).collect();
@@ -37,7 +41,8 @@ pub(crate) async fn check_cursor(
         return Err(place.refused(format!("there is no column {cursor}; the table has {}", there.join(", "))));
     };
     let wire = Wire::of(&column.declared, ColumnType::Int64).ok();
-    let wire = wire.filter(|wire| matches!(wire, Wire::Signed | Wire::Unsigned) && !column.declared.starts_with("year"));
+    let wire =
+        wire.filter(|wire| matches!(wire, Wire::Signed | Wire::Unsigned) && !column.declared.starts_with("year"));
     // A partial index (of the first bytes) is none; each index that has one column is unique for it alone.
     let sql = "SELECT count(*) FROM (SELECT s.index_name FROM information_schema.statistics AS s \
                WHERE s.table_schema = DATABASE() AND s.table_name = ? AND s.non_unique = 0 GROUP BY s.index_name \

@@ -115,10 +115,8 @@ impl Late {
         given_out: bool,
         wait: Option<(Duration, Then)>,
     ) -> Result<Self> {
-        let why = match hidden(connection, given_out).await.map_err(place.failed("look at open transactions"))? {
-            None => return Ok(Self::by(Way::Look, given_out)),
-            Some(why) => why,
-        };
+        let hidden = hidden(connection, given_out).await.map_err(place.failed("look at open transactions"))?;
+        let Some(why) = hidden else { return Ok(Self::by(Way::Look, given_out)) };
         match wait {
             Some((wait, then)) => Ok(Self::by(Way::Clock { why, wait, then }, given_out)),
             None => Err(place.refused(format!(
@@ -256,7 +254,8 @@ impl Watch {
         if self.told.elapsed() >= TOLD {
             self.told = Instant::now();
             let threads: Vec<_> = self.open.iter().map(|trx| trx.thread.to_string()).collect();
-            let threads = if threads.is_empty() { String::new() } else { format!(" (connections {})", threads.join(", ")) };
+            let threads =
+                if threads.is_empty() { String::new() } else { format!(" (connections {})", threads.join(", ")) };
             let waited = self.since.elapsed().as_secs();
             tracing::warn!("{place}: rows from id {next} on are held back since {waited} s: {why}{threads}");
         }

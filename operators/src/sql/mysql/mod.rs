@@ -128,7 +128,9 @@ impl Dialect for MySql {
         let Some(row) = sqlx::query(sql).bind(table).fetch_optional(connection).await? else { return Ok(None) };
         Ok(match text(&row, 0)? {
             Some(engine) if engine.eq_ignore_ascii_case("InnoDB") => None,
-            Some(engine) => Some(format!("{table} is kept by the engine {engine}, which has no transactions like InnoDB's")),
+            Some(engine) => {
+                Some(format!("{table} is kept by the engine {engine}, which has no transactions like InnoDB's"))
+            }
             None => Some(format!("{table} is no table of its own, such as a view")),
         })
     }

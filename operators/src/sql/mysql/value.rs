@@ -42,7 +42,9 @@ impl Wire {
             "double" => (Self::Double, &[C::Float64]),
             "decimal" => match digits(&declared) {
                 // So many digits are the same again after a double.
-                Some((precision, _)) if wanted == C::Float64 && precision <= f64::DIGITS => (Self::Decimal, &[C::Float64]),
+                Some((precision, _)) if wanted == C::Float64 && precision <= f64::DIGITS => {
+                    (Self::Decimal, &[C::Float64])
+                }
                 Some((_, 0)) if matches!(wanted, C::Int32 | C::Int64) => (Self::Decimal, &[C::Int32, C::Int64]),
                 _ => (Self::Text, &[C::String]),
             },
@@ -52,7 +54,11 @@ impl Wire {
             "binary" | "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => (Self::Bytes, &[C::Bytes]),
             "date" => (Self::Date, &[C::Date, C::String]),
             "datetime" | "timestamp" => (Self::DateTime, &[C::Timestamp]),
-            _ => return Err(format!("is {declared}, which has no counterpart here; leave it out, or read a view that casts it")),
+            _ => {
+                return Err(format!(
+                    "is {declared}, which has no counterpart here; leave it out, or read a view that casts it"
+                ));
+            }
         };
         if may.contains(&wanted) {
             return Ok(wire);
@@ -133,9 +139,10 @@ fn unsigned(value: &[u8]) -> Option<u64> {
 }
 
 fn integer(builder: &mut ColumnBuilder, value: i128) -> Result<(), String> {
+    let too_large = |declared| format!("holds {value}, which is no {declared}");
     match builder {
-        ColumnBuilder::Int64(to) => to.append_value(value.try_into().map_err(|_| format!("holds {value}, which is no int64"))?),
-        ColumnBuilder::Int32(to) => to.append_value(value.try_into().map_err(|_| format!("holds {value}, which is no int32"))?),
+        ColumnBuilder::Int64(to) => to.append_value(value.try_into().map_err(|_| too_large("int64"))?),
+        ColumnBuilder::Int32(to) => to.append_value(value.try_into().map_err(|_| too_large("int32"))?),
         ColumnBuilder::Bool(to) if value == 0 || value == 1 => to.append_value(value == 1),
         _ => return Err(format!("holds the integer {value}")),
     }

@@ -5,8 +5,8 @@ use crate::error::Result;
 use crate::sql::Place;
 use crate::sql::column::{PAGE_BYTES as BYTES, PAGE_ROWS as ROWS};
 use futures_util::TryStreamExt;
-use sqlx::{Row, Sqlite};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{Row, Sqlite};
 
 /// A query that counts the rows of another, and adds up their column `bytes`.
 pub(crate) fn measure(query: &str) -> Statement<'static> {

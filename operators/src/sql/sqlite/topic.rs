@@ -4,8 +4,8 @@ use crate::error::Result;
 use crate::position::Span;
 use crate::sql::dialect::has_table;
 use crate::sql::{Place, Transaction, signed};
-use sqlx::{Row, Sqlite};
 use sqlx::sqlite::SqliteConnection;
+use sqlx::{Row, Sqlite};
 
 /// Placeholders: the topic, the partition.
 pub(crate) const LAST_OFFSET: &str =

@@ -9,14 +9,14 @@ mod table_source;
 mod topic_source;
 mod zombies;
 
+use super::Place;
 use super::failpoint::Failpoints;
 use super::sink::SqlSink;
-use super::Place;
 use crate::chunk::{Chunk, Kind};
-use crate::runtime::wait;
 use crate::config::Context;
 use crate::position::{Checkpoint, Position, Span};
 use crate::progress::{Commit, Fingerprint, Progress, Run, Tally, Version};
+use crate::runtime::wait;
 use crate::schema::Schema;
 use crate::sink::{SinkConfig, table, topic};
 use crate::source::SourceConfig;

@@ -132,13 +132,15 @@ fn prepared_transactions_are_waited_for_without_their_connection() {
 #[test]
 fn old_gaps_cost_nothing() {
     let Some(world) = own() else { return };
-    let rows = "INSERT INTO t (a) SELECT a.n + 10 * b.n + 100 * c.n + 1000 * d.n FROM n AS a, n AS b, n AS c, n AS d, n AS e";
+    let rows =
+        "INSERT INTO t (a) SELECT a.n + 10 * b.n + 100 * c.n + 1000 * d.n FROM n AS a, n AS b, n AS c, n AS d, n AS e";
     world.run(&format!(
         "{CREATE}; CREATE TABLE n (n INT); INSERT INTO n VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9);
          SET auto_increment_increment = 3; SET auto_increment_offset = 2; {rows};
          DELETE FROM t WHERE id BETWEEN 90000 AND 120000 OR id % 5 = 0"
     ));
-    let expected: Vec<u64> = world.texts("SELECT CAST(id AS CHAR) FROM t ORDER BY id").iter().map(|id| id.parse().unwrap()).collect();
+    let expected: Vec<u64> =
+        world.texts("SELECT CAST(id AS CHAR) FROM t ORDER BY id").iter().map(|id| id.parse().unwrap()).collect();
     let (mut reader, mut all, mut pages, mut pauses) = (reader(&world), Vec::new(), 0, 0);
     while all.len() < expected.len() {
         match reader.read().unwrap() {
@@ -191,10 +193,14 @@ fn whatever_writers_do_every_committed_row_is_read_once_and_in_order() {
     let seed = std::env::var("WEATHERFLOW_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(7);
     let written = AtomicBool::new(false);
     let mut read = std::thread::scope(|scope| {
-        let writers: Vec<_> = (0..6).map(|writer| scope.spawn({
-            let world = &world;
-            move || write(world, Random(seed * 100 + writer), 60)
-        })).collect();
+        let writers: Vec<_> = (0..6)
+            .map(|writer| {
+                scope.spawn({
+                    let world = &world;
+                    move || write(world, Random(seed * 100 + writer), 60)
+                })
+            })
+            .collect();
         let reading = scope.spawn(|| {
             let (mut reader, mut read) = (reader(&world), Vec::new());
             // Once more through all after the last commit.
@@ -217,7 +223,8 @@ fn whatever_writers_do_every_committed_row_is_read_once_and_in_order() {
         drop(stop);
         reading.join().unwrap()
     });
-    let there: Vec<u64> = world.texts("SELECT CAST(id AS CHAR) FROM t ORDER BY id").iter().map(|id| id.parse().unwrap()).collect();
+    let there: Vec<u64> =
+        world.texts("SELECT CAST(id AS CHAR) FROM t ORDER BY id").iter().map(|id| id.parse().unwrap()).collect();
     let lost: BTreeSet<_> = there.iter().filter(|id| !read.contains(id)).collect();
     assert!(lost.is_empty(), "seed {seed}: lost {lost:?}");
     assert!(read.is_sorted(), "seed {seed}: not in order");
