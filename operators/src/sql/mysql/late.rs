@@ -22,6 +22,9 @@
 //! What the server keeps of its transactions is a copy that it may show for 0.1 s and more. A look counts only if the
 //! copy holds the very statement that asks for it.
 
+#[cfg(test)]
+mod tests;
+
 use super::{number, text, unsigned};
 use crate::error::{Error, Result};
 use crate::sql::{Dialect, Place};
