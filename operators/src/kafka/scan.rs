@@ -57,6 +57,7 @@ pub(crate) fn scan(
         })?;
         if any {
             heard = Instant::now();
+            continue;
         }
         batches.client.listen()?;
         if heard.elapsed() > PATIENCE {

@@ -57,7 +57,7 @@ fn history(progress: &ProgressTopic, found: &mut dyn FnMut(Finding)) -> Result<O
                 for problem in problems(&record, last.as_ref(), owner.as_ref()) {
                     found(Finding { path: format!("{path}, offset {at}"), problem });
                 }
-                last = Some(record);
+                last = Some(*record);
             }
         }
         Ok(())

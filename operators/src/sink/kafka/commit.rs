@@ -134,7 +134,7 @@ impl KafkaCommitter {
         let stored = lanes.stored(&producer.deliver(STORE).map_err(Failure::at(STORE))?);
         let record = Record::after(self.last.as_ref(), commit, self.topic.id.clone(), stored);
         let record = record.map_err(|reason| self.kafka.place.refused(format!("{reason}. Nothing was committed")))?;
-        let entry = send::entry(self.progress.place(), producer, &Entry::Commit(record.clone()), lanes)?;
+        let entry = send::entry(self.progress.place(), producer, &Entry::Commit(Box::new(record.clone())), lanes)?;
         producer.commit().map_err(Failure::at("commit"))?;
         self.appear(&record, entry);
         Ok(record)
@@ -146,7 +146,8 @@ impl KafkaCommitter {
         let since = Instant::now();
         let seen = || -> Result<bool> {
             let ends = self.client.offsets(record.rows.keys().copied(), Moment::End)?;
-            let behind = |(partition, written): (&u32, &Written)| ends.get(partition).is_none_or(|&end| end < written.to);
+            let behind =
+                |(partition, written): (&u32, &Written)| ends.get(partition).is_none_or(|&end| end < written.to);
             Ok(!record.rows.iter().any(behind) && self.progress.range()?.end >= entry.to)
         };
         while since.elapsed() < APPEARS {

@@ -140,12 +140,7 @@ pub(super) fn dead_letters(
 }
 
 /// Sends an entry of the progress topic, and waits until it is stored; gives where it is.
-pub(super) fn entry(
-    place: &Place,
-    producer: &mut Producer,
-    entry: &Entry,
-    lanes: Lanes,
-) -> Result<Written, Failure> {
+pub(super) fn entry(place: &Place, producer: &mut Producer, entry: &Entry, lanes: Lanes) -> Result<Written, Failure> {
     const RECORD: &str = "store the progress";
     let json = serde_json::to_vec(entry);
     let json = json.map_err(|error| Error::Other(format!("{place}: the progress cannot be written: {error}")))?;

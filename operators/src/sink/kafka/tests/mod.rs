@@ -15,13 +15,14 @@ use crate::position::{Checkpoint, Position, Span};
 use crate::progress::{Commit, Fingerprint, Progress, Run, Tally, Version};
 use crate::schema::Schema;
 use crate::servers;
-use crate::stage::{Committer, Sink};
+use crate::stage::{Closing, Committer, Sink};
 use arrow::array::{ArrayRef, BinaryArray, RecordBatch, StringArray, UInt32Array, UInt64Array};
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::Headers;
+use rdkafka::metadata::MetadataPartition;
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -100,7 +101,7 @@ impl World {
         config.set("auto.offset.reset", "earliest").set("enable.partition.eof", "true").set("fetch.wait.max.ms", "10");
         let consumer: BaseConsumer = config.create().unwrap();
         let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT).unwrap();
-        let mut open: BTreeSet<i32> = metadata.topics()[0].partitions().iter().map(|p| p.id()).collect();
+        let mut open: BTreeSet<i32> = metadata.topics()[0].partitions().iter().map(MetadataPartition::id).collect();
         let mut list = TopicPartitionList::new();
         for &partition in &open {
             list.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
@@ -200,8 +201,11 @@ fn positions(batches: u64) -> Checkpoint {
     Checkpoint([(0, Position(batches * STEP)), (1, Position(batches * STEP))].into())
 }
 
-/// Partition, key and value of all that so many batches hold.
-fn expected(batches: u64) -> Vec<(i32, Option<Vec<u8>>, Option<Vec<u8>>)> {
+/// Partition, key and value.
+type Sent = (i32, Option<Vec<u8>>, Option<Vec<u8>>);
+
+/// All that so many batches hold, in the order of partitions.
+fn expected(batches: u64) -> Vec<Sent> {
     let mut all = Vec::new();
     for partition in 0..u64::from(PARTITIONS) {
         for batch in 0..batches {
@@ -239,7 +243,8 @@ fn batch(sink: &dyn Sink, run: &Run, last: Option<&Progress>, attempt: u64) -> C
         for half in [from..from + STEP / 2, from + STEP / 2..from + STEP - 1] {
             let good = rows(source, half.clone());
             for partition in (0..PARTITIONS).rev() {
-                let mine = half.clone().zip(0..).filter(|(at, _)| (at - from) % u64::from(PARTITIONS) == u64::from(partition));
+                let mine =
+                    half.clone().zip(0..).filter(|(at, _)| (at - from) % u64::from(PARTITIONS) == u64::from(partition));
                 let mine = UInt32Array::from_iter_values(mine.map(|(_, row)| row));
                 writers[(worker + partition as usize) % 2].write(good.take(&mine, partition).unwrap()).unwrap();
             }
@@ -248,7 +253,7 @@ fn batch(sink: &dyn Sink, run: &Run, last: Option<&Progress>, attempt: u64) -> C
     }
     let tally = Tally { read: 2 * STEP, written: 2 * (STEP - 1), dead_letters: 2, ..Tally::default() };
     progress.totals += tally;
-    let receipts = writers.map(|writer| writer.close(progress.version, &spans).unwrap()).into();
+    let receipts = writers.map(|writer| writer.close(&Closing::default()).unwrap()).into();
     Commit { progress, spans, tally, attempt, receipts }
 }
 

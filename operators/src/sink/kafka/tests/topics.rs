@@ -2,14 +2,12 @@
 
 use super::super::record::{Entry, Record};
 use super::super::size;
-use super::{
-    Context, Create, FLOW, KafkaConfig, PARTITIONS, Seen, World, batch, drive, positions, rows, run, schema,
-};
+use super::{Context, Create, FLOW, KafkaConfig, PARTITIONS, Seen, World, batch, drive, positions, rows, run, schema};
 use crate::Error;
 use crate::chunk::Chunk;
 use crate::murmur2;
 use crate::progress::{Commit, Fingerprint, Progress, Tally, Version};
-use crate::stage::Sink;
+use crate::stage::{Closing, Sink};
 use arrow::array::{ArrayRef, BinaryArray, RecordBatch, UInt64Array};
 use rdkafka::admin::{NewPartitions, NewTopic, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
@@ -120,7 +118,7 @@ fn row_of(sink: &dyn Sink, bytes: usize, last: Option<&Progress>) -> Commit {
     let mut commit = batch(sink, &run("one"), last, 0);
     let mut writer = sink.writer(&run("one"), 0).unwrap();
     writer.write(chunk).unwrap();
-    commit.receipts = vec![writer.close(commit.progress.version, &[]).unwrap()];
+    commit.receipts = vec![writer.close(&Closing::default()).unwrap()];
     let one = Tally { read: 1, written: 1, ..Tally::default() };
     commit.progress.totals = last.map_or(Tally::default(), |last| last.totals);
     commit.progress.totals += one;
@@ -234,7 +232,7 @@ fn progress_is_found_at_the_end_of_a_long_history() {
     let producer: ThreadedProducer<DefaultProducerContext> = config.set("transactional.id", &topic).create().unwrap();
     producer.init_transactions(super::TIMEOUT).unwrap();
     let append = |version: u64| {
-        let entry = Entry::Commit(record(version));
+        let entry = Entry::Commit(Box::new(record(version)));
         let value = serde_json::to_vec(&entry).unwrap();
         producer.send(BaseRecord::to(&topic).key(entry.key()).payload(&value)).unwrap();
     };
@@ -278,7 +276,7 @@ fn rows_of_a_partition_that_the_topic_has_not_are_refused() {
     let mut writer = sink.writer(&run("one"), 0).unwrap();
     let stray = Chunk { partition: PARTITIONS, ..rows(0, 0..1) };
     writer.write(stray).unwrap();
-    commit.receipts = vec![writer.close(commit.progress.version, &[]).unwrap()];
+    commit.receipts = vec![writer.close(&Closing::default()).unwrap()];
     commit.tally = Tally { read: 1, written: 1, ..Tally::default() };
     let error = committer.commit(commit).unwrap_err();
     assert!(error.to_string().contains("partition 3 of 3"), "{error}");
