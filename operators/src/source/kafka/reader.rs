@@ -51,6 +51,8 @@ pub(super) struct KafkaReader {
     share: Share,
     from: Checkpoint,
     batches: Batches,
+    /// Asks on a connection of its own: a broker answers one request after the other, and a fetch waits for messages.
+    client: Client,
     /// As it was seen last; `None` before it exists.
     topic: Option<topic::Topic>,
     /// The partitions of this share that are being read.
@@ -76,13 +78,15 @@ struct Ends {
 
 impl KafkaReader {
     pub(super) fn open(shared: Arc<Shared>, share: Share, from: &Checkpoint) -> Result<Self> {
-        let client = Client::new(&shared.place, SETTINGS)?;
+        let batches = Batches::new(Client::new(&shared.place, SETTINGS)?)?;
+        let client = Client::new(&shared.place, &[])?;
         let now = Instant::now();
         let mut reader = Self {
             shared,
             share,
             from: from.clone(),
-            batches: Batches::new(client)?,
+            batches,
+            client,
             topic: None,
             lanes: BTreeMap::new(),
             ready: VecDeque::new(),
@@ -94,17 +98,13 @@ impl KafkaReader {
         Ok(reader)
     }
 
-    fn client(&self) -> &Client {
-        &self.batches.client
-    }
-
     /// Looks at the topic: refuses another one, begins partitions that are new.
     fn look(&mut self) -> Result<()> {
         self.look_at(false)
     }
 
     fn look_at(&mut self, is_first: bool) -> Result<()> {
-        let found = self.client().topic()?;
+        let found = self.client.topic()?;
         (self.watched, self.alive) = (Instant::now(), Instant::now());
         let Some(found) = found else {
             // A topic that never was is another's to create; one that was read is lost.
@@ -125,7 +125,7 @@ impl KafkaReader {
         let mine = (0..found.partitions).filter(|partition| self.share.owns(*partition));
         let new: Vec<_> = mine.filter(|partition| !self.lanes.contains_key(partition)).collect();
         if !new.is_empty() {
-            for begin in begin(&self.shared, self.client(), &new, &self.from, is_first)? {
+            for begin in begin(&self.shared, &self.client, &new, &self.from, is_first)? {
                 self.start(&begin)?;
             }
         }
@@ -151,7 +151,8 @@ impl KafkaReader {
         if self.watched.elapsed() < WATCH_EVERY {
             return Ok(());
         }
-        self.client().listen()?;
+        self.client.listen()?;
+        self.batches.client.listen()?;
         match self.look() {
             Err(Error::Unavailable { .. }) if self.alive.elapsed() < PATIENCE => {
                 self.watched = Instant::now();
@@ -234,7 +235,7 @@ impl KafkaReader {
         let found = self.look().and_then(|()| {
             let Some(partition) = partition else { return Ok(()) };
             let Some(lane) = self.lanes.get(&partition) else { return Ok(()) };
-            let (low, end) = self.client().range(partition)?;
+            let (low, end) = self.client.range(partition)?;
             check(&self.shared, partition, lane.next, low, end)
         });
         // It is there after all: the log was behind for a moment, and librdkafka has given this partition up.
@@ -244,7 +245,7 @@ impl KafkaReader {
     /// Asks for the ends anew.
     fn ask_ends(&mut self) -> Result<()> {
         self.ends.at = Instant::now();
-        self.ends.offsets = self.client().offsets(self.lanes.keys().copied(), Moment::End)?;
+        self.ends.offsets = self.client.offsets(self.lanes.keys().copied(), Moment::End)?;
         self.alive = Instant::now();
         Ok(())
     }
