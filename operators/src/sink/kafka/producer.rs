@@ -102,13 +102,13 @@ impl Producer {
             headers: message.headers,
             delivery_opaque: message.lane,
         };
-        let mut watch = Watch::start(inner, self.patience);
+        let mut watch = None;
         loop {
             match inner.send(record) {
                 Ok(()) => break,
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
                     thread::sleep(STEP);
-                    watch.check(inner)?;
+                    watch.get_or_insert_with(|| Watch::start(inner, self.patience)).check(inner)?;
                     record = back;
                 }
                 Err((error, _)) => return Err(error),
