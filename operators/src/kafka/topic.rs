@@ -73,7 +73,7 @@ impl Client {
     pub(crate) fn replication(&self) -> Result<Option<u32>> {
         let asked = self.consumer.fetch_metadata(Some(&self.place.topic), TIMEOUT);
         let asked = asked.map_err(|error| self.failed("ask about the topic", &error))?;
-        let partitions = asked.topics().iter().flat_map(|topic| topic.partitions());
+        let partitions = asked.topics().iter().flat_map(rdkafka::metadata::MetadataTopic::partitions);
         Ok(partitions.map(|partition| partition.replicas().len() as u32).min())
     }
 

@@ -91,13 +91,15 @@ impl Server {
         if let Some(password) = login.password {
             let authority = url.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@'));
             if authority.is_some_and(|(user, _)| user.contains(':')) {
-                problems.push(Problem::at("password", "there is a password in the URL already").help("give one of them"));
+                problems
+                    .push(Problem::at("password", "there is a password in the URL already").help("give one of them"));
             }
             options = options.password(password.reveal());
         }
         let tls = login.tls.cloned().unwrap_or_default();
         let mut files = Vec::new();
-        let mut file = |path: &Option<String>| path.as_ref().map(|path| context.path(path)).inspect(|p| files.push(p.clone()));
+        let mut file =
+            |path: &Option<String>| path.as_ref().map(|path| context.path(path)).inspect(|p| files.push(p.clone()));
         let (ca, cert, key) = (file(&tls.ca), file(&tls.cert), file(&tls.key));
         problems.extend(tls_problems(&tls));
         options = options.ssl_mode(match tls.mode {
