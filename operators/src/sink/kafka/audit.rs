@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 const SETTLES: Duration = Duration::from_secs(5);
 /// Pause between two looks at it.
 const AGAIN: Duration = Duration::from_millis(10);
+/// How long the progress topic may take to show a commit of which a message was seen.
+const SEEN: Duration = Duration::from_secs(1);
 
 impl Audit for KafkaSink {
     fn audit(&self, flow: &str, found: &mut dyn FnMut(Finding)) -> Result<Account> {
@@ -57,7 +59,7 @@ fn history(progress: &ProgressTopic, found: &mut dyn FnMut(Finding)) -> Result<O
                 for problem in problems(&record, last.as_ref(), owner.as_ref()) {
                     found(Finding { path: format!("{path}, offset {at}"), problem });
                 }
-                last = Some(record);
+                last = Some(*record);
             }
         }
         Ok(())
@@ -204,8 +206,10 @@ impl Counting<'_> {
         Ok(counted)
     }
 
-    /// Whether there was no commit since the audit began.
+    /// Whether there was no commit since the audit began: one that has just been made may be seen in some partitions
+    /// only.
     fn is_still_last(&self) -> Result<bool> {
+        std::thread::sleep(SEEN);
         let now = self.progress.look()?.and_then(|held| held.last);
         Ok(now.is_none_or(|now| now.progress.version == self.last.progress.version))
     }

@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 
 /// Bytes of a batch where neither the topic nor the file asks for fewer.
 const BATCH: u64 = 1_000_000;
+/// What the library may hold of messages on their way, beside the rows that we hold: its default is a gibibyte.
+const QUEUE: (&str, &str) = ("queue.buffering.max.kbytes", "32768");
 /// What the library may reckon for a message beyond its bytes.
 const RECKONED: u64 = 1_024;
 
@@ -134,7 +136,7 @@ impl KafkaCommitter {
         let stored = lanes.stored(&producer.deliver(STORE).map_err(Failure::at(STORE))?);
         let record = Record::after(self.last.as_ref(), commit, self.topic.id.clone(), stored);
         let record = record.map_err(|reason| self.kafka.place.refused(format!("{reason}. Nothing was committed")))?;
-        let entry = send::entry(self.progress.place(), producer, &Entry::Commit(record.clone()), lanes)?;
+        let entry = send::entry(self.progress.place(), producer, &Entry::Commit(Box::new(record.clone())), lanes)?;
         producer.commit().map_err(Failure::at("commit"))?;
         self.appear(&record, entry);
         Ok(record)
@@ -230,6 +232,9 @@ impl Kafka {
             .set("acks", "all")
             .set("batch.size", batch.to_string())
             .set("message.max.bytes", message.to_string());
+        if config.get(QUEUE.0).is_none() {
+            config.set(QUEUE.0, QUEUE.1);
+        }
         config
     }
 }

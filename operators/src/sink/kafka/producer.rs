@@ -65,7 +65,7 @@ impl Producer {
         spawned.map_err(|error| Error::Other(format!("cannot start a thread for Kafka: {error}")))?;
         let producer = Self { inner, patience, failpoints, sent: 0 };
         const INIT: &str = "shut out older producers";
-        let init = producer.guarded(INIT, patience, |inner, patience| inner.init_transactions(patience));
+        let init = producer.guarded(INIT, patience, BaseProducer::init_transactions);
         init.map_err(|error| producer.explain(place, INIT, &error)).map(|()| producer)
     }
 
@@ -102,13 +102,13 @@ impl Producer {
             headers: message.headers,
             delivery_opaque: message.lane,
         };
-        let mut watch = Watch::start(inner, self.patience);
+        let mut watch = None;
         loop {
             match inner.send(record) {
                 Ok(()) => break,
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
                     thread::sleep(STEP);
-                    watch.check(inner)?;
+                    watch.get_or_insert_with(|| Watch::start(inner, self.patience)).check(inner)?;
                     record = back;
                 }
                 Err((error, _)) => return Err(error),
@@ -144,12 +144,12 @@ impl Producer {
 
     /// Commits. After an error nobody knows whether it happened.
     pub(super) fn commit(&self) -> KafkaResult<()> {
-        self.guarded("commit", self.patience, |inner, patience| inner.commit_transaction(patience))
+        self.guarded("commit", self.patience, BaseProducer::commit_transaction)
     }
 
     /// Takes the messages of the open transaction back, if the brokers answer soon; if not, the next producer does it.
     pub(super) fn abort(&self) -> KafkaResult<()> {
-        self.guarded("abort", self.patience.min(ABORT), |inner, patience| inner.abort_transaction(patience))
+        self.guarded("abort", self.patience.min(ABORT), BaseProducer::abort_transaction)
     }
 
     /// Makes a call that waits for brokers. The library has a time-out of its own for each, which does not always
@@ -177,6 +177,7 @@ fn listen(inner: Arc<BaseProducer<Reports>>) {
     while Arc::strong_count(&inner) > 1 {
         inner.poll(LISTEN);
     }
+    drop(inner);
 }
 
 /// Notices that messages fail, or that none is stored any more.

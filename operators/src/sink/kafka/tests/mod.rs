@@ -22,6 +22,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::Headers;
+use rdkafka::metadata::MetadataPartition;
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -100,7 +101,7 @@ impl World {
         config.set("auto.offset.reset", "earliest").set("enable.partition.eof", "true").set("fetch.wait.max.ms", "10");
         let consumer: BaseConsumer = config.create().unwrap();
         let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT).unwrap();
-        let mut open: BTreeSet<i32> = metadata.topics()[0].partitions().iter().map(|p| p.id()).collect();
+        let mut open: BTreeSet<i32> = metadata.topics()[0].partitions().iter().map(MetadataPartition::id).collect();
         let mut list = TopicPartitionList::new();
         for &partition in &open {
             list.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
@@ -200,8 +201,11 @@ fn positions(batches: u64) -> Checkpoint {
     Checkpoint([(0, Position(batches * STEP)), (1, Position(batches * STEP))].into())
 }
 
-/// Partition, key and value of all that so many batches hold.
-fn expected(batches: u64) -> Vec<(i32, Option<Vec<u8>>, Option<Vec<u8>>)> {
+/// Partition, key and value.
+type Sent = (i32, Option<Vec<u8>>, Option<Vec<u8>>);
+
+/// All that so many batches hold, in the order of partitions.
+fn expected(batches: u64) -> Vec<Sent> {
     let mut all = Vec::new();
     for partition in 0..u64::from(PARTITIONS) {
         for batch in 0..batches {

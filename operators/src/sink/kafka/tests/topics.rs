@@ -232,7 +232,7 @@ fn progress_is_found_at_the_end_of_a_long_history() {
     let producer: ThreadedProducer<DefaultProducerContext> = config.set("transactional.id", &topic).create().unwrap();
     producer.init_transactions(super::TIMEOUT).unwrap();
     let append = |version: u64| {
-        let entry = Entry::Commit(record(version));
+        let entry = Entry::Commit(Box::new(record(version)));
         let value = serde_json::to_vec(&entry).unwrap();
         producer.send(BaseRecord::to(&topic).key(entry.key()).payload(&value)).unwrap();
     };
