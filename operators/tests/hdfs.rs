@@ -137,6 +137,62 @@ fn a_directory_deleted_under_us_stops_the_flow() {
     assert_eq!(sink(&other).progress(FLOW).unwrap(), None);
 }
 
+/// Names the directory that the test below is to write to in its own process.
+const CHILD: &str = "WEATHERFLOW_TEST_NAMESERVICE";
+
+/// A nameservice of two NameNodes, of which one hangs: a session that begins with it times out, and one of the next
+/// begins with the other. The configuration is that of a process, and so this test runs itself in others.
+#[test]
+fn a_nameservice_with_a_namenode_that_hangs() {
+    if let Ok(path) = std::env::var(CHILD) {
+        return println!("calls that timed out: {}", archive_by_nameservice(&path));
+    }
+    let Some(url) = servers::hdfs() else { return };
+    let hangs = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let properties = [
+        ("dfs.ha.namenodes.weather", "one,two"),
+        ("dfs.namenode.rpc-address.weather.one", &hangs.local_addr().unwrap().to_string()),
+        ("dfs.namenode.rpc-address.weather.two", url.strip_prefix("hdfs://").unwrap()),
+    ];
+    let property = |(name, value)| format!("<property><name>{name}</name><value>{value}</value></property>");
+    let text = format!("<configuration>{}</configuration>", properties.map(property).concat());
+    std::fs::write(directory.path().join("hdfs-site.xml"), text).unwrap();
+    // Which NameNode a session begins with is chance: go on until one began with the wrong one.
+    for round in 0..20 {
+        let path = format!("tests-{}/nameservice-{round}", std::process::id());
+        let child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "a_nameservice_with_a_namenode_that_hangs", "--nocapture"])
+            .env("HADOOP_CONF_DIR", directory.path())
+            .env("HADOOP_USER_NAME", "weatherman")
+            .env(CHILD, &path)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&child.stdout);
+        assert!(child.status.success(), "{said}{}", String::from_utf8_lossy(&child.stderr));
+        assert_whole(&Hdfs::new(&format!("{url}/{path}")).unwrap(), JOB, "by way of the nameservice");
+        let client = hdfs_native::sync::ClientBuilder::new().with_url(&url).build().unwrap();
+        assert_eq!(client.get_file_info(&format!("/{path}/segment=000000")).unwrap().owner, "weatherman");
+        if !said.contains("timed out: 0") {
+            return println!("round {round}: {said}");
+        }
+    }
+    panic!("no session began with the NameNode that hangs");
+}
+
+/// Archives the job, and gives the number of lives that ended with a call that was not answered.
+fn archive_by_nameservice(path: &str) -> u32 {
+    let store = Hdfs::new(&format!("hdfs://weather/{path}")).unwrap();
+    for life in 0..20 {
+        match JOB.live(&sink(&store), &format!("life-{life}")) {
+            Ok(_) => return life,
+            Err(Error::Unavailable { reason, .. }) => assert!(reason.contains("no answer within"), "{reason}"),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    panic!("no session began with the NameNode that answers");
+}
+
 /// Names go to HDFS as they are, whatever a URL would make of them.
 #[test]
 fn strange_names() {
