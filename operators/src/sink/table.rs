@@ -27,7 +27,9 @@ pub struct TableConfig {
     pub table: String,
     /// The user's password, for `mysql://`.
     pub password: Option<Secret>,
-    /// How the connection is encrypted, for `mysql://`.
+    /// How the connection is encrypted, for `mysql://`: `{ mode = "verify_identity", ca = "ca.pem" }`. The modes are
+    /// `disabled`, `preferred` (the default), `required`, `verify_ca` and `verify_identity`; `cert` and `key` are files
+    /// with a certificate of this program's own.
     pub tls: Option<MysqlTls>,
 }
 

@@ -33,15 +33,18 @@ pub struct TableConfig {
     pub table: String,
     /// The user's password, for `mysql://`.
     pub password: Option<Secret>,
-    /// How the connection is encrypted, for `mysql://`.
+    /// How the connection is encrypted, for `mysql://`: `{ mode = "verify_identity", ca = "ca.pem" }`. The modes are
+    /// `disabled`, `preferred` (the default), `required`, `verify_ca` and `verify_identity`; `cert` and `key` are files
+    /// with a certificate of this program's own.
     pub tls: Option<MysqlTls>,
     /// Integer column that is unique, never null and only grows.
     #[serde(default = "id")]
     pub cursor: String,
     /// The columns to read and their types.
     pub columns: BTreeMap<String, ColumnType>,
-    /// What to do about ids that are missing, for `mysql://` where the server does not show whether they may still
-    /// appear: it shows that to users with the PROCESS privilege.
+    /// How long an id that is missing may still appear, and whether to `fail` or to `skip` it after that, for `mysql://`
+    /// where the server does not show which transactions are open: `{ wait = "10m", then = "fail" }`. It shows them to
+    /// users with the PROCESS privilege, and then waits as long as it takes.
     pub late_commits: Option<LateCommits>,
 }
 

@@ -48,7 +48,7 @@ impl<D: Dialect> fmt::Debug for Place<D> {
 impl Place<Sqlite> {
     /// A table or topic in a file.
     pub(crate) fn new(kind: Kind, url: &str, name: &str, context: &Context) -> Result<Self, Vec<Problem>> {
-        let database = path(url, context, "the only scheme is `sqlite`").map(Database::new);
+        let database = path(url, context, "the only scheme is `sqlite`:").map(Database::new);
         Self::named(kind, database.map_err(|problem| vec![problem]), name)
     }
 
@@ -77,7 +77,7 @@ impl TablePlace {
             return Place::named(Kind::Table, Server::new(url, login, context), name).map(Self::MySql);
         }
         let path =
-            path(url, context, "the schemes are `mysql` and `sqlite`; write `mysql://USER@HOST:PORT/DATABASE`, or");
+            path(url, context, "the schemes are `mysql` and `sqlite`: write `mysql://USER@HOST:PORT/DATABASE`, or");
         let problems = path.as_ref().err().cloned().into_iter().chain(login.problems_of_a_file());
         let problems: Vec<_> = problems.collect();
         let database = path.map(Database::new).map_err(|_| Vec::new());
@@ -133,7 +133,7 @@ fn path(url: &str, context: &Context, schemes: &str) -> Result<PathBuf, Problem>
     };
     if scheme != "sqlite" {
         return Err(Problem::at("url", format!("`{}` is no database this program can open", masked(url)))
-            .help(format!("{schemes}: {form}")));
+            .help(format!("{schemes} {form}")));
     }
     if path.is_empty() || path.starts_with("//") || path.contains(['?', '\0']) {
         return Err(Problem::at("url", format!("`{}` is not the path of a database", masked(url))).help(form));

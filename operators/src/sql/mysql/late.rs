@@ -198,7 +198,6 @@ impl Late {
                         watch.end
                     );
                 }
-                watch.running.clear();
             }
         }
         self.looked = Some(Instant::now());

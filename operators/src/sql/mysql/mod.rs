@@ -85,7 +85,9 @@ impl Dialect for MySql {
 
     fn is_unavailable(error: &sqlx::Error) -> bool {
         match error {
-            sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => true,
+            // What is no valid data is a certificate that the file does not allow.
+            sqlx::Error::Io(error) => error.kind() != io::ErrorKind::InvalidData,
+            sqlx::Error::Protocol(_) => true,
             _ => number(error).is_some_and(|number| NOT_NOW.contains(&number)),
         }
     }

@@ -1,8 +1,12 @@
-//! What a pipeline file may say about a server; nothing outside is touched.
+//! What a pipeline file may say about a server.
 
+use crate::Error;
 use crate::config::Context;
+use crate::runtime::wait;
 use crate::sink::SinkConfig;
 use crate::source::SourceConfig;
+use crate::sql::mysql::{Login, Server};
+use sqlx::Row;
 
 fn context() -> Context {
     Context { dir: "/a/pipelines".into() }
@@ -30,7 +34,7 @@ fn wrong_addresses_and_settings_are_problems() {
         (r#""url": "mysql://root:hunter2@db:x/w""#, &["url: `mysql://root:***@db:x/w` is not the address"]),
         (r#""url": "mysql://db/w?password=hunter2""#, &["url: `mysql://db/w?***` has settings behind a `?`"]),
         (r#""url": "mysql://root:hunter2@db/w", "password": "hunter2""#, &["password: there is a password in the URL"]),
-        (r#""url": "oracle://root:hunter2@db/w""#, &["the schemes are `mysql` and `sqlite`"]),
+        (r#""url": "oracle://root:hunter2@db/w""#, &["the schemes are `mysql` and `sqlite`: write `mysql://"]),
         (
             r#""url": "sqlite:x.db", "password": "hunter2", "tls": {}, "late_commits": {"wait": "1m", "then": "skip"}"#,
             &["password: `password` is for `mysql://`", "tls: `tls` is for `mysql://`"],
@@ -74,4 +78,30 @@ fn a_stage_says_where_it_is_and_no_password() {
     let expected = [("url", "mysql://db:3306/CS544"), ("table", "t"), ("cursor", "id")];
     assert_eq!(source.about.fingerprint, expected.map(|(name, value)| (name, value.to_owned())));
     assert!(!format!("{:?} {:?}", sink.about, source.about).contains("hunter2"));
+}
+
+/// The cipher of a session that was opened with these settings.
+fn cipher(world: &super::World, tls: &str) -> crate::Result<String> {
+    let tls: crate::config::MysqlTls = serde_json::from_str(tls).unwrap();
+    let login = Login { password: None, tls: Some(&tls) };
+    let server = Server::new(&world.url(), &login, &context()).unwrap();
+    wait(async {
+        let mut connection = server.read().await?;
+        let row = sqlx::raw_sql("SHOW STATUS LIKE 'Ssl_cipher'").fetch_one(&mut connection).await.unwrap();
+        Ok(row.try_get_unchecked(1).unwrap())
+    })
+}
+
+#[test]
+fn encryption_is_what_the_file_asks_for() {
+    let Some(world) = super::own() else { return };
+    assert_eq!(cipher(&world, r#"{"mode": "disabled"}"#).unwrap(), "");
+    assert_ne!(cipher(&world, r#"{"mode": "required"}"#).unwrap(), "");
+    // The server of a test has made its certificate by itself, which no authority has signed.
+    for mode in ["verify_ca", "verify_identity"] {
+        let error = cipher(&world, &format!(r#"{{"mode": "{mode}"}}"#)).unwrap_err();
+        assert!(matches!(error, Error::Sql { .. }), "{mode}: {error}");
+    }
+    let error = cipher(&world, r#"{"mode": "verify_ca", "ca": "no/such.pem"}"#).unwrap_err();
+    assert!(error.to_string().contains("/a/pipelines/no/such.pem"), "{error}");
 }
