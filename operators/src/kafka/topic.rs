@@ -11,7 +11,10 @@ use rdkafka::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// Pause between two questions whether a new topic has come.
+/// How long a partition may be without a leader that knows itself.
+const SETTLES: Duration = Duration::from_secs(2);
+
+/// Pause between two questions whether something new is there.
 const AGAIN: Duration = Duration::from_millis(10);
 
 /// What a topic is.
@@ -73,16 +76,27 @@ impl Client {
     pub(crate) fn replication(&self) -> Result<Option<u32>> {
         let asked = self.consumer.fetch_metadata(Some(&self.place.topic), TIMEOUT);
         let asked = asked.map_err(|error| self.failed("ask about the topic", &error))?;
-        let partitions = asked.topics().iter().flat_map(|topic| topic.partitions());
+        let partitions = asked.topics().iter().flat_map(rdkafka::metadata::MetadataTopic::partitions);
         Ok(partitions.map(|partition| partition.replicas().len() as u32).min())
     }
 
     /// One offset of each of these partitions.
     pub(crate) fn offsets(
         &self,
-        partitions: impl IntoIterator<Item = u32>,
+        partitions: impl IntoIterator<Item = u32> + Clone,
         moment: Moment,
     ) -> Result<BTreeMap<u32, u64>> {
+        let since = Instant::now();
+        loop {
+            match self.offsets_now(partitions.clone(), moment) {
+                // A partition that has just been made, or has just moved, says so at once.
+                Err(Error::Unavailable { .. }) if since.elapsed() < SETTLES => std::thread::sleep(AGAIN),
+                answered => return answered,
+            }
+        }
+    }
+
+    fn offsets_now(&self, partitions: impl IntoIterator<Item = u32>, moment: Moment) -> Result<BTreeMap<u32, u64>> {
         let what = match moment {
             Moment::Beginning => "beginning",
             Moment::End => "end",
@@ -119,6 +133,19 @@ impl Client {
             offsets.extend(self.offsets(behind_all, Moment::End)?);
         }
         Ok(offsets)
+    }
+
+    /// Where each of these partitions ends, with messages of transactions that are not decided yet.
+    pub(crate) fn written(&self, partitions: impl IntoIterator<Item = u32>) -> Result<BTreeMap<u32, u64>> {
+        let failed = |error| self.failed("find the end of a partition", &error);
+        let mut list = TopicPartitionList::new();
+        for partition in partitions {
+            list.add_partition_offset(&self.place.topic, partition.cast_signed(), Offset::End).map_err(failed)?;
+        }
+        if list.count() == 0 {
+            return Ok(BTreeMap::new());
+        }
+        describe::written(self.consumer.client(), &list, TIMEOUT, || self.listen().is_ok()).map_err(failed)
     }
 
     /// The first offset that a partition still has, and the one behind its last committed message.
