@@ -31,34 +31,33 @@ fn weather() -> Schema {
     SourceConfig::Weather(WeatherConfig::default()).build(&Context { dir: PathBuf::new() }).unwrap().schema
 }
 
-fn by_station() -> (Arc<dyn Stage>, Schema) {
+/// What stands between source and sink, and the columns it gives; the flat layout keeps the source's one partition.
+fn stages(layout: Layout) -> (Vec<Arc<dyn Stage>>, Schema) {
+    if layout == Layout::Flat {
+        return (Vec::new(), weather());
+    }
     let config = PartitionConfig::Key(KeyConfig { column: "station_id".into(), partitions: 2 });
     let built = config.build(&weather()).unwrap();
-    (built.stage, built.schema)
+    (vec![built.stage], built.schema)
 }
 
-fn sink(store: &(impl Store + Clone + 'static)) -> Arc<ParquetSink> {
-    Arc::new(ParquetSink::new(
-        Arc::new(store.clone()),
-        "archive".into(),
-        &by_station().1,
-        Compression::None,
-        Layout::Batches,
-    ))
+fn sink(layout: Layout, store: &(impl Store + Clone + 'static)) -> Arc<ParquetSink> {
+    let (store, columns) = (Arc::new(store.clone()), stages(layout).1);
+    Arc::new(ParquetSink::new(store, "archive".into(), &columns, Compression::None, layout))
 }
 
 /// One life of the program.
-fn live(store: &Faulty) -> Result<(), String> {
-    let plan = plan_into(DAYS, EPOCH_ROWS, 64 << 20, vec![by_station().0], sink(store));
+fn live(layout: Layout, store: &Faulty) -> Result<(), String> {
+    let plan = plan_into(DAYS, EPOCH_ROWS, 64 << 20, stages(layout).0, sink(layout, store));
     Running::new(plan, true, Halt::new()).run().map_err(|failure| failure.to_string())
 }
 
 /// Lives until a life ends well; every row must then be there once, and the audit must find nothing.
-fn survive(faults: &[(u64, Fault)]) -> u64 {
+fn survive(layout: Layout, faults: &[(u64, Fault)]) -> u64 {
     let memory = Memory::default();
     let faulty = Faulty::new(Arc::new(memory.clone()), faults.iter().copied());
     let mut lives = 1;
-    while let Err(error) = live(&faulty) {
+    while let Err(error) = live(layout, &faulty) {
         assert!(lives <= faults.len(), "{faults:?}: failed once more than there were faults: {error}");
         lives += 1;
         memory.crash(lives as u64);
@@ -73,7 +72,7 @@ fn survive(faults: &[(u64, Fault)]) -> u64 {
     }
     assert_generated(10, DAYS, &rows);
     let mut findings = Vec::new();
-    let account = sink(&memory).audit("test/test", &mut |finding| findings.push(finding)).unwrap();
+    let account = sink(layout, &memory).audit("test/test", &mut |finding| findings.push(finding)).unwrap();
     assert!(findings.is_empty(), "{faults:?}: {findings:?}");
     assert_eq!(account.rows, u64::from(DAYS) * 10);
     faulty.made()
@@ -93,13 +92,22 @@ fn files(store: &Memory, directory: &str) -> Vec<String> {
 
 #[test]
 fn every_crash_point_under_the_engine() {
-    let calls = survive(&[]);
+    crash_everywhere(Layout::Batches);
+}
+
+#[test]
+fn every_crash_point_under_the_engine_in_the_flat_layout() {
+    crash_everywhere(Layout::Flat);
+}
+
+fn crash_everywhere(layout: Layout) {
+    let calls = survive(layout, &[]);
     let mut runs = 0;
     for fault in [Fault::StopBefore, Fault::StopAfter, Fault::Unanswered, Fault::Late(3)] {
         for call in 0..calls {
-            survive(&[(call, fault)]);
+            survive(layout, &[(call, fault)]);
             runs += 1;
         }
     }
-    println!("{calls} calls of a run of 3 epochs over 2 partitions, each with 4 faults: {runs} runs, each whole");
+    println!("{layout:?}: {calls} calls of a run of 3 epochs, each with 4 faults: {runs} runs, each whole");
 }

@@ -116,7 +116,7 @@ fn the_top_level_is_the_agreed_one() {
         .filter(|name| !name.starts_with('.') && !agreed.contains(&name.as_str()) && !ignored.contains(&name.as_str()));
     assert_none(&strange.collect::<Vec<_>>(), "not agreed at the top level");
     for name in
-        ["Cargo.toml", "Cargo.lock", "engine", "operators", "pipelines", "proto", "README.md", "LICENSE", ".ci/run"]
+        ["Cargo.toml", "Cargo.lock", "engine", "operators", "pipelines", "proto", "docker", "README.md", "LICENSE", ".ci/run"]
     {
         assert!(root().join(name).exists(), "{name} is missing");
     }

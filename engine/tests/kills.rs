@@ -25,11 +25,30 @@ fn kills() -> u64 {
     std::env::var("WEATHERFLOW_KILLS").map_or(30, |text| text.parse().expect("WEATHERFLOW_KILLS is a number"))
 }
 
+/// The main job with the flat layout of its archive.
+fn flat(stations: u32, days: u32, every: &str, commit: &str) -> Job {
+    let layout = |file: String| file.replace("compression = \"zstd\"", "compression = \"zstd\"\nlayout = \"flat\"");
+    Job::of("weather.toml", stations, days, every, commit, layout)
+}
+
 #[test]
 fn killed_at_random_moments_no_row_is_lost_or_doubled() {
-    let mut random = Random::from_environment();
     let kills = kills();
-    let job = Job::new(10, 300 * kills as u32, "1ms", "30ms");
+    kill_often(&Job::new(10, 300 * kills as u32, "1ms", "30ms"), kills);
+}
+
+#[test]
+fn killed_at_random_moments_with_the_flat_layout() {
+    let kills = kills();
+    let job = flat(10, 300 * kills as u32, "1ms", "30ms");
+    kill_often(&job, kills);
+    assert!(
+        job.archive().join("partition-0-batch-0.parquet").exists() && job.archive().join("partition-0.json").exists()
+    );
+}
+
+fn kill_often(job: &Job, kills: u64) {
+    let mut random = Random::from_environment();
     let mut died_alone = 0;
     for _ in 0..kills {
         let mut child = job.start(&[]);
@@ -47,9 +66,18 @@ fn killed_at_random_moments_no_row_is_lost_or_doubled() {
 
 #[test]
 fn a_stopped_copy_that_wakes_up_beside_another_publishes_nothing_stale() {
-    let mut random = Random::from_environment();
     let rounds = kills().div_ceil(6);
-    let job = Job::new(10, 1_000 * rounds as u32, "1ms", "30ms");
+    stop_and_wake(&Job::new(10, 1_000 * rounds as u32, "1ms", "30ms"), rounds);
+}
+
+#[test]
+fn a_stopped_copy_wakes_up_with_the_flat_layout() {
+    let rounds = kills().div_ceil(6);
+    stop_and_wake(&flat(10, 1_000 * rounds as u32, "1ms", "30ms"), rounds);
+}
+
+fn stop_and_wake(job: &Job, rounds: u64) {
+    let mut random = Random::from_environment();
     let mut fenced = 0;
     for round in 0..rounds {
         let mut first = job.start(&[]);

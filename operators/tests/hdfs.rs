@@ -5,8 +5,9 @@
 mod archive_world;
 mod servers;
 
-use archive_world::{FLOW, Job, assert_whole, audit, chunk_of, files, first_commit, run, sink, write};
+use archive_world::{FLOW, Job, World, assert_whole, chunk_of, files, first_commit, run, sink, write};
 use operators::progress::Version;
+use operators::sink::parquet::Layout;
 use operators::stage::{Closing, Sink};
 use operators::store::faulty::{Fault, Faulty};
 use operators::store::hdfs::Hdfs;
@@ -30,47 +31,55 @@ fn span(from: u64, to: u64) -> Span {
 
 #[test]
 fn an_archive_is_written_and_proven() {
-    let Some(store) = store("whole") else { return };
-    let job = Job { partitions: 4, positions: 60, step: 3 };
-    let began = Instant::now();
-    job.live(&sink(&store), "one").unwrap();
-    let written = began.elapsed();
-    assert_whole(&store, job, "on HDFS");
-    let began = Instant::now();
-    let (_, account) = audit(&sink(&store));
-    println!("{} batches, {} files: {written:?}, audit {:?}", account.batches, account.files, began.elapsed());
-    let counted = Faulty::new(Arc::new(store.clone()), []);
-    let began = Instant::now();
-    let opened = sink(&counted).open(&run("two")).unwrap();
-    println!("restart: {} calls, {:?}", counted.made(), began.elapsed());
-    assert_eq!(opened.progress.unwrap().version, Version(19));
+    for layout in [Layout::Batches, Layout::Flat] {
+        let Some(store) = store(&format!("whole-{layout:?}")) else { return };
+        let world = Job { partitions: 4, positions: 60, step: 3 }.laid_out(layout);
+        let began = Instant::now();
+        world.live(&world.sink(&store), "one").unwrap();
+        let written = began.elapsed();
+        let began = Instant::now();
+        world.assert_whole(&store, "on HDFS");
+        println!("{layout:?}: 20 commits in {written:?}, read back twice in {:?}", began.elapsed());
+        let counted = Faulty::new(Arc::new(store.clone()), []);
+        let began = Instant::now();
+        let opened = world.sink(&counted).open(&run("two")).unwrap();
+        println!("{layout:?}: restart in {} calls and {:?}", counted.made(), began.elapsed());
+        assert_eq!(opened.progress.unwrap().version, Version(19));
+    }
 }
 
-/// Each call: stopped before or after it, applied without an answer, refused, applied late.
+/// Each call once: stopped before or after it, applied without an answer, refused, applied late. In memory each call
+/// has all of them.
 #[test]
 fn every_crash_point() {
-    let Some(store) = store("counted") else { return };
-    let counted = Faulty::new(Arc::new(store), []);
-    JOB.live(&sink(&counted), "one").unwrap();
     let faults = [Fault::StopAfter, Fault::Unanswered, Fault::StopBefore, Fault::Late(3), Fault::Refused];
-    let calls = counted.made();
-    for (call, fault) in (0..calls).flat_map(|call| faults.map(|fault| (call, fault))) {
-        let Some(store) = self::store(&format!("crash-{call}-{fault:?}")) else { return };
-        let faulty = Faulty::new(Arc::new(store.clone()), [(call, fault)]);
-        for life in 0.. {
-            match JOB.live(&sink(&faulty), &format!("life-{life}")) {
-                Ok(_) => break,
-                Err(Error::Fenced { .. }) => panic!("{fault:?} at {call}: fenced by an earlier life of its own"),
-                Err(error) => assert!(life < 1, "{fault:?} at {call}: {error}"),
-            }
-            faulty.restart();
-        }
-        faulty.settle();
-        assert_whole(&store, JOB, &format!("{fault:?} at {call}"));
-        sink(&store).open(&run("the last")).unwrap();
-        assert_eq!(files(&store, "_staging"), [""; 0], "{fault:?} at {call}");
+    for layout in [Layout::Batches, Layout::Flat] {
+        let Some(store) = store(&format!("counted-{layout:?}")) else { return };
+        let counted = Faulty::new(Arc::new(store), []);
+        let world = Job { partitions: 2, ..JOB }.laid_out(layout);
+        world.live(&world.sink(&counted), "one").unwrap();
+        let calls = counted.made();
+        (0..calls).zip(faults.into_iter().cycle()).for_each(|(call, fault)| survive(world, call, fault));
+        println!("{layout:?}: {calls} calls, each with a fault, on HDFS");
     }
-    println!("{calls} calls, each with {} faults, on HDFS", faults.len());
+}
+
+fn survive(world: World, call: u64, fault: Fault) {
+    let context = format!("{:?}, {fault:?} at {call}", world.layout);
+    let Some(store) = store(&context) else { return };
+    let faulty = Faulty::new(Arc::new(store.clone()), [(call, fault)]);
+    for life in 0.. {
+        match world.live(&world.sink(&faulty), &format!("life-{life}")) {
+            Ok(_) => break,
+            Err(Error::Fenced { .. }) => panic!("{context}: fenced by an earlier life of its own"),
+            Err(error) => assert!(life < 1, "{context}: {error}"),
+        }
+        faulty.restart();
+    }
+    faulty.settle();
+    world.assert_whole(&store, &context);
+    world.sink(&store).open(&run("the last")).unwrap();
+    assert_eq!(files(&store, "_staging"), [""; 0], "{context}");
 }
 
 /// A writer that died leaves its file open: the name is taken for good, and the next run is not held up by it.
@@ -135,6 +144,62 @@ fn a_directory_deleted_under_us_stops_the_flow() {
     });
     assert!(matches!(deleted, Err(Error::Refused { .. } | Error::Fenced { .. })), "{deleted:?}");
     assert_eq!(sink(&other).progress(FLOW).unwrap(), None);
+}
+
+/// Names the directory that the test below is to write to in its own process.
+const CHILD: &str = "WEATHERFLOW_TEST_NAMESERVICE";
+
+/// A nameservice of two NameNodes, of which one hangs: a session that begins with it times out, and one of the next
+/// begins with the other. The configuration is that of a process, and so this test runs itself in others.
+#[test]
+fn a_nameservice_with_a_namenode_that_hangs() {
+    if let Ok(path) = std::env::var(CHILD) {
+        return println!("calls that timed out: {}", archive_by_nameservice(&path));
+    }
+    let Some(url) = servers::hdfs() else { return };
+    let hangs = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let properties = [
+        ("dfs.ha.namenodes.weather", "one,two"),
+        ("dfs.namenode.rpc-address.weather.one", &hangs.local_addr().unwrap().to_string()),
+        ("dfs.namenode.rpc-address.weather.two", url.strip_prefix("hdfs://").unwrap()),
+    ];
+    let property = |(name, value)| format!("<property><name>{name}</name><value>{value}</value></property>");
+    let text = format!("<configuration>{}</configuration>", properties.map(property).concat());
+    std::fs::write(directory.path().join("hdfs-site.xml"), text).unwrap();
+    // Which NameNode a session begins with is chance: go on until one began with the wrong one.
+    for round in 0..20 {
+        let path = format!("tests-{}/nameservice-{round}", std::process::id());
+        let child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "a_nameservice_with_a_namenode_that_hangs", "--nocapture"])
+            .env("HADOOP_CONF_DIR", directory.path())
+            .env("HADOOP_USER_NAME", "weatherman")
+            .env(CHILD, &path)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&child.stdout);
+        assert!(child.status.success(), "{said}{}", String::from_utf8_lossy(&child.stderr));
+        assert_whole(&Hdfs::new(&format!("{url}/{path}")).unwrap(), JOB, "by way of the nameservice");
+        let client = hdfs_native::sync::ClientBuilder::new().with_url(&url).build().unwrap();
+        assert_eq!(client.get_file_info(&format!("/{path}/segment=000000")).unwrap().owner, "weatherman");
+        if !said.contains("timed out: 0") {
+            return println!("round {round}: {said}");
+        }
+    }
+    panic!("no session began with the NameNode that hangs");
+}
+
+/// Archives the job, and gives the number of lives that ended with a call that was not answered.
+fn archive_by_nameservice(path: &str) -> u32 {
+    let store = Hdfs::new(&format!("hdfs://weather/{path}")).unwrap();
+    for life in 0..20 {
+        match JOB.live(&sink(&store), &format!("life-{life}")) {
+            Ok(_) => return life,
+            Err(Error::Unavailable { reason, .. }) => assert!(reason.contains("no answer within"), "{reason}"),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    panic!("no session began with the NameNode that answers");
 }
 
 /// Names go to HDFS as they are, whatever a URL would make of them.

@@ -78,6 +78,7 @@ fn create(store: &dyn Store) {
     open.write_all(b"one ").unwrap();
     open.write_all(b"two").unwrap();
     open.flush().unwrap();
+    assert_eq!(open.held(), 0, "a flush frees memory");
     open.finish().unwrap();
     assert_eq!(store.read("a/b/c").unwrap(), b"one two");
     let Err(again) = store.create("a/b/c") else { panic!("created twice") };

@@ -229,6 +229,10 @@ impl Write for FaultyFile {
 }
 
 impl StoreFile for FaultyFile {
+    fn held(&self) -> u64 {
+        self.file.held()
+    }
+
     fn finish(self: Box<Self>) -> Result<()> {
         let Self { file, path, faulty } = *self;
         let answer = faulty.call(Call::Finish, move || file.finish());

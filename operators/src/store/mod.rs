@@ -50,6 +50,11 @@ pub trait Store: Send + Sync {
 
 /// A new file. Dropping it leaves garbage; after an error it is dropped and never used again.
 pub trait StoreFile: io::Write + Send {
+    /// Bytes it keeps in memory until they are enough to be sent, or flushed.
+    fn held(&self) -> u64 {
+        0
+    }
+
     /// Makes the file and its name durable.
     fn finish(self: Box<Self>) -> Result<()>;
 }

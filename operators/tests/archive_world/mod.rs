@@ -11,7 +11,9 @@ use operators::sink::parquet::{Compression, Layout, ParquetSink};
 use operators::stage::{Account, Audit, Closing, Finding, Opened, Sink};
 use operators::store::{EntryKind, Store};
 use operators::{Chunk, Error, Position, Schema, Span};
+use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::file::metadata::KeyValue;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Arc;
@@ -112,9 +114,26 @@ impl World {
 
     /// As [`Job::live_telling`].
     pub fn live_telling(self, sink: &dyn Sink, id: &str, committed: impl Fn(Version)) -> Result<u64, Error> {
+        let opened = sink.open(&run(id))?;
+        self.work(sink, opened, id, u64::MAX, committed)
+    }
+
+    /// The first commit of a sink that is open.
+    pub fn commit_once(self, sink: &dyn Sink, opened: Opened, id: &str) -> Result<u64, Error> {
+        self.work(sink, opened, id, 1, |_| {})
+    }
+
+    fn work(
+        self,
+        sink: &dyn Sink,
+        opened: Opened,
+        id: &str,
+        commits: u64,
+        committed: impl Fn(Version),
+    ) -> Result<u64, Error> {
         let run = run(id);
-        let Opened { mut committer, mut progress } = sink.open(&run)?;
-        for attempt in 0.. {
+        let Opened { mut committer, mut progress } = opened;
+        for attempt in 0..commits {
             let Some(batch) = self.next(progress.as_ref(), &run) else { return Ok(attempt) };
             let mut writers = [sink.writer(&run, attempt)?, sink.writer(&run, attempt)?];
             for span in &batch.spans {
@@ -135,7 +154,7 @@ impl World {
             committer.commit(Commit { attempt, receipts, ..batch })?;
             committed(version);
         }
-        unreachable!()
+        Ok(commits)
     }
 
     /// The batch after a commit, not yet written; `None` when everything is committed.
@@ -278,6 +297,30 @@ pub fn files(store: &dyn Store, below: &str) -> Vec<String> {
             EntryKind::File(_) => vec![path(&entry.name)],
         })
         .collect()
+}
+
+/// The record in the footer of a file of the flat layout.
+pub fn record(store: &dyn Store, path: &str) -> serde_json::Value {
+    let bytes = Bytes::from(store.read(path).unwrap());
+    let metadata = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap().metadata().file_metadata().clone();
+    let pair = metadata.key_value_metadata().unwrap().iter().find(|pair| pair.key == "weatherflow.checkpoint");
+    serde_json::from_str(pair.unwrap().value.as_deref().unwrap()).unwrap()
+}
+
+/// Writes a file of the flat layout anew, with the same rows and another record.
+pub fn rewrite(store: &dyn Store, path: &str, change: impl FnOnce(&mut serde_json::Value)) {
+    let mut record = record(store, path);
+    let before = record.clone();
+    change(&mut record);
+    assert_ne!(record, before, "the edit must change something");
+    let bytes = Bytes::from(store.read(path).unwrap());
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap();
+    let mut writer = ArrowWriter::try_new(Vec::new(), Arc::clone(reader.schema()), None).unwrap();
+    let reader = reader.build().unwrap();
+    reader.for_each(|rows| writer.write(&rows.unwrap()).unwrap());
+    writer.append_key_value_metadata(KeyValue::new("weatherflow.checkpoint".to_owned(), record.to_string()));
+    store.delete(path).unwrap();
+    write(store, path, &writer.into_inner().unwrap());
 }
 
 pub fn write(store: &dyn Store, path: &str, bytes: &[u8]) {

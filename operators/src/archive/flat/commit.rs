@@ -1,13 +1,12 @@
 //! Commits: each partition's file is renamed to its name, one after the other, and each rename is a whole commit.
 
-use super::{Flat, PARTITIONS, Standing, data, hint, marker};
+use super::{Flat, Standing, data, hint, marker};
 use crate::Span;
 use crate::archive::names::{self, DataFile};
 use crate::archive::resolve::Author;
 use crate::error::{Error, Result};
 use crate::progress::{Commit, Contents, FileEntry, Progress, Run, Tally, Version};
 use crate::stage::{Closing, Committer};
-use crate::store::{Cause, StoreError};
 use parquet::arrow::ArrowWriter;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +16,7 @@ pub(super) struct Publisher {
     pub(super) run: Run,
     /// The next commit of the flow.
     pub(super) next: Version,
-    /// The partitions named in [`PARTITIONS`].
+    /// The partitions that are marked.
     pub(super) marked: BTreeSet<u32>,
 }
 
@@ -144,10 +143,7 @@ impl Publisher {
                 there.ok_or_else(|| archive.gone(&format!("batch {before} of partition {partition}"), &part.what()))?;
             }
             if self.marked.insert(partition) {
-                match archive.write(&names::join(PARTITIONS, &marker(partition)), b"") {
-                    Ok(()) | Err(StoreError { cause: Cause::AlreadyExists, .. }) => {}
-                    Err(error) => return Err(archive.failed(error)),
-                }
+                self.flat.mark(&marker(partition))?;
             }
             let name = hint::name(partition);
             let bytes = self.flat.stage_hint(&self.run, &names::join(staged, &name), part.after)?;

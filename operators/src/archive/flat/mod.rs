@@ -7,9 +7,9 @@
 //! _partitions/partition-3         there is such a partition
 //! ```
 //! The rename of a file to its name is the commit. A partition's numbers are dense, so two runs that both follow batch
-//! 42 of partition 3 can only race for 43. A partition that was read but kept no row gets a file without rows: where
-//! it stands must be written somewhere. A crash between two renames leaves some partitions a batch ahead of others,
-//! and each goes on from where it stands.
+//! 42 of partition 3 can only race for 43; each may win one partition and lose another, and then both stop. A
+//! partition that was read but kept no row gets a file without rows: where it stands must be written somewhere. A crash
+//! between two renames leaves some partitions a batch ahead of others, and each goes on from where it stands.
 //!
 //! | file | what it knows |
 //! |---|---|
@@ -31,6 +31,7 @@ use crate::error::{Error, Result};
 use crate::position::{Position, Span};
 use crate::progress::{Progress, Run, Tally, Version};
 use crate::stage::{Account, Closing, Finding, Opened};
+use crate::store::{Cause, StoreError};
 use arrow::datatypes::SchemaRef;
 use commit::Publisher;
 use parquet::file::properties::WriterProperties;
@@ -38,9 +39,9 @@ use record::{Known, Record};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Names every partition that has files, so that none is missed without listing all of them. It comes into being whole.
+/// Names every partition that has files, so that none is missed without listing all of them.
 const PARTITIONS: &str = "_partitions";
-/// Keeps [`PARTITIONS`] from being empty.
+/// Comes into [`PARTITIONS`] after those that had files before; without it the others do not count.
 const COMPLETE: &str = "_complete";
 
 /// Whether a name in the directory belongs to this layout.
@@ -115,14 +116,12 @@ impl Flat {
         })
     }
 
-    /// Makes [`PARTITIONS`] where it is not there yet, with all partitions that have files.
-    fn mark_all(&self, run: &Run, partitions: impl Iterator<Item = u32>) -> Result<()> {
-        let staged = names::join(&names::staging(run), "partitions");
-        for name in partitions.map(marker).chain([COMPLETE.to_owned()]) {
-            let path = names::join(&staged, &name);
-            self.archive.write(&path, b"").map_err(|e| self.archive.lost(run, e))?;
+    /// Puts a name into [`PARTITIONS`]; none is ever taken out.
+    fn mark(&self, name: &str) -> Result<()> {
+        match self.archive.write(&names::join(PARTITIONS, name), b"") {
+            Ok(()) | Err(StoreError { cause: Cause::AlreadyExists, .. }) => Ok(()),
+            Err(error) => Err(self.archive.failed(error)),
         }
-        self.archive.store.rename(&staged, PARTITIONS).map_err(|e| self.archive.lost(run, e))
     }
 }
 
@@ -139,7 +138,8 @@ impl Layout for Flat {
         let survey = self.survey(&run.flow)?;
         let progress = survey.progress(&self.archive)?;
         if survey.marked.is_none() {
-            self.mark_all(run, survey.newest.keys().copied())?;
+            survey.newest.keys().try_for_each(|&partition| self.mark(&marker(partition)))?;
+            self.mark(COMPLETE)?;
         }
         let stale = survey.newest.iter().filter(|(_, newest)| !newest.hinted);
         for (&partition, newest) in stale {

@@ -2,7 +2,7 @@
 
 use super::hint::Hint;
 use super::record::Record;
-use super::{Flat, PARTITIONS, Standing, data, parse_marker};
+use super::{COMPLETE, Flat, PARTITIONS, Standing, data, parse_marker};
 use crate::archive::Archive;
 use crate::archive::batches::Segment;
 use crate::archive::names::DataFile;
@@ -20,7 +20,7 @@ const STEPS: u64 = 3;
 pub(super) struct Survey {
     /// The partitions that have a committed batch.
     pub(super) newest: BTreeMap<u32, Newest>,
-    /// The partitions named in [`PARTITIONS`]; `None` when that is not there.
+    /// The partitions named in [`PARTITIONS`]; `None` when that may lack some.
     pub(super) marked: Option<BTreeSet<u32>>,
 }
 
@@ -35,13 +35,11 @@ pub(super) struct Newest {
 impl Flat {
     /// Looks where each partition of a flow stands.
     pub(super) fn survey(&self, flow: &str) -> Result<Survey> {
-        let marked = self.entries(PARTITIONS)?.map(|entries| {
-            let partitions = entries.iter().filter_map(|entry| parse_marker(&entry.name));
-            partitions.collect::<BTreeSet<_>>()
-        });
+        let entries = self.entries(PARTITIONS)?.filter(|entries| entries.iter().any(|entry| entry.name == COMPLETE));
+        let marked = entries.map(|entries| entries.iter().filter_map(|entry| parse_marker(&entry.name)).collect());
         let listed = Listed { flat: self, newest: OnceCell::new() };
         let partitions = match &marked {
-            Some(marked) => marked.clone(),
+            Some(marked) => BTreeSet::clone(marked),
             None => listed.get()?.keys().copied().collect(),
         };
         let mut newest = BTreeMap::new();
@@ -56,13 +54,17 @@ impl Flat {
 
     fn newest(&self, partition: u32, listed: &Listed<'_>) -> Result<Option<Newest>> {
         let hint = self.hint(partition)?;
-        let (batch, record) = match self.from_hint(partition, hint)? {
+        let (batch, record) = match self.follow_hint(partition, hint)? {
             Some(found) => found,
             None => {
                 let Some(&batch) = listed.get()?.get(&partition) else { return Ok(None) };
                 (batch, self.there(partition, batch)?)
             }
         };
+        if record.known.batches > batch {
+            let reason = format!("it says that {} batches were before it", record.known.batches);
+            return Err(self.archive.damaged(&data(partition, batch), reason));
+        }
         let mut totals = record.known.totals;
         for earlier in record.known.batches..batch {
             totals += self.there(partition, earlier)?.tally;
@@ -73,7 +75,7 @@ impl Flat {
     }
 
     /// The newest batch, when it is the one of the hint or one of the few after it.
-    fn from_hint(&self, partition: u32, hint: Option<Hint>) -> Result<Option<(u64, Record)>> {
+    fn follow_hint(&self, partition: u32, hint: Option<Hint>) -> Result<Option<(u64, Record)>> {
         let Some(Hint { batch_id, .. }) = hint else { return Ok(None) };
         let Some(mut record) = self.find(partition, batch_id)? else { return Ok(None) };
         for batch in batch_id..batch_id.saturating_add(STEPS) {
@@ -108,23 +110,23 @@ struct Listed<'a> {
 
 impl Listed<'_> {
     fn get(&self) -> Result<&BTreeMap<u32, u64>> {
-        if self.newest.get().is_none() {
-            let mut newest = BTreeMap::new();
-            for Entry { name, .. } in self.flat.entries("")?.unwrap_or_default() {
-                if Segment::parse(&name).is_some() {
-                    return Err(self.flat.archive.refused(format!(
-                        "it was written with layout = \"batches\" ({name} is there); set that, or give this flow \
-                         another directory"
-                    )));
-                }
-                if let Some((DataFile::Rows(partition), batch)) = DataFile::parse(&name) {
-                    let newest = newest.entry(partition).or_insert(batch);
-                    *newest = batch.max(*newest);
-                }
-            }
-            return Ok(self.newest.get_or_init(|| newest));
+        if let Some(newest) = self.newest.get() {
+            return Ok(newest);
         }
-        Ok(self.newest.get_or_init(BTreeMap::new))
+        let mut newest = BTreeMap::new();
+        for Entry { name, .. } in self.flat.entries("")?.unwrap_or_default() {
+            if Segment::parse(&name).is_some() {
+                return Err(self.flat.archive.refused(format!(
+                    "it was written with layout = \"batches\" ({name} is there); set that, or give this flow another \
+                     directory"
+                )));
+            }
+            if let Some((DataFile::Rows(partition), batch)) = DataFile::parse(&name) {
+                let newest = newest.entry(partition).or_insert(batch);
+                *newest = batch.max(*newest);
+            }
+        }
+        Ok(self.newest.get_or_init(|| newest))
     }
 }
 

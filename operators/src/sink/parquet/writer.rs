@@ -136,13 +136,14 @@ impl Target {
         file.parquet.write(&chunk.rows).map_err(|e| self.failed(&file.path, e))?;
         file.rows += chunk.len();
         file.sources.insert(chunk.source);
-        file.held = file.parquet.memory_size() as u64;
+        file.held = file.held();
         Ok(())
     }
 
     fn flush(&self, file: &mut OpenFile) -> Result<()> {
         file.parquet.flush().map_err(|e| self.failed(&file.path, e))?;
-        file.held = file.parquet.memory_size() as u64;
+        file.parquet.inner_mut().flush().map_err(|e| self.failed(&file.path, e.into()))?;
+        file.held = file.held();
         Ok(())
     }
 
@@ -203,6 +204,13 @@ impl Target {
             },
             other => Error::Other(format!("cannot write {}: {other}", self.archive.path(path))),
         }
+    }
+}
+
+impl OpenFile {
+    /// Memory of rows that are still with the encoder or the file.
+    fn held(&self) -> u64 {
+        self.parquet.memory_size() as u64 + self.parquet.inner().file.as_ref().map_or(0, |file| file.held())
     }
 }
 

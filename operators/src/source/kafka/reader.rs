@@ -5,7 +5,7 @@ use super::begin::{Begin, begin, check};
 use super::page::Page;
 use crate::chunk::Chunk;
 use crate::error::{Error, Result};
-use crate::kafka::batch::{Batches, Fetched};
+use crate::kafka::batch::{Batches, Fetched, SETTINGS, is_position_lost};
 use crate::kafka::error;
 use crate::kafka::topic::{self, Client, Moment};
 use crate::position::{Checkpoint, Position, Span};
@@ -14,22 +14,6 @@ use rdkafka::error::RDKafkaErrorCode as Code;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// How a consumer reads. What it holds for us is bounded: of small messages, some 200 bytes each beside their own, a
-/// fetch more than `queued.min.messages`; of large ones a fetch more than `queued.max.messages.kbytes`.
-pub(super) const SETTINGS: &[(&str, &str)] = &[
-    ("enable.auto.commit", "false"),
-    ("enable.auto.offset.store", "false"),
-    ("auto.offset.reset", "error"),
-    ("enable.partition.eof", "true"),
-    ("check.crcs", "true"),
-    ("fetch.wait.max.ms", "100"),
-    // The default is a second, which a reader of small messages mostly sleeps.
-    ("fetch.queue.backoff.ms", "5"),
-    ("fetch.max.bytes", "1048576"),
-    ("queued.min.messages", "32000"),
-    ("queued.max.messages.kbytes", "8192"),
-];
 
 /// How long one read waits for a first message.
 const WAIT: Duration = Duration::from_millis(50);
@@ -321,9 +305,4 @@ impl Reader for KafkaReader {
             Err(error) => Err(error),
         }
     }
-}
-
-/// Whether the brokers do not have the offset that was asked for.
-pub(super) fn is_position_lost(code: Code) -> bool {
-    matches!(code, Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::LogTruncation | Code::NoOffset)
 }

@@ -45,7 +45,7 @@ impl Login<'_> {
 /// A database on a server; displays as `mysql://HOST:PORT/DATABASE`.
 #[derive(Clone)]
 pub(crate) struct Server {
-    options: MySqlConnectOptions,
+    options: Box<MySqlConnectOptions>,
     /// Certificates and keys, which must be there when a connection begins.
     files: Vec<PathBuf>,
     shown: String,
@@ -91,13 +91,15 @@ impl Server {
         if let Some(password) = login.password {
             let authority = url.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@'));
             if authority.is_some_and(|(user, _)| user.contains(':')) {
-                problems.push(Problem::at("password", "there is a password in the URL already").help("give one of them"));
+                problems
+                    .push(Problem::at("password", "there is a password in the URL already").help("give one of them"));
             }
             options = options.password(password.reveal());
         }
         let tls = login.tls.cloned().unwrap_or_default();
         let mut files = Vec::new();
-        let mut file = |path: &Option<String>| path.as_ref().map(|path| context.path(path)).inspect(|p| files.push(p.clone()));
+        let mut file =
+            |path: &Option<String>| path.as_ref().map(|path| context.path(path)).inspect(|p| files.push(p.clone()));
         let (ca, cert, key) = (file(&tls.ca), file(&tls.cert), file(&tls.key));
         problems.extend(tls_problems(&tls));
         options = options.ssl_mode(match tls.mode {
@@ -112,7 +114,7 @@ impl Server {
         options = key.into_iter().fold(options, MySqlConnectOptions::ssl_client_key);
         // Modes of SQL are set by the statements above, all of them.
         options = options.pipes_as_concat(false).no_engine_substitution(false).disable_statement_logging();
-        if problems.is_empty() { Ok(Self { options, files, shown }) } else { Err(problems) }
+        if problems.is_empty() { Ok(Self { options: Box::new(options), files, shown }) } else { Err(problems) }
     }
 
     /// A connection for reading.

@@ -27,7 +27,9 @@ impl Call {
         match error {
             HdfsError::FileNotFound(_) => Cause::NotFound,
             HdfsError::AlreadyExists(_) => Cause::AlreadyExists,
-            HdfsError::IOError(error) if never_sent(&error) => Cause::Unavailable(error.to_string()),
+            HdfsError::IOError(error) if never_sent(&error) => {
+                Cause::Unavailable(format!("a NameNode or DataNode cannot be reached: {error}"))
+            }
             HdfsError::IOError(error) => self.unanswered(error.to_string()),
             error @ HdfsError::InvalidRPCResponse(_) => self.unanswered(error.to_string()),
             HdfsError::RPCError(class, text) | HdfsError::FatalRPCError(class, text) => exception(&class, &text),

@@ -20,27 +20,31 @@ pub(super) struct HdfsFile {
     writer: Option<FileWriter>,
     buffer: BytesMut,
     written: u64,
+    /// Whether it was closed, with all that was written.
+    whole: bool,
     full: String,
     path: String,
 }
 
 impl HdfsFile {
     pub(super) fn new(session: Arc<Session>, writer: FileWriter, full: String, path: &str) -> Self {
-        Self { session, writer: Some(writer), buffer: BytesMut::new(), written: 0, full, path: path.to_owned() }
+        let path = path.to_owned();
+        Self { session, writer: Some(writer), buffer: BytesMut::new(), written: 0, whole: false, full, path }
     }
 
     fn send(&mut self) -> Result<(), Cause> {
-        let mut writer = self.writer.take().ok_or_else(failed_before)?;
         let bytes = self.buffer.split().freeze();
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let mut writer = self.writer.take().ok_or_else(failed_before)?;
         let writing = |_| async move { writer.write_bytes(bytes).await.map(|_| writer) };
         self.writer = Some(self.session.ask(Call::Harmless, DATANODES, writing)?);
         Ok(())
     }
 
     fn close(&mut self) -> Result<(), Cause> {
-        if !self.buffer.is_empty() {
-            self.send()?;
-        }
+        self.send()?;
         let mut writer = self.writer.take().ok_or_else(failed_before)?;
         let closing = |_| async move { writer.close().await };
         self.session.ask(Call::Harmless, DATANODES, closing)?;
@@ -64,28 +68,33 @@ impl Write for HdfsFile {
         self.buffer.extend_from_slice(data);
         self.written += data.len() as u64;
         if self.buffer.len() >= BUFFER {
-            self.send().inspect_err(|_| self.session.spoil())?;
+            self.flush()?;
         }
         Ok(data.len())
     }
 
-    /// Nothing counts before the end, so nothing is sent before it must be.
+    /// Hands over what was collected, which frees its memory and makes nothing durable.
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        Ok(self.send()?)
     }
 }
 
 impl StoreFile for HdfsFile {
+    fn held(&self) -> u64 {
+        self.buffer.len() as u64
+    }
+
     fn finish(mut self: Box<Self>) -> Result<()> {
-        let closed = self.close().inspect_err(|_| self.session.spoil());
-        closed.map_err(|cause| StoreError::new("finish", &self.path, cause))
+        self.close().map_err(|cause| StoreError::new("finish", &self.path, cause))?;
+        self.whole = true;
+        Ok(())
     }
 }
 
 impl Drop for HdfsFile {
     fn drop(&mut self) {
-        // The tasks of an open writer never end by themselves.
-        if self.writer.is_some() {
+        // What the client does for an open file never ends by itself.
+        if !self.whole {
             self.session.spoil();
         }
     }

@@ -1,7 +1,7 @@
 //! Going on from a position, and stopping where that cannot be.
 
 use super::*;
-use crate::source::kafka::reader::SETTINGS;
+use crate::kafka::batch::SETTINGS;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 
 #[test]

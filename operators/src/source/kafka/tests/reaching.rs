@@ -1,6 +1,6 @@
 //! Reaching a cluster: over TLS, with a password, or not at all.
 
-use super::super::reader::SETTINGS;
+use crate::kafka::batch::SETTINGS;
 use super::*;
 
 /// The shared broker's other listeners, which lie behind the plain one.

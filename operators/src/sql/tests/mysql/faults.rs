@@ -83,7 +83,8 @@ fn a_row_locked_by_others_makes_the_sink_wait() {
         let waiting = scope.spawn(|| committer.commit(second));
         let locked = "SELECT 'x' FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'";
         while other.texts(locked).is_empty() {
-            std::thread::sleep(std::time::Duration::from_millis(50));
+            // Asked more often, the server would show an old copy.
+            std::thread::sleep(std::time::Duration::from_millis(150));
         }
         other.run("ROLLBACK");
         waiting.join().unwrap()

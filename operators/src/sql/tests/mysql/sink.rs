@@ -76,7 +76,11 @@ fn values_that_a_server_would_change_are_errors() {
         let what = format!("{array:?}");
         commit(&world, batch([("odd", array)])).expect_err(&what);
         assert_eq!(world.texts("SELECT CAST(count(*) AS CHAR) FROM t"), ["0"], "{what}");
-        assert_eq!(world.texts("SELECT progress FROM weatherflow_progress WHERE progress IS NOT NULL").len(), 0, "{what}");
+        assert_eq!(
+            world.texts("SELECT progress FROM weatherflow_progress WHERE progress IS NOT NULL").len(),
+            0,
+            "{what}"
+        );
     }
     // Into a table of the user's own: a text too long for its column is not cut off.
     world.run("DROP TABLE t, weatherflow_progress; CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, odd VARCHAR(3))");

@@ -1,0 +1,205 @@
+//! The audit of the flat layout can fail: each kind of damage is reported, at the place where it is.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+mod archive_world;
+
+use archive_world::{Job, World, audit, files, rewrite, write};
+use operators::sink::parquet::Layout;
+use operators::stage::Audit;
+use operators::store::Store;
+use operators::store::memory::Memory;
+use serde_json::{Value, json};
+
+const WORLD: World = Job { partitions: 3, positions: 15, step: 3 }.laid_out(Layout::Flat);
+
+const SECOND: &str = "partition-1-batch-1.parquet";
+const THIRD: &str = "partition-1-batch-2.parquet";
+const FOURTH: &str = "partition-1-batch-3.parquet";
+const LAST: &str = "partition-1-batch-4.parquet";
+const HINT: &str = "partition-1.json";
+
+/// Five batches of three partitions, the second without rows.
+fn archive() -> Memory {
+    let memory = Memory::default();
+    WORLD.live(&WORLD.sink(&memory), "run").unwrap();
+    memory
+}
+
+/// Expects a finding whose path begins as given.
+fn reported(name: &str, place: &str, damage: impl FnOnce(&Memory)) {
+    let memory = archive();
+    damage(&memory);
+    let (findings, _) = audit(&WORLD.sink(&memory));
+    let place = format!("archive/{place}");
+    assert!(
+        findings.iter().any(|finding| finding.path.starts_with(&place)),
+        "{name}: nothing at {place}: {findings:#?}"
+    );
+    println!("{name}: {}: {}", findings[0].path, findings[0].problem);
+}
+
+fn replace(store: &Memory, path: &str, bytes: &[u8]) {
+    store.delete(path).unwrap();
+    write(store, path, bytes);
+}
+
+fn copy(store: &Memory, from: &str, to: &str) {
+    replace(store, to, &store.read(from).unwrap());
+}
+
+#[test]
+fn an_archive_without_damage_has_no_findings() {
+    let (findings, account) = audit(&WORLD.sink(&archive()));
+    assert_eq!(findings, []);
+    assert_eq!((account.batches, account.files, account.spans.len()), (15, 15, 3));
+    assert_eq!((account.rows, account.totals.read), (account.totals.written, 45));
+    let nothing = audit(&WORLD.sink(&Memory::default()));
+    assert_eq!((nothing.0, nothing.1.batches), (vec![], 0), "an archive that is not there holds nothing");
+    let mut findings = 0;
+    WORLD.sink(&archive()).audit("weather/publish", &mut |_| findings += 1).unwrap();
+    assert!(findings > 0, "it is another flow's");
+}
+
+#[test]
+fn damage_to_files() {
+    for (name, path) in [("first", "partition-1-batch-0.parquet"), ("one without rows", SECOND), ("third", THIRD)] {
+        reported(&format!("{name} deleted"), path, |s| assert!(s.delete(path).unwrap()));
+    }
+    reported("newest deleted", HINT, |s| assert!(s.delete(LAST).unwrap()));
+    for keep in [0, 1, 4, 100, 500] {
+        reported(&format!("cut to {keep} bytes"), THIRD, |s| replace(s, THIRD, &s.read(THIRD).unwrap()[..keep]));
+    }
+    reported("one byte more", THIRD, |s| replace(s, THIRD, &[s.read(THIRD).unwrap(), vec![0]].concat()));
+    reported("replaced by the next", THIRD, |s| copy(s, FOURTH, THIRD));
+    reported("replaced by an older one", LAST, |s| copy(s, FOURTH, LAST));
+    reported("replaced by another partition's", THIRD, |s| copy(s, &THIRD.replace("n-1", "n-0"), THIRD));
+    reported("newest copied under the next number", "partition-1-batch-5.parquet", |s| {
+        copy(s, LAST, "partition-1-batch-5.parquet");
+    });
+    reported("copied as another partition", "partition-7-batch-0.parquet", |s| {
+        copy(s, "partition-1-batch-0.parquet", "partition-7-batch-0.parquet");
+    });
+    reported("two changed places", THIRD, |s| {
+        s.rename(THIRD, "aside").unwrap();
+        s.rename(FOURTH, THIRD).unwrap();
+        s.rename("aside", FOURTH).unwrap();
+    });
+    reported("moved to a later number", "partition-1-batch-4.parquet", |s| {
+        s.rename(LAST, "partition-1-batch-6.parquet").unwrap();
+    });
+    reported("replaced by a directory", THIRD, |s| {
+        s.delete(THIRD).unwrap();
+        write(s, &format!("{THIRD}/x"), b"");
+    });
+    reported("all of a partition deleted", HINT, |s| {
+        files(s, "").iter().filter(|f| f.starts_with("partition-1-batch")).for_each(|f| assert!(s.delete(f).unwrap()));
+    });
+}
+
+fn add(value: &mut Value, n: i64) {
+    *value = json!(value.as_i64().unwrap() + n);
+}
+
+#[test]
+fn an_edited_record() {
+    type Edit = (&'static str, fn(&mut Value));
+    let edits: [Edit; 20] = [
+        ("flow", |r| r["run"]["flow"] = json!("weather/publish")),
+        ("version", |r| r["version"] = json!(1)),
+        ("fingerprint", |r| r["fingerprint"]["source.topic"] = json!("other")),
+        ("fingerprint gone", |r| r["fingerprint"] = json!({})),
+        ("source", |r| r["source"] = json!("a recreated topic")),
+        ("source gone", |r| r["source"] = Value::Null),
+        ("partition", |r| r["span"]["partition"] = json!(2)),
+        ("from ahead", |r| add(&mut r["span"]["from"], 1)),
+        ("from behind", |r| add(&mut r["span"]["from"], -1)),
+        ("to ahead", |r| add(&mut r["span"]["to"], 1)),
+        ("to behind", |r| add(&mut r["span"]["to"], -1)),
+        ("backwards", |r| r["span"]["to"] = json!(2)),
+        ("rows read", |r| add(&mut r["span"]["rows"], -1)),
+        ("rows read, twice", |r| {
+            add(&mut r["span"]["rows"], 1);
+            add(&mut r["tally"]["read"], 1);
+            add(&mut r["tally"]["filtered"], 1);
+        }),
+        ("written", |r| add(&mut r["tally"]["written"], -1)),
+        ("rows moved from written to filtered", |r| {
+            add(&mut r["tally"]["written"], -1);
+            add(&mut r["tally"]["filtered"], 1);
+        }),
+        ("known batches", |r| add(&mut r["known"]["batches"], -1)),
+        ("known totals", |r| add(&mut r["known"]["totals"]["read"], 1)),
+        ("known batches to come", |r| r["known"]["batches"] = json!(9)),
+        ("unknown key", |r| r["extra"] = json!(1)),
+    ];
+    for (name, change) in edits {
+        reported(name, "partition-1-batch", |store| rewrite(store, THIRD, change));
+    }
+    println!("{} edits of a record, each reported", edits.len());
+}
+
+#[test]
+fn hints() {
+    let cases = [
+        ("ahead", "{\"batch_id\": 5, \"offset\": 18}"),
+        ("another offset", "{\"batch_id\": 4, \"offset\": 14}"),
+        ("one behind with another offset", "{\"batch_id\": 3, \"offset\": 13}"),
+        ("two behind", "{\"batch_id\": 2, \"offset\": 9}"),
+        ("empty", ""),
+        ("cut", "{\"batch_id\": 4, \"off"),
+    ];
+    for (name, text) in cases {
+        reported(name, HINT, |s| replace(s, HINT, text.as_bytes()));
+    }
+    reported("of no partition", "partition-8.json", |s| write(s, "partition-8.json", b"{}"));
+    let crash = archive();
+    replace(&crash, HINT, b"{\"batch_id\": 3, \"offset\": 12}");
+    crash.delete("partition-2.json").unwrap();
+    assert_eq!(audit(&WORLD.sink(&crash)).0, [], "as crashes leave them: one behind, or gone");
+}
+
+#[test]
+fn strays() {
+    let paths = [
+        "notes.txt",
+        "partition-1-batch-02.parquet",
+        "partition-01-batch-2.parquet",
+        "partition-1-batch-2.parquet.crc",
+        "_dead-letters-1-batch-2.parquet",
+        "partition-01.json",
+        "partition-1",
+        "segment=000000/file",
+        "_partitions/notes",
+        "_partitions/partition-01",
+    ];
+    for path in paths {
+        reported("stray", path.strip_suffix("/file").unwrap_or(path), |store| write(store, path, b"x"));
+    }
+    reported("staging is a file", "_staging", |store| {
+        store.delete("_staging").unwrap();
+        write(store, "_staging", b"");
+    });
+    reported("marker deleted", "_partitions", |store| assert!(store.delete("_partitions/partition-1").unwrap()));
+    let memory = archive();
+    write(&memory, "_staging/anything", b"x");
+    write(&memory, "_partitions/partition-9", b"");
+    assert_eq!(audit(&WORLD.sink(&memory)).0, [], "what is staged is nobody's, and a partition may have begun");
+}
+
+/// Whatever bytes a file has, the audit ends; it reports every flip in what it can check.
+#[test]
+fn flipped_bits_are_no_panic() {
+    let world = Job { partitions: 1, positions: 6, step: 3 }.laid_out(Layout::Flat);
+    let (memory, path) = (Memory::default(), "partition-0-batch-0.parquet");
+    world.live(&world.sink(&memory), "run").unwrap();
+    let whole = memory.read(path).unwrap();
+    let mut reported = 0;
+    for at in 0..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1 << (at % 8);
+        replace(&memory, path, &bytes);
+        reported += usize::from(!audit(&world.sink(&memory)).0.is_empty());
+    }
+    println!("{} flips, {reported} reported: a flip within a value makes another value", whole.len());
+    assert!(reported * 2 > whole.len());
+}
