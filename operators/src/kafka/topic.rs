@@ -83,12 +83,13 @@ impl Client {
     /// One offset of each of these partitions.
     pub(crate) fn offsets(
         &self,
-        partitions: impl IntoIterator<Item = u32> + Clone,
+        partitions: impl IntoIterator<Item = u32>,
         moment: Moment,
     ) -> Result<BTreeMap<u32, u64>> {
+        let partitions: Vec<_> = partitions.into_iter().collect();
         let since = Instant::now();
         loop {
-            match self.offsets_now(partitions.clone(), moment) {
+            match self.offsets_now(&partitions, moment) {
                 // A partition that has just been made, or has just moved, says so at once.
                 Err(Error::Unavailable { .. }) if since.elapsed() < SETTLES => std::thread::sleep(AGAIN),
                 answered => return answered,
@@ -96,7 +97,7 @@ impl Client {
         }
     }
 
-    fn offsets_now(&self, partitions: impl IntoIterator<Item = u32>, moment: Moment) -> Result<BTreeMap<u32, u64>> {
+    fn offsets_now(&self, partitions: &[u32], moment: Moment) -> Result<BTreeMap<u32, u64>> {
         let what = match moment {
             Moment::Beginning => "beginning",
             Moment::End => "end",
@@ -109,7 +110,7 @@ impl Client {
             Moment::Time(time) => Offset::Offset(time),
         };
         let mut list = TopicPartitionList::new();
-        for partition in partitions {
+        for &partition in partitions {
             list.add_partition_offset(&self.place.topic, partition.cast_signed(), asked).map_err(failed)?;
         }
         if list.count() == 0 {
