@@ -1,10 +1,12 @@
-//! Topic ids, which only the C interface of librdkafka has.
+//! Topic ids and undecided ends, which only the C interface of librdkafka has.
 #![allow(unsafe_code)]
 
 use super::topic::Topic;
+use rdkafka::TopicPartitionList;
 use rdkafka::bindings as c;
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::error::{IsError, KafkaError, KafkaResult};
+use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::ptr;
 use std::time::{Duration, Instant};
@@ -45,22 +47,61 @@ pub(super) fn topic<C: ClientContext>(
 ) -> KafkaResult<Option<Topic>> {
     let name = CString::new(name)?;
     let mut names = [name.as_ptr()];
+    let kind = c::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS;
+    // SAFETY: `names` holds one string that outlives the call copying it; the collection is freed once, and the
+    // request has copied it by then. The request is of the kind that is named, and so is what reads its answer.
+    unsafe {
+        let topics = c::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len());
+        let topics = Owned::new(topics, c::rd_kafka_TopicCollection_destroy)?;
+        let event = ask(client, kind, timeout, go_on, |rk, options, queue| {
+            c::rd_kafka_DescribeTopics(rk, topics.ptr, options, queue);
+        })?;
+        described(event.ptr)
+    }
+}
+
+/// Asks where each of these partitions ends, with all that is written and not decided yet.
+pub(super) fn written<C: ClientContext>(
+    client: &Client<C>,
+    partitions: &TopicPartitionList,
+    timeout: Duration,
+    go_on: impl Fn() -> bool,
+) -> KafkaResult<BTreeMap<u32, u64>> {
+    let kind = c::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS;
+    // SAFETY: the list is borrowed for the whole call, and the request copies it. The request is of the kind that is
+    // named, and so is what reads its answer.
+    unsafe {
+        let event = ask(client, kind, timeout, go_on, |rk, options, queue| {
+            c::rd_kafka_ListOffsets(rk, partitions.ptr(), options, queue);
+        })?;
+        listed(event.ptr)
+    }
+}
+
+/// Sends a request and waits for its answer.
+///
+/// # Safety
+/// `send` makes one request of this kind with the options, and lets its answer come to the queue.
+unsafe fn ask<C: ClientContext>(
+    client: &Client<C>,
+    kind: c::rd_kafka_admin_op_t,
+    timeout: Duration,
+    go_on: impl Fn() -> bool,
+    send: impl FnOnce(*mut c::rd_kafka_t, *const c::rd_kafka_AdminOptions_t, *mut c::rd_kafka_queue_t),
+) -> KafkaResult<Owned<c::rd_kafka_event_t>> {
     let millis = |time: Duration| i32::try_from(time.as_millis()).unwrap_or(i32::MAX);
     let rk = client.native_ptr();
     // SAFETY: `rk` lives as long as `client`, which is borrowed. Every object made here is owned by one `Owned`, and
     // they are freed in the reverse order, the queue last: what the cluster may still answer after the time-out goes
-    // to a queue that librdkafka counts references to. `names` holds one string that outlives the call copying it.
+    // to a queue that librdkafka counts references to.
     unsafe {
         let queue = Owned::new(c::rd_kafka_queue_new(rk), c::rd_kafka_queue_destroy)?;
-        let options = c::rd_kafka_AdminOptions_new(rk, c::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
-        let options = Owned::new(options, c::rd_kafka_AdminOptions_destroy)?;
+        let options = Owned::new(c::rd_kafka_AdminOptions_new(rk, kind), c::rd_kafka_AdminOptions_destroy)?;
         let set = c::rd_kafka_AdminOptions_set_request_timeout(options.ptr, millis(timeout), ptr::null_mut(), 0);
         if set.is_error() {
             return Err(KafkaError::AdminOp(set.into()));
         }
-        let topics = c::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len());
-        let topics = Owned::new(topics, c::rd_kafka_TopicCollection_destroy)?;
-        c::rd_kafka_DescribeTopics(rk, topics.ptr, options.ptr, queue.ptr);
+        send(rk, options.ptr, queue.ptr);
         // The request has a time-out of its own that says more; this one is for a library that does not keep it.
         let until = Instant::now() + timeout + Duration::from_secs(1);
         let mut event: *mut c::rd_kafka_event_t = ptr::null_mut();
@@ -71,11 +112,12 @@ pub(super) fn topic<C: ClientContext>(
             return Err(KafkaError::AdminOp(c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__TIMED_OUT.into()));
         }
         let event = Owned::new(event, c::rd_kafka_event_destroy)?;
-        described(event.ptr)
+        let code = c::rd_kafka_event_error(event.ptr);
+        if code.is_error() { Err(KafkaError::AdminOp(code.into())) } else { Ok(event) }
     }
 }
 
-/// Reads the answer.
+/// Reads what was answered about a topic.
 ///
 /// # Safety
 /// `event` is the event that answers a DescribeTopics request for one topic.
@@ -83,10 +125,6 @@ unsafe fn described(event: *mut c::rd_kafka_event_t) -> KafkaResult<Option<Topic
     let unknown = |code| code == c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
     // SAFETY: the event is alive, and all that is read here belongs to it: descriptions, ids and their text.
     unsafe {
-        let code = c::rd_kafka_event_error(event);
-        if code.is_error() {
-            return Err(KafkaError::AdminOp(code.into()));
-        }
         let result = c::rd_kafka_event_DescribeTopics_result(event);
         let mut count = 0;
         let topics = if result.is_null() {
@@ -114,4 +152,30 @@ unsafe fn described(event: *mut c::rd_kafka_event_t) -> KafkaResult<Option<Topic
         let id = id.filter(|id| !id.is_null()).map(|id| CStr::from_ptr(id).to_string_lossy().into_owned());
         Ok(Some(Topic { id, partitions: u32::try_from(partitions).unwrap_or(u32::MAX) }))
     }
+}
+
+/// Reads what was answered about the ends of partitions.
+///
+/// # Safety
+/// `event` is the event that answers a ListOffsets request.
+unsafe fn listed(event: *mut c::rd_kafka_event_t) -> KafkaResult<BTreeMap<u32, u64>> {
+    let mut ends = BTreeMap::new();
+    // SAFETY: the event is alive, and all that is read here belongs to it; the library gives so many entries.
+    unsafe {
+        let result = c::rd_kafka_event_ListOffsets_result(event);
+        let mut count = 0;
+        let infos = if result.is_null() {
+            ptr::null_mut()
+        } else {
+            c::rd_kafka_ListOffsets_result_infos(result, &raw mut count)
+        };
+        for index in 0..if infos.is_null() { 0 } else { count } {
+            let found = &*c::rd_kafka_ListOffsetsResultInfo_topic_partition(*infos.add(index));
+            if found.err.is_error() {
+                return Err(KafkaError::AdminOp(found.err.into()));
+            }
+            ends.insert(found.partition.cast_unsigned(), found.offset.cast_unsigned());
+        }
+    }
+    Ok(ends)
 }

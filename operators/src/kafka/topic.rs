@@ -11,7 +11,10 @@ use rdkafka::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// Pause between two questions whether a new topic has come.
+/// How long a partition may be without a leader that knows itself.
+const SETTLES: Duration = Duration::from_secs(2);
+
+/// Pause between two questions whether something new is there.
 const AGAIN: Duration = Duration::from_millis(10);
 
 /// What a topic is.
@@ -83,6 +86,18 @@ impl Client {
         partitions: impl IntoIterator<Item = u32>,
         moment: Moment,
     ) -> Result<BTreeMap<u32, u64>> {
+        let partitions: Vec<_> = partitions.into_iter().collect();
+        let since = Instant::now();
+        loop {
+            match self.offsets_now(&partitions, moment) {
+                // A partition that has just been made, or has just moved, says so at once.
+                Err(Error::Unavailable { .. }) if since.elapsed() < SETTLES => std::thread::sleep(AGAIN),
+                answered => return answered,
+            }
+        }
+    }
+
+    fn offsets_now(&self, partitions: &[u32], moment: Moment) -> Result<BTreeMap<u32, u64>> {
         let what = match moment {
             Moment::Beginning => "beginning",
             Moment::End => "end",
@@ -95,7 +110,7 @@ impl Client {
             Moment::Time(time) => Offset::Offset(time),
         };
         let mut list = TopicPartitionList::new();
-        for partition in partitions {
+        for &partition in partitions {
             list.add_partition_offset(&self.place.topic, partition.cast_signed(), asked).map_err(failed)?;
         }
         if list.count() == 0 {
@@ -119,6 +134,19 @@ impl Client {
             offsets.extend(self.offsets(behind_all, Moment::End)?);
         }
         Ok(offsets)
+    }
+
+    /// Where each of these partitions ends, with messages of transactions that are not decided yet.
+    pub(crate) fn written(&self, partitions: impl IntoIterator<Item = u32>) -> Result<BTreeMap<u32, u64>> {
+        let failed = |error| self.failed("find the end of a partition", &error);
+        let mut list = TopicPartitionList::new();
+        for partition in partitions {
+            list.add_partition_offset(&self.place.topic, partition.cast_signed(), Offset::End).map_err(failed)?;
+        }
+        if list.count() == 0 {
+            return Ok(BTreeMap::new());
+        }
+        describe::written(self.consumer.client(), &list, TIMEOUT, || self.listen().is_ok()).map_err(failed)
     }
 
     /// The first offset that a partition still has, and the one behind its last committed message.

@@ -21,6 +21,10 @@ const WAIT: Duration = Duration::from_millis(50);
 /// How often the ends of partitions are asked for while nothing comes.
 const ENDS_EVERY: Duration = Duration::from_millis(500);
 
+/// How long messages that are written and not decided may still turn out to be committed: a producer knows of its commit
+/// a moment before the partitions do. After that their transaction is open.
+const UNDECIDED: Duration = Duration::from_secs(1);
+
 /// How often the topic itself is looked at: is it the same, does it have more partitions?
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 
@@ -236,11 +240,29 @@ impl KafkaReader {
 
     /// Whether all is read that was committed before this call, in partitions added before it too.
     fn is_at_end(&mut self) -> Result<bool> {
-        match self.look().and_then(|()| self.ask_ends()) {
-            Ok(()) => Ok(self.ready.is_empty() && self.distance() == 0),
+        match self.reaches_end() {
             // It is not known, and `watch` gives up in time.
             Err(Error::Unavailable { .. }) => Ok(false),
-            Err(error) => Err(error),
+            known => known,
+        }
+    }
+
+    fn reaches_end(&mut self) -> Result<bool> {
+        self.look()?;
+        let (written, since) = (self.client.written(self.lanes.keys().copied())?, Instant::now());
+        loop {
+            self.ask_ends()?;
+            if !self.ready.is_empty() || self.distance() > 0 {
+                return Ok(false);
+            }
+            let is_decided =
+                |(partition, lane): (&u32, &Lane)| written.get(partition).is_none_or(|to| *to <= lane.next);
+            if self.lanes.iter().all(is_decided) || since.elapsed() >= UNDECIDED {
+                return Ok(true);
+            }
+            if self.fetch(WAIT)? {
+                return Ok(false);
+            }
         }
     }
 
