@@ -94,10 +94,10 @@ fn a_topic_that_was_deleted_is_refused_before_and_while_it_runs() {
     let reason = refusal(sink.open(&run("two")).err().unwrap());
     assert!(reason.contains("deleted"), "{reason}");
     assert_eq!(world.committed().len(), 0, "nothing was sent to the new topic");
-    // What the refusal says helps.
+    // What the refusal says helps, once the program is started again.
     world.delete(&world.of_flow("progress"));
     world.delete(&world.of_flow("dead_letters"));
-    drive(&sink, &run("three"), 2).unwrap();
+    drive(&world.sink(), &run("three"), 2).unwrap();
     world.assert_holds(2, "all anew");
 }
 
