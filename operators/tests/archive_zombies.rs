@@ -199,7 +199,9 @@ fn race(layout: Layout, seed: u64) -> Fates {
             Err(error) => panic!("a loser must be told that it is fenced, not: {error}"),
         }
     }
-    assert!(faulty || fates.finished > 0, "a copy loses only to another: {fates:?}");
+    // Where partitions commit alone, each of two copies may lose one to the other.
+    let one_wins = layout == Layout::Batches && !faulty;
+    assert!(!one_wins || fates.finished > 0, "a copy loses only to another: {fates:?}");
     views.iter().for_each(Faulty::settle);
     let world = JOB.laid_out(layout);
     world.live(&world.sink(&memory), "the last").unwrap();

@@ -194,7 +194,8 @@ fn the_directory_of_another_flow_is_refused_untouched() {
 #[test]
 fn a_damaged_newest_batch_stops_the_start() {
     const NEWEST: &str = "partition-1-batch-2.parquet";
-    let damages: [fn(&Memory); 6] = [
+    let damages: [fn(&Memory); 7] = [
+        |s| rewrite(s, NEWEST, |record| record["known"]["batches"] = 3.into()),
         |s| replace(s, NEWEST, b""),
         |s| replace(s, NEWEST, b"no parquet"),
         |s| replace(s, NEWEST, &s.read(NEWEST).unwrap()[..200]),

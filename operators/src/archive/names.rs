@@ -62,7 +62,8 @@ impl DataFile {
             None => Self::DeadLetters(stem.strip_prefix("_dead-letters-")?.parse().ok()?),
         };
         let batch = batch.parse().ok()?;
-        (file.name(batch) == name).then_some((file, batch))
+        // Of the last number there is none after it.
+        (file.name(batch) == name && batch < u64::MAX).then_some((file, batch))
     }
 }
 

@@ -7,9 +7,9 @@
 //! _partitions/partition-3         there is such a partition
 //! ```
 //! The rename of a file to its name is the commit. A partition's numbers are dense, so two runs that both follow batch
-//! 42 of partition 3 can only race for 43. A partition that was read but kept no row gets a file without rows: where
-//! it stands must be written somewhere. A crash between two renames leaves some partitions a batch ahead of others,
-//! and each goes on from where it stands.
+//! 42 of partition 3 can only race for 43; each may win one partition and lose another, and then both stop. A
+//! partition that was read but kept no row gets a file without rows: where it stands must be written somewhere. A crash
+//! between two renames leaves some partitions a batch ahead of others, and each goes on from where it stands.
 //!
 //! | file | what it knows |
 //! |---|---|

@@ -54,13 +54,17 @@ impl Flat {
 
     fn newest(&self, partition: u32, listed: &Listed<'_>) -> Result<Option<Newest>> {
         let hint = self.hint(partition)?;
-        let (batch, record) = match self.from_hint(partition, hint)? {
+        let (batch, record) = match self.follow_hint(partition, hint)? {
             Some(found) => found,
             None => {
                 let Some(&batch) = listed.get()?.get(&partition) else { return Ok(None) };
                 (batch, self.there(partition, batch)?)
             }
         };
+        if record.known.batches > batch {
+            let reason = format!("it says that {} batches were before it", record.known.batches);
+            return Err(self.archive.damaged(&data(partition, batch), reason));
+        }
         let mut totals = record.known.totals;
         for earlier in record.known.batches..batch {
             totals += self.there(partition, earlier)?.tally;
@@ -71,7 +75,7 @@ impl Flat {
     }
 
     /// The newest batch, when it is the one of the hint or one of the few after it.
-    fn from_hint(&self, partition: u32, hint: Option<Hint>) -> Result<Option<(u64, Record)>> {
+    fn follow_hint(&self, partition: u32, hint: Option<Hint>) -> Result<Option<(u64, Record)>> {
         let Some(Hint { batch_id, .. }) = hint else { return Ok(None) };
         let Some(mut record) = self.find(partition, batch_id)? else { return Ok(None) };
         for batch in batch_id..batch_id.saturating_add(STEPS) {
@@ -106,23 +110,23 @@ struct Listed<'a> {
 
 impl Listed<'_> {
     fn get(&self) -> Result<&BTreeMap<u32, u64>> {
-        if self.newest.get().is_none() {
-            let mut newest = BTreeMap::new();
-            for Entry { name, .. } in self.flat.entries("")?.unwrap_or_default() {
-                if Segment::parse(&name).is_some() {
-                    return Err(self.flat.archive.refused(format!(
-                        "it was written with layout = \"batches\" ({name} is there); set that, or give this flow \
-                         another directory"
-                    )));
-                }
-                if let Some((DataFile::Rows(partition), batch)) = DataFile::parse(&name) {
-                    let newest = newest.entry(partition).or_insert(batch);
-                    *newest = batch.max(*newest);
-                }
-            }
-            return Ok(self.newest.get_or_init(|| newest));
+        if let Some(newest) = self.newest.get() {
+            return Ok(newest);
         }
-        Ok(self.newest.get_or_init(BTreeMap::new))
+        let mut newest = BTreeMap::new();
+        for Entry { name, .. } in self.flat.entries("")?.unwrap_or_default() {
+            if Segment::parse(&name).is_some() {
+                return Err(self.flat.archive.refused(format!(
+                    "it was written with layout = \"batches\" ({name} is there); set that, or give this flow another \
+                     directory"
+                )));
+            }
+            if let Some((DataFile::Rows(partition), batch)) = DataFile::parse(&name) {
+                let newest = newest.entry(partition).or_insert(batch);
+                *newest = batch.max(*newest);
+            }
+        }
+        Ok(self.newest.get_or_init(|| newest))
     }
 }
 

@@ -41,7 +41,8 @@ pub(crate) async fn check_cursor(
         return Err(place.refused(format!("there is no column {cursor}; the table has {}", there.join(", "))));
     };
     let wire = Wire::of(&column.declared, ColumnType::Int64).ok();
-    let wire = wire.filter(|wire| matches!(wire, Wire::Signed | Wire::Unsigned) && !column.declared.starts_with("year"));
+    let wire =
+        wire.filter(|wire| matches!(wire, Wire::Signed | Wire::Unsigned) && !column.declared.starts_with("year"));
     // A partial index (of the first bytes) is none; each index that has one column is unique for it alone.
     let sql = "SELECT count(*) FROM (SELECT s.index_name FROM information_schema.statistics AS s \
                WHERE s.table_schema = DATABASE() AND s.table_name = ? AND s.non_unique = 0 GROUP BY s.index_name \

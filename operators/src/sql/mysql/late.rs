@@ -22,6 +22,9 @@
 //! What the server keeps of its transactions is a copy that it may show for 0.1 s and more. A look counts only if the
 //! copy holds the very statement that asks for it.
 
+#[cfg(test)]
+mod tests;
+
 use super::{number, text, unsigned};
 use crate::error::{Error, Result};
 use crate::sql::{Dialect, Place};
@@ -115,10 +118,8 @@ impl Late {
         given_out: bool,
         wait: Option<(Duration, Then)>,
     ) -> Result<Self> {
-        let why = match hidden(connection, given_out).await.map_err(place.failed("look at open transactions"))? {
-            None => return Ok(Self::by(Way::Look, given_out)),
-            Some(why) => why,
-        };
+        let hidden = hidden(connection, given_out).await.map_err(place.failed("look at open transactions"))?;
+        let Some(why) = hidden else { return Ok(Self::by(Way::Look, given_out)) };
         match wait {
             Some((wait, then)) => Ok(Self::by(Way::Clock { why, wait, then }, given_out)),
             None => Err(place.refused(format!(

@@ -45,7 +45,7 @@ impl Login<'_> {
 /// A database on a server; displays as `mysql://HOST:PORT/DATABASE`.
 #[derive(Clone)]
 pub(crate) struct Server {
-    options: MySqlConnectOptions,
+    options: Box<MySqlConnectOptions>,
     /// Certificates and keys, which must be there when a connection begins.
     files: Vec<PathBuf>,
     shown: String,
@@ -114,7 +114,7 @@ impl Server {
         options = key.into_iter().fold(options, MySqlConnectOptions::ssl_client_key);
         // Modes of SQL are set by the statements above, all of them.
         options = options.pipes_as_concat(false).no_engine_substitution(false).disable_statement_logging();
-        if problems.is_empty() { Ok(Self { options, files, shown }) } else { Err(problems) }
+        if problems.is_empty() { Ok(Self { options: Box::new(options), files, shown }) } else { Err(problems) }
     }
 
     /// A connection for reading.

@@ -1,10 +1,12 @@
 //! Table stages on a real server, MySQL or MariaDB: each test has a database of its own there.
 
+mod config;
 mod faults;
 mod late;
 mod proxy;
 mod sink;
 mod source;
+mod speed;
 mod types;
 
 use super::stands;

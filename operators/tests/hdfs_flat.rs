@@ -1,0 +1,67 @@
+//! The flat layout on a real HDFS: written and proven, stopped at its calls, found again beside many files.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+mod archive_world;
+mod servers;
+
+use archive_world::{Job, audit, files, run};
+use operators::Error;
+use operators::progress::Version;
+use operators::sink::parquet::Layout;
+use operators::stage::Sink;
+use operators::store::faulty::{Fault, Faulty};
+use operators::store::hdfs::Hdfs;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A directory that no other test has.
+fn store(name: &str) -> Option<Hdfs> {
+    let url = servers::hdfs()?;
+    Some(Hdfs::new(&format!("{url}/tests-{}/flat-{name}", std::process::id())).unwrap())
+}
+
+#[test]
+fn an_archive_is_written_and_proven() {
+    let Some(store) = store("whole") else { return };
+    let world = Job { partitions: 4, positions: 60, step: 3 }.laid_out(Layout::Flat);
+    let began = Instant::now();
+    world.live(&world.sink(&store), "one").unwrap();
+    let written = began.elapsed();
+    world.assert_whole(&store, "on HDFS");
+    let began = Instant::now();
+    let (_, account) = audit(&world.sink(&store));
+    println!("20 commits, {} files: {written:?}, audit {:?}", account.files, began.elapsed());
+    let counted = Faulty::new(Arc::new(store), []);
+    let began = Instant::now();
+    let opened = world.sink(&counted).open(&run("two")).unwrap();
+    println!("restart: {} calls, {:?}", counted.made(), began.elapsed());
+    assert_eq!(opened.progress.unwrap().version, Version(19));
+}
+
+/// Each call with one of the faults, in turn.
+#[test]
+fn every_crash_point() {
+    let world = Job { partitions: 2, positions: 6, step: 3 }.laid_out(Layout::Flat);
+    let Some(store) = store("counted") else { return };
+    let counted = Faulty::new(Arc::new(store), []);
+    world.live(&world.sink(&counted), "one").unwrap();
+    let faults = [Fault::StopAfter, Fault::Unanswered, Fault::StopBefore, Fault::Late(3), Fault::Refused];
+    let calls = counted.made();
+    for (call, fault) in (0..calls).zip(faults.into_iter().cycle()) {
+        let Some(store) = self::store(&format!("crash-{call}")) else { return };
+        let faulty = Faulty::new(Arc::new(store.clone()), [(call, fault)]);
+        for life in 0.. {
+            match world.live(&world.sink(&faulty), &format!("life-{life}")) {
+                Ok(_) => break,
+                Err(Error::Fenced { .. }) => panic!("{fault:?} at {call}: fenced by an earlier life of its own"),
+                Err(error) => assert!(life < 1, "{fault:?} at {call}: {error}"),
+            }
+            faulty.restart();
+        }
+        faulty.settle();
+        world.assert_whole(&store, &format!("{fault:?} at {call}"));
+        world.sink(&store).open(&run("the last")).unwrap();
+        assert_eq!(files(&store, "_staging"), [""; 0], "{fault:?} at {call}");
+    }
+    println!("{calls} calls, each with a fault, on HDFS");
+}
