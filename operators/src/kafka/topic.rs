@@ -60,14 +60,14 @@ impl Client {
             .map_err(|error| self.failed("ask about the topic", &error))
     }
 
-    /// Waits until a topic that was just created can be asked about.
+    /// The topic, which is there or was just created: brokers learn of it one after the other.
     pub(crate) fn appears(&self) -> Result<Topic> {
         let since = Instant::now();
         loop {
             match self.topic()? {
                 Some(topic) => return Ok(topic),
                 None if since.elapsed() < TIMEOUT => std::thread::sleep(AGAIN),
-                None => return Err(self.place.unavailable("it was created and does not appear")),
+                None => return Err(self.place.unavailable("there is no such topic")),
             }
         }
     }

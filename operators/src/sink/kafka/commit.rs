@@ -64,6 +64,7 @@ impl KafkaCommitter {
         let claimed = claim(progress.place(), &mut producer, run, lanes);
         let owner = claimed.map_err(|failure| starting(place, told(&producer, place, failure)))?;
         let last = progress.up_to(owner)?.last;
+        kafka.remembers(last.as_ref().map(|last| last.progress.version), &progress)?;
         if let Some(last) = &last
             && last.topic.is_some()
             && last.topic != topic.id
@@ -81,10 +82,8 @@ impl KafkaCommitter {
 
     /// Refuses a topic that is not what it was when the run began.
     fn unchanged(&self) -> Result<()> {
-        let Some(topic) = self.client.topic()? else {
-            let written = self.last().map_or(0, |last| last.totals.written);
-            return Err(self.kafka.gone(written, &self.progress));
-        };
+        // One that is gone is the next run's to refuse: a broker that is behind the others may not know it for a while.
+        let topic = self.client.appears()?;
         self.kafka.fits(&topic)?;
         match topic == self.topic {
             true => Ok(()),
@@ -138,6 +137,7 @@ impl KafkaCommitter {
         let record = record.map_err(|reason| self.kafka.place.refused(format!("{reason}. Nothing was committed")))?;
         let entry = send::entry(self.progress.place(), producer, &Entry::Commit(Box::new(record.clone())), lanes)?;
         producer.commit().map_err(Failure::at("commit"))?;
+        self.kafka.committed(record.progress.version);
         self.appear(&record, entry);
         Ok(record)
     }

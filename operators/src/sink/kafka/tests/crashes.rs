@@ -98,6 +98,7 @@ fn every_point() {
         assert!(live(&world, "first", 2, Some((at, harm))), "{at} {harm:?}");
         live(&world, "second", 2, None);
         world.assert_holds(2, &format!("{harm:?} at {at} {:?}", points[at]));
+        world.remove();
         1
     });
     println!("{cuts} cuts at {} points", points.len());
@@ -120,6 +121,7 @@ fn every_pair_of_points_of_one_commit() {
             let reached = live(&world, "second", 1, Some((second, harms.1)));
             live(&world, "third", 1, None);
             world.assert_holds(1, &format!("{:?} {second} {harms:?}", points[first]));
+            world.remove();
             if !reached {
                 return second;
             }

@@ -94,6 +94,13 @@ impl World {
         }
     }
 
+    /// Leaves nothing behind: hundreds of topics are a burden to a broker that other tests share.
+    fn remove(self) {
+        let own = ["progress", "dead_letters"].map(|what| self.of_flow(what));
+        let topics = [&self.topic, &own[0], &own[1]].map(String::as_str);
+        self.admin(async |admin, options| admin.delete_topics(&topics, options).await);
+    }
+
     /// Messages of a topic as any other program sees them, in the order of partitions and offsets.
     fn messages(&self, topic: &str, isolation: &str) -> Vec<Seen> {
         let mut config = self.client();

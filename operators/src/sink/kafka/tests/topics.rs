@@ -94,11 +94,22 @@ fn a_topic_that_was_deleted_is_refused_before_and_while_it_runs() {
     let reason = refusal(sink.open(&run("two")).err().unwrap());
     assert!(reason.contains("deleted"), "{reason}");
     assert_eq!(world.committed().len(), 0, "nothing was sent to the new topic");
-    // What the refusal says helps.
+    // What the refusal says helps, once the program is started again.
     world.delete(&world.of_flow("progress"));
     world.delete(&world.of_flow("dead_letters"));
-    drive(&sink, &run("three"), 2).unwrap();
+    drive(&world.sink(), &run("three"), 2).unwrap();
     world.assert_holds(2, "all anew");
+}
+
+/// Positions that vanish under a flow stop it, although it would be begun again from what is there.
+#[test]
+fn positions_that_were_deleted_under_a_flow_are_missed() {
+    let Some(world) = World::new("amnesia") else { return };
+    let sink = world.sink();
+    drive(&sink, &run("one"), 2).unwrap();
+    world.delete(&world.of_flow("progress"));
+    let reason = refusal(sink.open(&run("two")).err().unwrap());
+    assert!(reason.contains("version 1 was committed") && reason.contains("nothing is there"), "{reason}");
 }
 
 #[test]
