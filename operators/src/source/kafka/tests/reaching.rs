@@ -1,7 +1,7 @@
 //! Reaching a cluster: over TLS, with a password, or not at all.
 
-use crate::kafka::batch::SETTINGS;
 use super::*;
+use crate::kafka::batch::SETTINGS;
 
 /// The shared broker's other listeners, which lie behind the plain one.
 fn secure(name: &str, port: u16) -> Option<(World, Value)> {
