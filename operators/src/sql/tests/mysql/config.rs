@@ -63,7 +63,7 @@ fn wrong_addresses_and_settings_are_problems() {
 fn a_stage_says_where_it_is_and_no_password() {
     let sink: SinkConfig =
         serde_json::from_str(r#"{"table": {"url": "mysql://writer:hunter2@db/CS544", "table": "t"}}"#).unwrap();
-    let sink = sink.build(&super::super::schema(), None, &context()).unwrap();
+    let sink = sink.build(&super::super::schema(), crate::stage::Inflow::default(), &context()).unwrap();
     let source: SourceConfig = serde_json::from_str(
         r#"{"table": {"url": "mysql://reader@db:3306/CS544", "password": "hunter2", "table": "t", "columns": {"a": "int64"}}}"#,
     )
