@@ -24,8 +24,9 @@ launch() {
     done
 }
 
+# failed NAME [WHAT]
 failed() {
-    echo "servers: $1 did not start; its log $DIR/$1.log ends with" >&2
+    echo "servers: $1 ${2:-has ended}; its log $DIR/$1.log ends with" >&2
     tail -n 15 "$DIR/$1.log" >&2
     exit 1
 }
@@ -37,7 +38,7 @@ wait_for() {
         pid_of "$name" >/dev/null || failed "$name"
         sleep 0.1
     done
-    failed "$name"
+    failed "$name" "is not ready after two minutes"
 }
 
 signal() {

@@ -115,9 +115,18 @@ fn the_top_level_is_the_agreed_one() {
     let strange = entries
         .filter(|name| !name.starts_with('.') && !agreed.contains(&name.as_str()) && !ignored.contains(&name.as_str()));
     assert_none(&strange.collect::<Vec<_>>(), "not agreed at the top level");
-    for name in
-        ["Cargo.toml", "Cargo.lock", "engine", "operators", "pipelines", "proto", "README.md", "LICENSE", ".ci/run"]
-    {
+    for name in [
+        "Cargo.toml",
+        "Cargo.lock",
+        "engine",
+        "operators",
+        "pipelines",
+        "proto",
+        "docker",
+        "README.md",
+        "LICENSE",
+        ".ci/run",
+    ] {
         assert!(root().join(name).exists(), "{name} is missing");
     }
 }

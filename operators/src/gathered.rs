@@ -2,7 +2,6 @@
 
 use crate::chunk::{Chunk, Kind};
 use crate::error::{Error, Result};
-
 use crate::progress::{Commit, Contents, Receipt, Run};
 use crate::stage::{Closing, Held, Writer};
 

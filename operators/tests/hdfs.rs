@@ -5,8 +5,9 @@
 mod archive_world;
 mod servers;
 
-use archive_world::{FLOW, Job, assert_whole, audit, chunk_of, files, first_commit, run, sink, write};
+use archive_world::{FLOW, Job, World, assert_whole, chunk_of, files, first_commit, run, sink, write};
 use operators::progress::Version;
+use operators::sink::parquet::Layout;
 use operators::stage::{Closing, Sink};
 use operators::store::faulty::{Fault, Faulty};
 use operators::store::hdfs::Hdfs;
@@ -30,47 +31,55 @@ fn span(from: u64, to: u64) -> Span {
 
 #[test]
 fn an_archive_is_written_and_proven() {
-    let Some(store) = store("whole") else { return };
-    let job = Job { partitions: 4, positions: 60, step: 3 };
-    let began = Instant::now();
-    job.live(&sink(&store), "one").unwrap();
-    let written = began.elapsed();
-    assert_whole(&store, job, "on HDFS");
-    let began = Instant::now();
-    let (_, account) = audit(&sink(&store));
-    println!("{} batches, {} files: {written:?}, audit {:?}", account.batches, account.files, began.elapsed());
-    let counted = Faulty::new(Arc::new(store.clone()), []);
-    let began = Instant::now();
-    let opened = sink(&counted).open(&run("two")).unwrap();
-    println!("restart: {} calls, {:?}", counted.made(), began.elapsed());
-    assert_eq!(opened.progress.unwrap().version, Version(19));
+    for layout in [Layout::Batches, Layout::Flat] {
+        let Some(store) = store(&format!("whole-{layout:?}")) else { return };
+        let world = Job { partitions: 4, positions: 60, step: 3 }.laid_out(layout);
+        let began = Instant::now();
+        world.live(&world.sink(&store), "one").unwrap();
+        let written = began.elapsed();
+        let began = Instant::now();
+        world.assert_whole(&store, "on HDFS");
+        println!("{layout:?}: 20 commits in {written:?}, read back twice in {:?}", began.elapsed());
+        let counted = Faulty::new(Arc::new(store.clone()), []);
+        let began = Instant::now();
+        let opened = world.sink(&counted).open(&run("two")).unwrap();
+        println!("{layout:?}: restart in {} calls and {:?}", counted.made(), began.elapsed());
+        assert_eq!(opened.progress.unwrap().version, Version(19));
+    }
 }
 
-/// Each call: stopped before or after it, applied without an answer, refused, applied late.
+/// Each call once: stopped before or after it, applied without an answer, refused, applied late. In memory each call
+/// has all of them.
 #[test]
 fn every_crash_point() {
-    let Some(store) = store("counted") else { return };
-    let counted = Faulty::new(Arc::new(store), []);
-    JOB.live(&sink(&counted), "one").unwrap();
     let faults = [Fault::StopAfter, Fault::Unanswered, Fault::StopBefore, Fault::Late(3), Fault::Refused];
-    let calls = counted.made();
-    for (call, fault) in (0..calls).flat_map(|call| faults.map(|fault| (call, fault))) {
-        let Some(store) = self::store(&format!("crash-{call}-{fault:?}")) else { return };
-        let faulty = Faulty::new(Arc::new(store.clone()), [(call, fault)]);
-        for life in 0.. {
-            match JOB.live(&sink(&faulty), &format!("life-{life}")) {
-                Ok(_) => break,
-                Err(Error::Fenced { .. }) => panic!("{fault:?} at {call}: fenced by an earlier life of its own"),
-                Err(error) => assert!(life < 1, "{fault:?} at {call}: {error}"),
-            }
-            faulty.restart();
-        }
-        faulty.settle();
-        assert_whole(&store, JOB, &format!("{fault:?} at {call}"));
-        sink(&store).open(&run("the last")).unwrap();
-        assert_eq!(files(&store, "_staging"), [""; 0], "{fault:?} at {call}");
+    for layout in [Layout::Batches, Layout::Flat] {
+        let Some(store) = store(&format!("counted-{layout:?}")) else { return };
+        let counted = Faulty::new(Arc::new(store), []);
+        let world = Job { partitions: 2, ..JOB }.laid_out(layout);
+        world.live(&world.sink(&counted), "one").unwrap();
+        let calls = counted.made();
+        (0..calls).zip(faults.into_iter().cycle()).for_each(|(call, fault)| survive(world, call, fault));
+        println!("{layout:?}: {calls} calls, each with a fault, on HDFS");
     }
-    println!("{calls} calls, each with {} faults, on HDFS", faults.len());
+}
+
+fn survive(world: World, call: u64, fault: Fault) {
+    let context = format!("{:?}, {fault:?} at {call}", world.layout);
+    let Some(store) = store(&context) else { return };
+    let faulty = Faulty::new(Arc::new(store.clone()), [(call, fault)]);
+    for life in 0.. {
+        match world.live(&world.sink(&faulty), &format!("life-{life}")) {
+            Ok(_) => break,
+            Err(Error::Fenced { .. }) => panic!("{context}: fenced by an earlier life of its own"),
+            Err(error) => assert!(life < 1, "{context}: {error}"),
+        }
+        faulty.restart();
+    }
+    faulty.settle();
+    world.assert_whole(&store, &context);
+    world.sink(&store).open(&run("the last")).unwrap();
+    assert_eq!(files(&store, "_staging"), [""; 0], "{context}");
 }
 
 /// A writer that died leaves its file open: the name is taken for good, and the next run is not held up by it.

@@ -5,8 +5,9 @@
 mod archive_world;
 mod servers;
 
-use archive_world::{Chance, Job, assert_whole, sink, write};
+use archive_world::{Chance, Job, World, assert_whole, sink, write};
 use operators::Error;
+use operators::sink::parquet::Layout;
 use operators::store::hdfs::Hdfs;
 use operators::store::{Cause, Store, StoreError, StoreFile};
 use servers::ALL;
@@ -45,8 +46,12 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         for server in SERVERS {
-            ALL.control("resume", server);
-            ALL.control("start", server);
+            let well = std::panic::catch_unwind(|| {
+                ALL.control("resume", server);
+                ALL.control("start", server);
+            });
+            // A test that failed before says more.
+            assert!(well.is_ok() || thread::panicking(), "{server} does not get well");
         }
     }
 }
@@ -72,9 +77,9 @@ fn wait_until_well(store: &Hdfs) {
 }
 
 /// Lives until all is archived; every life ends because a server was not there, and for no other reason.
-fn survive(store: &Hdfs, job: Job) -> usize {
+fn survive(store: &Hdfs, world: World) -> usize {
     for life in 1..200 {
-        match job.live(&sink(store), &format!("life-{life}")) {
+        match world.live(&world.sink(store), &format!("life-{life}")) {
             Ok(_) => return life,
             Err(Error::Unavailable { .. }) => thread::sleep(Duration::from_millis(500)),
             Err(error) => panic!("life {life}: {error}"),
@@ -132,7 +137,7 @@ fn a_dead_datanode_is_waited_out() {
     for server in &SERVERS[1..3] {
         ALL.control("kill", server);
     }
-    let lives = survive(&store, job);
+    let lives = survive(&store, job.laid_out(Layout::Batches));
     println!("{lives} lives while two of three DataNodes were dead");
     for server in &SERVERS[1..3] {
         ALL.control("start", server);
@@ -207,15 +212,20 @@ fn the_namenode_dies_under_commits() {
             }
             done.store(true, Ordering::Relaxed);
         });
-        let mut archives = 0;
+        let archives = |n: usize| {
+            let layout = [Layout::Batches, Layout::Flat][n % 2];
+            (cluster.store(&format!("commits-{n}")), job.laid_out(layout))
+        };
+        let mut made = 0;
         while !done.load(Ordering::Relaxed) {
-            let store = cluster.store(&format!("commits-{archives}"));
-            let lives = survive(&store, job);
-            println!("archive {archives}: {lives} lives");
-            archives += 1;
+            let (store, world) = archives(made);
+            println!("archive {made}, {:?}: {} lives", world.layout, survive(&store, world));
+            made += 1;
         }
         killer.join().unwrap();
-        (0..archives).for_each(|n| assert_whole(&cluster.store(&format!("commits-{n}")), job, "after kills"));
+        for (store, world) in (0..made).map(archives) {
+            world.assert_whole(&store, "after kills");
+        }
     });
 }
 
@@ -262,7 +272,7 @@ fn the_namenode_hangs() {
     ALL.control("resume", "namenode");
     assert_eq!(store.read("read").unwrap(), b"content", "a new session answers");
     let job = Job { partitions: 4, positions: 12, step: 3 };
-    survive(&cluster.store("after"), job);
+    survive(&cluster.store("after"), job.laid_out(Layout::Batches));
     assert_whole(&cluster.store("after"), job, "after a hang");
 }
 
@@ -283,7 +293,7 @@ fn a_datanode_hangs() {
         Err(cause) => assert!(matches!(cause, Cause::Unavailable(_)), "{cause}"),
     }
     let job = Job { partitions: 4, positions: 12, step: 3 };
-    let lives = survive(&store, job);
+    let lives = survive(&store, job.laid_out(Layout::Batches));
     println!("{lives} lives while a DataNode hung");
     ALL.control("resume", "datanode1");
 }
@@ -330,7 +340,7 @@ fn a_full_quota_is_waited_out() {
         assert!(matches!(&refused, Error::Unavailable { reason, .. } if reason.contains("quota")), "{refused}");
         println!("{refused}");
         ALL.command(&["hdfs", "dfsadmin", clear, &cluster.path(kind)]);
-        assert_eq!(survive(&store, job), 1);
+        assert_eq!(survive(&store, job.laid_out(Layout::Batches)), 1);
         assert_whole(&store, job, kind);
     }
 }

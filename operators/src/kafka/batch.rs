@@ -16,6 +16,22 @@ use std::ptr::{self, NonNull};
 use std::slice;
 use std::time::Duration;
 
+/// How a consumer reads. What it holds for us is bounded: of small messages, some 200 bytes each beside their own, a
+/// fetch more than `queued.min.messages`; of large ones a fetch more than `queued.max.messages.kbytes`.
+pub(crate) const SETTINGS: &[(&str, &str)] = &[
+    ("enable.auto.commit", "false"),
+    ("enable.auto.offset.store", "false"),
+    ("auto.offset.reset", "error"),
+    ("enable.partition.eof", "true"),
+    ("check.crcs", "true"),
+    ("fetch.wait.max.ms", "100"),
+    // The default is a second, which a reader of small messages mostly sleeps.
+    ("fetch.queue.backoff.ms", "5"),
+    ("fetch.max.bytes", "1048576"),
+    ("queued.min.messages", "32000"),
+    ("queued.max.messages.kbytes", "8192"),
+];
+
 /// Messages of one batch at most.
 const BATCH: usize = 8192;
 
@@ -229,4 +245,9 @@ impl<'m> Message<'m> {
 unsafe fn bytes<'m>(start: *const std::ffi::c_void, length: usize) -> Option<&'m [u8]> {
     // SAFETY: promised by the caller.
     (!start.is_null()).then(|| unsafe { slice::from_raw_parts(start.cast(), length) })
+}
+
+/// Whether the brokers do not have the offset that was asked for.
+pub(crate) fn is_position_lost(code: Code) -> bool {
+    matches!(code, Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::LogTruncation | Code::NoOffset)
 }

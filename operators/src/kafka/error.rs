@@ -6,6 +6,7 @@ use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,14 +16,25 @@ const WARN_EVERY: Duration = Duration::from_secs(10);
 /// What a failed call means: `doing` follows "cannot" (`"read the end of partition 3"`).
 pub(crate) fn failed(place: &Place, doing: &str, error: &KafkaError) -> Error {
     match error.rdkafka_error_code() {
-        Some(code) => answered(place, doing, code, &code.to_string()),
+        Some(code) => coded(place, doing, code),
         None => match error {
-            KafkaError::AdminOp(code) => answered(place, doing, *code, &code.to_string()),
+            KafkaError::AdminOp(code) => coded(place, doing, *code),
             // The library's own words on settings that do not go together; secrets are not among them.
             KafkaError::ClientCreation(reason) => place.refused(format!("cannot {doing}: {reason}")),
             KafkaError::ClientConfig(_, reason, name, _) => place.refused(format!("cannot {doing}: {name}: {reason}")),
             other => place.unavailable(format!("cannot {doing}: {other}")),
         },
+    }
+}
+
+/// What a code means that came alone.
+pub(crate) fn coded(place: &Place, doing: &str, code: Code) -> Error {
+    match code {
+        Code::OperationTimedOut | Code::RequestTimedOut | Code::MessageTimedOut => {
+            answered(place, doing, code, "no answer in time")
+        }
+        // `Name (Who: what)`; that it was said here, and not by a broker, goes without saying.
+        _ => answered(place, doing, code, &code.to_string().replace("(Local: ", "(")),
     }
 }
 
@@ -90,8 +102,10 @@ struct Heard {
     refusal: Option<(Code, String)>,
     /// The last trouble of any kind.
     trouble: Option<String>,
-    warned: Option<Instant>,
 }
+
+/// When there was last a line about a place; a flow has several clients, and one line is enough.
+static WARNED: Mutex<BTreeMap<String, Instant>> = Mutex::new(BTreeMap::new());
 
 impl Listener {
     pub(crate) fn new(place: &Place) -> Self {
@@ -128,18 +142,22 @@ impl ClientContext for Listener {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        let code = error.rdkafka_error_code();
+        let none_is_up = code == Some(Code::AllBrokersDown);
+        let reason = if none_is_up { "no broker can be reached" } else { reason };
         let mut heard = self.heard();
-        if let Some(code) = error.rdkafka_error_code()
+        if let Some(code) = code
             && matches!(kind(code), Kind::Lasting(_))
         {
             heard.refusal = Some((code, reason.to_owned()));
         }
-        // That no broker is up says less than why the last of them is not.
-        if heard.trouble.is_none() || error.rdkafka_error_code() != Some(Code::AllBrokersDown) {
+        // That none is up says less than why the last of them is not.
+        if heard.trouble.is_none() || !none_is_up {
             heard.trouble = Some(reason.to_owned());
         }
-        if heard.warned.is_none_or(|at| at.elapsed() >= WARN_EVERY) {
-            heard.warned = Some(Instant::now());
+        let mut warned = WARNED.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.get(&self.place).is_none_or(|at| at.elapsed() >= WARN_EVERY) {
+            warned.insert(self.place.clone(), Instant::now());
             tracing::warn!("{}: {reason}", self.place);
         }
     }

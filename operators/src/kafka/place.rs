@@ -40,6 +40,18 @@ impl Place {
         Self { topic, ..self.clone() }
     }
 
+    /// How it is read, with these settings where the file does not say otherwise.
+    pub(crate) fn reading(&self, settings: &[(&str, &str)]) -> ClientConfig {
+        let mut config = self.client.clone();
+        for &(name, value) in settings {
+            if config.get(name).is_none() {
+                config.set(name, value);
+            }
+        }
+        config.set("isolation.level", "read_committed");
+        config
+    }
+
     /// The same text for a source and a sink of the same topic.
     pub(crate) fn id(&self) -> String {
         format!("kafka:{}#topic {}", self.brokers, self.topic)

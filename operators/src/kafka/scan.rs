@@ -1,10 +1,9 @@
 //! Reads a stretch of one partition once more.
 
 use super::Place;
-use super::batch::{Batches, Fetched, Message};
+use super::batch::{Batches, Fetched, Message, SETTINGS, is_position_lost};
 use super::topic::Client;
 use crate::error::Result;
-use rdkafka::error::RDKafkaErrorCode as Code;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -13,16 +12,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long one look for more lasts.
 const LOOK: Duration = Duration::from_millis(100);
 
-const SETTINGS: &[(&str, &str)] = &[
-    ("enable.auto.commit", "false"),
-    ("enable.auto.offset.store", "false"),
-    ("auto.offset.reset", "error"),
-    ("enable.partition.eof", "true"),
-    ("check.crcs", "true"),
-    // The default is a second, which a reader of small messages mostly sleeps.
-    ("fetch.queue.backoff.ms", "5"),
-    ("queued.max.messages.kbytes", "8192"),
-];
+/// The end is told when a broker has waited so long for more.
+const WAIT: (&str, &str) = ("fetch.wait.max.ms", "10");
 
 /// Gives each committed message of `[from, to)` in its order, and returns when there can be no more of them. `false`
 /// where the beginning of it is gone.
@@ -35,7 +26,7 @@ pub(crate) fn scan(
     if stretch.is_empty() {
         return Ok(true);
     }
-    let mut batches = Batches::new(Client::new(place, SETTINGS)?)?;
+    let mut batches = Batches::new(Client::new(place, &[SETTINGS, &[WAIT]].concat())?)?;
     batches.start(partition, stretch.start)?;
     let (mut next, mut gone, mut heard) = (stretch.start, false, Instant::now());
     while next < stretch.end && !gone {
@@ -49,12 +40,13 @@ pub(crate) fn scan(
                     next = at + 1;
                 }
                 Fetched::End { offset, .. } => next = next.max(offset),
-                Fetched::Trouble { code, .. } => gone |= is_gone(code),
+                Fetched::Trouble { code, .. } => gone |= is_position_lost(code),
             }
             Ok(())
         })?;
         if any {
             heard = Instant::now();
+            continue;
         }
         batches.client.listen()?;
         if heard.elapsed() > PATIENCE {
@@ -64,8 +56,4 @@ pub(crate) fn scan(
         }
     }
     Ok(!gone)
-}
-
-fn is_gone(code: Code) -> bool {
-    matches!(code, Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::LogTruncation | Code::NoOffset)
 }

@@ -42,13 +42,7 @@ pub(crate) struct Client {
 impl Client {
     /// A client with these settings, where the file does not say otherwise.
     pub(crate) fn new(place: &Place, settings: &[(&str, &str)]) -> Result<Self> {
-        let mut config = place.client.clone();
-        for &(name, value) in settings {
-            if place.client.get(name).is_none() {
-                config.set(name, value);
-            }
-        }
-        config.set("isolation.level", "read_committed");
+        let config = place.reading(settings);
         let listener = Listener::new(place);
         let consumer =
             config.create_with_context(listener).map_err(|error| error::failed(place, "start a client", &error))?;
@@ -79,7 +73,7 @@ impl Client {
     pub(crate) fn replication(&self) -> Result<Option<u32>> {
         let asked = self.consumer.fetch_metadata(Some(&self.place.topic), TIMEOUT);
         let asked = asked.map_err(|error| self.failed("ask about the topic", &error))?;
-        let partitions = asked.topics().iter().flat_map(|topic| topic.partitions());
+        let partitions = asked.topics().iter().flat_map(rdkafka::metadata::MetadataTopic::partitions);
         Ok(partitions.map(|partition| partition.replicas().len() as u32).min())
     }
 
@@ -169,9 +163,7 @@ pub(crate) fn create(
     let (admin, options) = (admin(place)?, admin_options());
     let created = wait(async { Ok(admin.create_topics([&topic], &options).await) })?;
     match created.map_err(|error| error::failed(place, doing, &error))?.into_iter().next() {
-        Some(Err((_, code))) if code != Code::TopicAlreadyExists => {
-            Err(error::answered(place, doing, code, &code.to_string()))
-        }
+        Some(Err((_, code))) if code != Code::TopicAlreadyExists => Err(error::coded(place, doing, code)),
         _ => Ok(()),
     }
 }
@@ -184,7 +176,7 @@ pub(crate) fn settings<const N: usize>(place: &Place, names: [&str; N]) -> Resul
     let described = wait(async { Ok(admin.describe_configs(&topic, &options).await) })?;
     let described = described.map_err(|error| error::failed(place, doing, &error))?;
     let described = described.into_iter().next().transpose();
-    let described = described.map_err(|code| error::answered(place, doing, code, &code.to_string()))?;
+    let described = described.map_err(|code| error::coded(place, doing, code))?;
     Ok(names.map(|name| described.as_ref()?.get(name)?.value.clone()))
 }
 

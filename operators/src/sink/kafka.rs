@@ -68,8 +68,8 @@ pub struct KafkaConfig {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Create {
-    /// Number of partitions, the same as in the partition stage.
-    pub partitions: u32,
+    /// Number of partitions: the partition stage says it, and here it may be said again.
+    pub partitions: Option<u32>,
     /// Copies of each partition; without it the brokers' default.
     pub replication: Option<u32>,
 }
@@ -100,8 +100,9 @@ impl KafkaConfig {
         let place = Place::new(&self.brokers, self.security.as_ref(), &self.options, &self.topic, context);
         let place = place.map_err(|more| problems.extend(more));
         let messages = Messages::check(input, partitions).map_err(|more| problems.extend(more));
-        if let (Some(create), Some(partitions)) = (&self.create, partitions)
-            && create.partitions != partitions
+        let created = self.create.as_ref().and_then(|create| create.partitions);
+        if let (Some(created), Some(partitions)) = (created, partitions)
+            && created != partitions
         {
             let message = format!("the partition stage spreads rows over {partitions} partitions");
             problems.push(Problem { at: vec!["create".into(), "partitions".into()], message, help: None });
@@ -181,12 +182,11 @@ impl Kafka {
                 }
                 let Some(create) = create else {
                     return Err(self.place.refused(format!(
-                        "there is no such topic. Create it with {} partitions, or let the sink do it: \
-                         create = {{ partitions = {} }}",
-                        self.partitions, self.partitions
+                        "there is no such topic. Create it with {} partitions, or let the sink do it: create = {{}}",
+                        self.partitions
                     )));
                 };
-                topic::create(&self.place, create.partitions, create.replication, &[])?;
+                topic::create(&self.place, self.partitions, create.replication, &[])?;
                 client.appears()?
             }
         };

@@ -20,7 +20,7 @@ pub enum SourceConfig {
     /// A table of a database, read by id.
     Table(table::TableConfig),
     /// A Kafka topic.
-    Kafka(kafka::KafkaConfig),
+    Kafka(Box<kafka::KafkaConfig>),
     /// The embedded durable topic.
     Topic(topic::TopicConfig),
 }

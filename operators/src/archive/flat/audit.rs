@@ -146,7 +146,7 @@ impl Audit<'_> {
         if !tally.is_conserved() || tally.read != span.rows || tally.dead_letters > 0 {
             self.find(path, format!("not every row of {span} is accounted for: {} read, {tally:?}", span.rows));
         }
-        if span.to <= span.from || span.to.0 - span.from.0 < span.rows {
+        if span.to < span.from || span.to.0 - span.from.0 < span.rows {
             self.find(path, format!("{span} cannot hold {} rows", span.rows));
         }
     }
@@ -156,6 +156,10 @@ impl Audit<'_> {
         let Record { span, tally, known, version, .. } = record;
         if span.partition != chain.partition {
             self.find(path, format!("its record is of partition {}", span.partition));
+        }
+        // The first batch of a partition may do no more than say where it begins.
+        if span.from == span.to && batch > 0 {
+            self.find(path, format!("{span} moves nothing"));
         }
         if chain.last.is_some_and(|last| *version <= last) {
             self.find(path, format!("it is of version {version}, but so was, or of a later one, the batch before"));

@@ -46,6 +46,10 @@ impl Committer for Publisher {
         }
         let staged = names::attempt(&self.run, commit.attempt);
         let parts = self.parts(commit, &staged)?;
+        if parts.is_empty() {
+            self.next = version.next();
+            return Ok(());
+        }
         self.check(&parts, &staged)?;
         for (index, part) in parts.iter().enumerate() {
             self.publish(part, &staged).map_err(|error| beside(&parts[..index], error))?;
@@ -80,8 +84,10 @@ impl Publisher {
             let reason = format!("{read} rows were read and {written} written, but these were counted: {tally:?}");
             return Err(unsound(version, &reason));
         }
-        // A partition that did not move has nothing to say.
-        spans.retain(|span| span.from != span.to);
+        // A partition that did not move has nothing to say, unless this is its first position.
+        let standings = self.flat.standings();
+        spans.retain(|span| span.from != span.to || !standings.contains_key(&span.partition));
+        drop(standings);
         spans.sort_by_key(|span| span.partition);
         let Progress { fingerprint, source, .. } = progress;
         let batch = Closing { version, spans, fingerprint, source };

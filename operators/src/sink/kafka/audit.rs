@@ -11,6 +11,14 @@ use crate::kafka::scan::scan;
 use crate::kafka::topic::Client;
 use crate::progress::{Run, Tally, Version};
 use crate::stage::{Account, Audit, Finding};
+use std::time::{Duration, Instant};
+
+/// How long a partition may take to show what is committed.
+const SETTLES: Duration = Duration::from_secs(5);
+/// Pause between two looks at it.
+const AGAIN: Duration = Duration::from_millis(10);
+/// How long the progress topic may take to show a commit of which a message was seen.
+const SEEN: Duration = Duration::from_secs(1);
 
 impl Audit for KafkaSink {
     fn audit(&self, flow: &str, found: &mut dyn FnMut(Finding)) -> Result<Account> {
@@ -51,7 +59,7 @@ fn history(progress: &ProgressTopic, found: &mut dyn FnMut(Finding)) -> Result<O
                 for problem in problems(&record, last.as_ref(), owner.as_ref()) {
                     found(Finding { path: format!("{path}, offset {at}"), problem });
                 }
-                last = Some(record);
+                last = Some(*record);
             }
         }
         Ok(())
@@ -111,6 +119,17 @@ fn problems(record: &Record, before: Option<&Record>, owner: Option<&Run>) -> Ve
     problems
 }
 
+/// The offsets that a partition has. A commit that has just been made is seen a moment later in some partitions.
+fn settled(client: &Client, partition: u32, to: u64) -> Result<(u64, u64)> {
+    let since = Instant::now();
+    loop {
+        match client.range(partition)? {
+            (_, end) if end < to && since.elapsed() < SETTLES => std::thread::sleep(AGAIN),
+            range => return Ok(range),
+        }
+    }
+}
+
 /// Counts messages.
 struct Counting<'a> {
     progress: &'a ProgressTopic,
@@ -153,7 +172,7 @@ impl Counting<'_> {
     fn partition(&mut self, client: &Client, partition: u32, written: Written) -> Result<u64> {
         let place = &client.place;
         let Written { from, to, messages } = written;
-        let (low, end) = client.range(partition)?;
+        let (low, end) = settled(client, partition, to)?;
         if end < to {
             let problem = format!(
                 "partition {partition} can be read up to offset {end}, and the flow has written up to {to}: the log was \
@@ -187,8 +206,10 @@ impl Counting<'_> {
         Ok(counted)
     }
 
-    /// Whether there was no commit since the audit began.
+    /// Whether there was no commit since the audit began: one that has just been made may be seen in some partitions
+    /// only.
     fn is_still_last(&self) -> Result<bool> {
+        std::thread::sleep(SEEN);
         let now = self.progress.look()?.and_then(|held| held.last);
         Ok(now.is_none_or(|now| now.progress.version == self.last.progress.version))
     }

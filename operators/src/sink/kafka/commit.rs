@@ -5,19 +5,28 @@ use super::producer::Producer;
 use super::progress::ProgressTopic;
 use super::record::{Entry, Record};
 use super::send::{self, Failure, Lanes};
+use super::written::Written;
 use crate::error::{Error, Result};
 use crate::gathered::Gathered;
 use crate::kafka::Place;
-use crate::kafka::topic::{self, Client, Topic};
+use crate::kafka::topic::{self, Client, Moment, Topic};
 use crate::progress::{Commit, Progress, Run, Version};
 use crate::stage::Committer;
 use rdkafka::ClientConfig;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Bytes of a batch where neither the topic nor the file asks for fewer.
 const BATCH: u64 = 1_000_000;
+/// What the library may hold of messages on their way, beside the rows that we hold: its default is a gibibyte.
+const QUEUE: (&str, &str) = ("queue.buffering.max.kbytes", "32768");
 /// What the library may reckon for a message beyond its bytes.
 const RECKONED: u64 = 1_024;
+
+/// How long a commit waits until readers see it.
+const APPEARS: Duration = Duration::from_secs(2);
+/// Pause between two looks whether they do.
+const AGAIN: Duration = Duration::from_millis(1);
 
 /// Commits the batches of one run.
 pub(super) struct KafkaCommitter {
@@ -127,9 +136,30 @@ impl KafkaCommitter {
         let stored = lanes.stored(&producer.deliver(STORE).map_err(Failure::at(STORE))?);
         let record = Record::after(self.last.as_ref(), commit, self.topic.id.clone(), stored);
         let record = record.map_err(|reason| self.kafka.place.refused(format!("{reason}. Nothing was committed")))?;
-        send::entry(self.progress.place(), producer, &Entry::Commit(record.clone()), lanes)?;
+        let entry = send::entry(self.progress.place(), producer, &Entry::Commit(Box::new(record.clone())), lanes)?;
         producer.commit().map_err(Failure::at("commit"))?;
+        self.appear(&record, entry);
         Ok(record)
+    }
+
+    /// Waits until readers see what was committed: the brokers answer before, and whoever reads to the end of the topic
+    /// at once would miss it. Not for long: another program's open transaction holds readers up as well.
+    fn appear(&self, record: &Record, entry: Written) {
+        let since = Instant::now();
+        let seen = || -> Result<bool> {
+            let ends = self.client.offsets(record.rows.keys().copied(), Moment::End)?;
+            let behind =
+                |(partition, written): (&u32, &Written)| ends.get(partition).is_none_or(|&end| end < written.to);
+            Ok(!record.rows.iter().any(behind) && self.progress.range()?.end >= entry.to)
+        };
+        while since.elapsed() < APPEARS {
+            match seen() {
+                Ok(true) => return,
+                Ok(false) => std::thread::sleep(AGAIN),
+                // It is committed all the same.
+                Err(error) => return tracing::warn!("version {} is committed; {error}", record.progress.version),
+            }
+        }
     }
 
     /// A producer that is shut out may be so by a newer run, or by the brokers, which end transactions that take too
@@ -202,6 +232,9 @@ impl Kafka {
             .set("acks", "all")
             .set("batch.size", batch.to_string())
             .set("message.max.bytes", message.to_string());
+        if config.get(QUEUE.0).is_none() {
+            config.set(QUEUE.0, QUEUE.1);
+        }
         config
     }
 }
@@ -218,7 +251,6 @@ fn claim(place: &Place, producer: &mut Producer, run: &Run, lanes: Lanes) -> Res
     producer.begin().map_err(Failure::at("begin a transaction"))?;
     let stored = send::entry(place, producer, &Entry::Owner(run.clone()), lanes)?;
     producer.commit().map_err(Failure::at("take the flow over"))?;
-    let stored = stored.ok_or_else(|| place.unavailable("where the entry of this run is was not said"))?;
     Ok(stored.from)
 }
 

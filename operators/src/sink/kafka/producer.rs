@@ -19,14 +19,12 @@ use std::time::{Duration, Instant};
 
 /// How long a call that has its own time-out may take beyond it.
 const GRACE: Duration = Duration::from_secs(5);
-/// How long to wait for delivery reports at a time: the library's own calls wait in steps of 100 ms.
+/// How long to wait at a time, for delivery reports or for room.
 const STEP: Duration = Duration::from_millis(1);
-/// How often the client is listened to while a call waits.
-const EVENTS: Duration = Duration::from_millis(10);
+/// How long the client is listened to before it is asked whether anybody still needs it.
+const LISTEN: Duration = Duration::from_secs(1);
 /// How long the brokers may take to abort.
 const ABORT: Duration = Duration::from_secs(5);
-/// Sent messages after which delivery reports are looked for.
-const POLL_EVERY: u64 = 1_000;
 
 /// A message on its way to one partition.
 pub(super) struct Outgoing<'a> {
@@ -41,8 +39,7 @@ pub(super) struct Outgoing<'a> {
 
 /// A producer that has shut out every older one of its transactional id.
 pub(super) struct Producer {
-    /// `None` only while it is dropped.
-    inner: Option<Arc<BaseProducer<Reports>>>,
+    inner: Arc<BaseProducer<Reports>>,
     patience: Duration,
     failpoints: Failpoints,
     sent: u64,
@@ -62,38 +59,40 @@ impl Producer {
         let reports = Reports { listener: Listener::new(place), delivered: Mutex::new(Delivered::new(lanes)) };
         let inner = config.create_with_context(reports);
         let inner = inner.map_err(|error| error::failed(place, "start a producer", &error))?;
-        let producer = Self { inner: Some(Arc::new(inner)), patience, failpoints, sent: 0 };
+        let inner = Arc::new(inner);
+        let theirs = Arc::clone(&inner);
+        let spawned = thread::Builder::new().name("kafka-events".to_owned()).spawn(move || listen(theirs));
+        spawned.map_err(|error| Error::Other(format!("cannot start a thread for Kafka: {error}")))?;
+        let producer = Self { inner, patience, failpoints, sent: 0 };
         const INIT: &str = "shut out older producers";
-        let init = producer.guarded(INIT, patience, |inner, patience| inner.init_transactions(patience));
+        let init = producer.guarded(INIT, patience, BaseProducer::init_transactions);
         init.map_err(|error| producer.explain(place, INIT, &error)).map(|()| producer)
     }
 
     /// What a failed step means. The first fatal error explains all that follow from it.
     pub(super) fn explain(&self, place: &Place, doing: &str, error: &KafkaError) -> Error {
-        let Ok(inner) = self.inner() else { return error::failed(place, doing, error) };
-        match (inner.client().fatal_error(), error) {
+        match (self.inner.client().fatal_error(), error) {
             (Some((code, words)), _) => error::answered(place, doing, code, &words),
             (None, KafkaError::Transaction(told)) if !is_silence(told.code()) => {
                 error::answered(place, doing, told.code(), &told.string())
             }
-            (None, error) => inner.context().listener.explain(place, doing, error),
+            (None, error) => self.inner.context().listener.explain(place, doing, error),
         }
     }
 
     /// Begins a transaction; the brokers see it with its first message.
     pub(super) fn begin(&mut self) -> KafkaResult<()> {
-        let inner = self.inner()?;
-        let mut delivered = inner.context().lock();
+        let mut delivered = self.inner.context().lock();
         *delivered = Delivered::new(delivered.lanes.len());
         drop(delivered);
-        inner.begin_transaction()?;
+        self.inner.begin_transaction()?;
         self.sent = 0;
         Ok(())
     }
 
     /// Hands a message over. Only a full queue is tried again.
     pub(super) fn send(&mut self, message: Outgoing<'_>) -> KafkaResult<()> {
-        let inner = self.inner()?;
+        let inner = &self.inner;
         let mut record = BaseRecord {
             topic: message.topic,
             partition: Some(message.partition.cast_signed()),
@@ -103,20 +102,17 @@ impl Producer {
             headers: message.headers,
             delivery_opaque: message.lane,
         };
-        let mut watch = Watch::start(inner, self.patience);
+        let mut watch = None;
         loop {
             match inner.send(record) {
                 Ok(()) => break,
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
-                    inner.poll(STEP);
-                    watch.check(inner)?;
+                    thread::sleep(STEP);
+                    watch.get_or_insert_with(|| Watch::start(inner, self.patience)).check(inner)?;
                     record = back;
                 }
                 Err((error, _)) => return Err(error),
             }
-        }
-        if self.sent.is_multiple_of(POLL_EVERY) {
-            inner.poll(Duration::ZERO);
         }
         self.sent += 1;
         Ok(())
@@ -125,13 +121,14 @@ impl Producer {
     /// Waits until every message sent in this transaction is stored; gives where the messages of each lane are.
     pub(super) fn deliver(&self, step: &'static str) -> KafkaResult<Vec<Option<Written>>> {
         self.failpoints.around(step, || {
-            let inner = self.inner()?;
+            let inner = &self.inner;
             let mut watch = Watch::start(inner, self.patience);
             loop {
-                let flushed = inner.flush(STEP);
+                // Only tells the library not to wait for more messages: its own waiting goes in steps of 100 ms.
+                let flushed = inner.flush(Duration::ZERO);
                 watch.check(inner)?;
                 match flushed {
-                    Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut)) => {}
+                    Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut)) => thread::sleep(STEP),
                     Err(error) => return Err(error),
                     Ok(()) => break,
                 }
@@ -147,16 +144,12 @@ impl Producer {
 
     /// Commits. After an error nobody knows whether it happened.
     pub(super) fn commit(&self) -> KafkaResult<()> {
-        self.guarded("commit", self.patience, |inner, patience| inner.commit_transaction(patience))
+        self.guarded("commit", self.patience, BaseProducer::commit_transaction)
     }
 
     /// Takes the messages of the open transaction back, if the brokers answer soon; if not, the next producer does it.
     pub(super) fn abort(&self) -> KafkaResult<()> {
-        self.guarded("abort", self.patience.min(ABORT), |inner, patience| inner.abort_transaction(patience))
-    }
-
-    fn inner(&self) -> KafkaResult<&Arc<BaseProducer<Reports>>> {
-        self.inner.as_ref().ok_or(KafkaError::Canceled)
+        self.guarded("abort", self.patience.min(ABORT), BaseProducer::abort_transaction)
     }
 
     /// Makes a call that waits for brokers. The library has a time-out of its own for each, which does not always
@@ -168,32 +161,23 @@ impl Producer {
         call: impl FnOnce(&BaseProducer<Reports>, Timeout) -> KafkaResult<()> + Send + 'static,
     ) -> KafkaResult<()> {
         self.failpoints.around(step, || {
-            let inner = self.inner()?;
             let (tell, answer) = sync_channel(1);
-            let theirs = Arc::clone(inner);
+            let theirs = Arc::clone(&self.inner);
             let waits = thread::Builder::new().name("kafka-call".to_owned());
             let spawned = waits.spawn(move || tell.send(call(&theirs, patience.into())));
             spawned.map_err(|_| KafkaError::Global(RDKafkaErrorCode::CriticalSystemResource))?;
-            let since = Instant::now();
-            loop {
-                match answer.recv_timeout(EVENTS) {
-                    Ok(answer) => return answer,
-                    // The call may wait until the reports of messages that it takes back are heard.
-                    Err(_) if since.elapsed() < patience + GRACE => inner.poll(Duration::ZERO),
-                    Err(_) => return Err(KafkaError::Global(RDKafkaErrorCode::OperationTimedOut)),
-                }
-            }
+            let silent = |_| Err(KafkaError::Global(RDKafkaErrorCode::OperationTimedOut));
+            answer.recv_timeout(patience + GRACE).unwrap_or_else(silent)
         })
     }
 }
 
-impl Drop for Producer {
-    /// On a thread of its own: the library's end waits for what is on its way.
-    fn drop(&mut self) {
-        let inner = self.inner.take();
-        // Without a thread to be had, the closure and the producer with it are dropped here.
-        let _ = thread::Builder::new().name("kafka-end".to_owned()).spawn(move || drop(inner));
+/// Hears delivery reports until nobody else has the producer, and then ends it here: that waits for what is on its way.
+fn listen(inner: Arc<BaseProducer<Reports>>) {
+    while Arc::strong_count(&inner) > 1 {
+        inner.poll(LISTEN);
     }
+    drop(inner);
 }
 
 /// Notices that messages fail, or that none is stored any more.

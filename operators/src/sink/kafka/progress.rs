@@ -96,7 +96,7 @@ impl ProgressTopic {
                 let owner = entry.run().id.clone();
                 let last = match entry {
                     Entry::Owner(_) => held.take().and_then(|held| held.last),
-                    Entry::Commit(record) => Some(record),
+                    Entry::Commit(record) => Some(*record),
                 };
                 held = Some(Held { owner, at, last, reads });
                 Ok(())

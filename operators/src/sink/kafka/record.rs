@@ -19,7 +19,7 @@ pub(super) enum Entry {
     /// A run has taken over.
     Owner(Run),
     /// A run has committed.
-    Commit(Record),
+    Commit(Box<Record>),
 }
 
 impl Entry {

@@ -139,13 +139,8 @@ pub(super) fn dead_letters(
     Ok(())
 }
 
-/// Sends an entry of the progress topic, and waits until it is stored.
-pub(super) fn entry(
-    place: &Place,
-    producer: &mut Producer,
-    entry: &Entry,
-    lanes: Lanes,
-) -> Result<Option<Written>, Failure> {
+/// Sends an entry of the progress topic, and waits until it is stored; gives where it is.
+pub(super) fn entry(place: &Place, producer: &mut Producer, entry: &Entry, lanes: Lanes) -> Result<Written, Failure> {
     const RECORD: &str = "store the progress";
     let json = serde_json::to_vec(entry);
     let json = json.map_err(|error| Error::Other(format!("{place}: the progress cannot be written: {error}")))?;
@@ -154,7 +149,8 @@ pub(super) fn entry(
     let outgoing = Outgoing { topic, partition: 0, key, value, headers: None, lane };
     producer.send(outgoing).map_err(Failure::at(RECORD))?;
     let stored = producer.deliver(RECORD).map_err(Failure::at(RECORD))?;
-    Ok(stored.get(lane).copied().flatten())
+    let stored = stored.get(lane).copied().flatten();
+    Ok(stored.ok_or_else(|| place.unavailable("where the entry of this run is was not said"))?)
 }
 
 fn at(array: &BinaryArray, row: usize) -> Option<&[u8]> {

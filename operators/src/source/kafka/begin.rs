@@ -2,6 +2,7 @@
 
 use super::{Shared, Start};
 use crate::error::{Problem, Result};
+use crate::kafka::Place;
 use crate::kafka::topic::{Client, Moment};
 use crate::position::Checkpoint;
 use chrono::DateTime;
@@ -45,6 +46,17 @@ impl First {
                 };
                 offsets.iter().map(offset).collect::<Result<_, _>>().map(Self::Offsets)
             }
+        }
+    }
+
+    /// Refuses a start in partitions that the topic does not have.
+    pub(super) fn check(&self, place: &Place, partitions: u32) -> Result<()> {
+        let Self::Offsets(offsets) = self else { return Ok(()) };
+        match offsets.range(partitions..).next() {
+            Some((partition, _)) => Err(place.refused(format!(
+                "`start` names partition {partition}, and the topic has {partitions} partitions, counted from 0"
+            ))),
+            None => Ok(()),
         }
     }
 }

@@ -5,7 +5,7 @@ use super::begin::{Begin, begin, check};
 use super::page::Page;
 use crate::chunk::Chunk;
 use crate::error::{Error, Result};
-use crate::kafka::batch::{Batches, Fetched};
+use crate::kafka::batch::{Batches, Fetched, SETTINGS, is_position_lost};
 use crate::kafka::error;
 use crate::kafka::topic::{self, Client, Moment};
 use crate::position::{Checkpoint, Position, Span};
@@ -15,22 +15,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How a consumer reads. What it holds for us is bounded: of small messages, some 200 bytes each beside their own, a
-/// fetch more than `queued.min.messages`; of large ones a fetch more than `queued.max.messages.kbytes`.
-pub(super) const SETTINGS: &[(&str, &str)] = &[
-    ("enable.auto.commit", "false"),
-    ("enable.auto.offset.store", "false"),
-    ("auto.offset.reset", "error"),
-    ("enable.partition.eof", "true"),
-    ("check.crcs", "true"),
-    ("fetch.wait.max.ms", "100"),
-    // The default is a second, which a reader of small messages mostly sleeps.
-    ("fetch.queue.backoff.ms", "5"),
-    ("fetch.max.bytes", "1048576"),
-    ("queued.min.messages", "32000"),
-    ("queued.max.messages.kbytes", "8192"),
-];
-
 /// How long one read waits for a first message.
 const WAIT: Duration = Duration::from_millis(50);
 
@@ -38,7 +22,7 @@ const WAIT: Duration = Duration::from_millis(50);
 const ENDS_EVERY: Duration = Duration::from_millis(500);
 
 /// How often the topic itself is looked at: is it the same, does it have more partitions?
-const WATCH_EVERY: Duration = Duration::from_secs(2);
+const WATCH_EVERY: Duration = Duration::from_secs(1);
 
 /// How long no broker may give a sign of life. librdkafka connects again by itself; this is for the flow to know.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -51,6 +35,8 @@ pub(super) struct KafkaReader {
     share: Share,
     from: Checkpoint,
     batches: Batches,
+    /// Asks on a connection of its own: a broker answers one request after the other, and a fetch waits for messages.
+    client: Client,
     /// As it was seen last; `None` before it exists.
     topic: Option<topic::Topic>,
     /// The partitions of this share that are being read.
@@ -76,13 +62,15 @@ struct Ends {
 
 impl KafkaReader {
     pub(super) fn open(shared: Arc<Shared>, share: Share, from: &Checkpoint) -> Result<Self> {
-        let client = Client::new(&shared.place, SETTINGS)?;
+        let batches = Batches::new(Client::new(&shared.place, SETTINGS)?)?;
+        let client = Client::new(&shared.place, &[])?;
         let now = Instant::now();
         let mut reader = Self {
             shared,
             share,
             from: from.clone(),
-            batches: Batches::new(client)?,
+            batches,
+            client,
             topic: None,
             lanes: BTreeMap::new(),
             ready: VecDeque::new(),
@@ -94,17 +82,13 @@ impl KafkaReader {
         Ok(reader)
     }
 
-    fn client(&self) -> &Client {
-        &self.batches.client
-    }
-
     /// Looks at the topic: refuses another one, begins partitions that are new.
     fn look(&mut self) -> Result<()> {
         self.look_at(false)
     }
 
     fn look_at(&mut self, is_first: bool) -> Result<()> {
-        let found = self.client().topic()?;
+        let found = self.client.topic()?;
         (self.watched, self.alive) = (Instant::now(), Instant::now());
         let Some(found) = found else {
             // A topic that never was is another's to create; one that was read is lost.
@@ -119,10 +103,13 @@ impl KafkaReader {
             );
             return Err(self.shared.lost(&what));
         }
+        if is_first {
+            self.shared.first.check(&self.shared.place, found.partitions)?;
+        }
         let mine = (0..found.partitions).filter(|partition| self.share.owns(*partition));
         let new: Vec<_> = mine.filter(|partition| !self.lanes.contains_key(partition)).collect();
         if !new.is_empty() {
-            for begin in begin(&self.shared, self.client(), &new, &self.from, is_first)? {
+            for begin in begin(&self.shared, &self.client, &new, &self.from, is_first)? {
                 self.start(&begin)?;
             }
         }
@@ -148,7 +135,8 @@ impl KafkaReader {
         if self.watched.elapsed() < WATCH_EVERY {
             return Ok(());
         }
-        self.client().listen()?;
+        self.client.listen()?;
+        self.batches.client.listen()?;
         match self.look() {
             Err(Error::Unavailable { .. }) if self.alive.elapsed() < PATIENCE => {
                 self.watched = Instant::now();
@@ -231,7 +219,7 @@ impl KafkaReader {
         let found = self.look().and_then(|()| {
             let Some(partition) = partition else { return Ok(()) };
             let Some(lane) = self.lanes.get(&partition) else { return Ok(()) };
-            let (low, end) = self.client().range(partition)?;
+            let (low, end) = self.client.range(partition)?;
             check(&self.shared, partition, lane.next, low, end)
         });
         // It is there after all: the log was behind for a moment, and librdkafka has given this partition up.
@@ -241,7 +229,7 @@ impl KafkaReader {
     /// Asks for the ends anew.
     fn ask_ends(&mut self) -> Result<()> {
         self.ends.at = Instant::now();
-        self.ends.offsets = self.client().offsets(self.lanes.keys().copied(), Moment::End)?;
+        self.ends.offsets = self.client.offsets(self.lanes.keys().copied(), Moment::End)?;
         self.alive = Instant::now();
         Ok(())
     }
@@ -295,9 +283,4 @@ impl Reader for KafkaReader {
             Err(error) => Err(error),
         }
     }
-}
-
-/// Whether the brokers do not have the offset that was asked for.
-pub(super) fn is_position_lost(code: Code) -> bool {
-    matches!(code, Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::LogTruncation | Code::NoOffset)
 }

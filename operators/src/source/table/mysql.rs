@@ -61,6 +61,7 @@ impl Reader for MySqlReader {
             if !self.ready().await? {
                 return Ok(Read::CaughtUp(AGAIN));
             }
+            self.look_after().await?;
             loop {
                 let settled = self.settled();
                 let (page, ended) = self.page().await?;
@@ -69,7 +70,6 @@ impl Reader for MySqlReader {
                     self.next = to;
                     return Ok(Read::Rows(chunk, span));
                 }
-                self.look_after().await?;
                 if !matches!(ended, Ended::Gap) {
                     return Ok(Read::CaughtUp(AGAIN));
                 }
@@ -211,18 +211,16 @@ impl MySqlReader {
         if end < self.next {
             return Err(table.lost(&format!("the table was truncated or recreated: it ends at {end}"), self.next));
         }
-        match &self.seen {
-            Some(seen) if seen.created != now.created && self.next > 0 => Err(table.place.refused(format!(
+        if self.next > 0 && self.seen.as_ref().is_some_and(|seen| now.took_the_place_of(seen)) {
+            let (place, cursor, next) = (&table.place, &table.config.cursor, self.next);
+            return Err(place.refused(format!(
                 "the table was truncated, recreated or altered while it was read. If all its rows are still there, start \
-                 the flow again, and it goes on at {} {}; if not, remove what its sink has written, and it reads from \
-                 the first row",
-                table.config.cursor, self.next
-            ))),
-            _ => {
-                self.seen = Some(now);
-                Ok(())
-            }
+                 the flow again, and it goes on at {cursor} {next}; if not, remove what its sink has written, and it \
+                 reads from the first row"
+            )));
         }
+        self.seen = Some(now);
+        Ok(())
     }
 }
 

@@ -41,7 +41,8 @@ pub(crate) async fn check_cursor(
         return Err(place.refused(format!("there is no column {cursor}; the table has {}", there.join(", "))));
     };
     let wire = Wire::of(&column.declared, ColumnType::Int64).ok();
-    let wire = wire.filter(|wire| matches!(wire, Wire::Signed | Wire::Unsigned) && column.declared != "year");
+    let wire =
+        wire.filter(|wire| matches!(wire, Wire::Signed | Wire::Unsigned) && !column.declared.starts_with("year"));
     // A partial index (of the first bytes) is none; each index that has one column is unique for it alone.
     let sql = "SELECT count(*) FROM (SELECT s.index_name FROM information_schema.statistics AS s \
                WHERE s.table_schema = DATABASE() AND s.table_name = ? AND s.non_unique = 0 GROUP BY s.index_name \
@@ -71,10 +72,17 @@ pub(crate) async fn check_cursor(
 /// What tells a table from another that took its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
-    /// When this table came to be; TRUNCATE and most of ALTER TABLE make another.
-    pub(crate) created: Option<String>,
-    /// The next id that the server will give out, where it does.
+    /// When this table came to be. An ALTER TABLE may make another, and so does TRUNCATE on MySQL.
+    created: Option<String>,
+    /// The next id that the server will give out, where it does; TRUNCATE begins with 1 again.
     pub(crate) next: Option<u64>,
+}
+
+impl Identity {
+    /// Whether this is another table than the one that was seen before, or looks like it.
+    pub(crate) fn took_the_place_of(&self, before: &Self) -> bool {
+        self.created != before.created || self.next.zip(before.next).is_some_and(|(now, before)| now < before)
+    }
 }
 
 /// Looks at a table; `None` when there is none.

@@ -22,6 +22,9 @@
 //! What the server keeps of its transactions is a copy that it may show for 0.1 s and more. A look counts only if the
 //! copy holds the very statement that asks for it.
 
+#[cfg(test)]
+mod tests;
+
 use super::{number, text, unsigned};
 use crate::error::{Error, Result};
 use crate::sql::{Dialect, Place};
@@ -30,8 +33,10 @@ use sqlx::{AssertSqlSafe, Connection, Executor, MySql, Row};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-/// Between looks: the server renews its copy of the transactions only for those that leave it alone so long.
+/// Between looks: the server renews its copy of the transactions only when nobody looked at it for 0.1 s. Who finds an
+/// old copy waits twice as long the next time, so that many who look do not keep the copy from each other for ever.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(120);
+const BETWEEN_LOOKS_AT_MOST: Duration = Duration::from_secs(4);
 /// Between the taking of an id and the registration of its transaction lie some steps of the processor, and with
 /// `innodb_thread_concurrency` a queue. A statement that has not registered after so long does not write rows.
 const REGISTERED: Duration = Duration::from_secs(10);
@@ -63,6 +68,7 @@ pub(crate) struct Late {
     /// When the server was asked last, and how often it was.
     looked: Option<Instant>,
     looks: u64,
+    between: Duration,
 }
 
 /// A proof on its way.
@@ -112,12 +118,10 @@ impl Late {
         given_out: bool,
         wait: Option<(Duration, Then)>,
     ) -> Result<Self> {
-        let why = match hidden(connection, given_out).await.map_err(place.failed("look at open transactions"))? {
-            None => return Ok(Self::by(Way::Look)),
-            Some(why) => why,
-        };
+        let hidden = hidden(connection, given_out).await.map_err(place.failed("look at open transactions"))?;
+        let Some(why) = hidden else { return Ok(Self::by(Way::Look, given_out)) };
         match wait {
-            Some((wait, then)) => Ok(Self::by(Way::Clock { why, wait, then })),
+            Some((wait, then)) => Ok(Self::by(Way::Clock { why, wait, then }, given_out)),
             None => Err(place.refused(format!(
                 "{why}, so rows that commit late could be lost unseen. Mend that, or set late_commits = {{ wait = \
                  \"10m\", then = \"fail\" }} on this stage: how long a missing id may still appear, and whether to stop \
@@ -126,8 +130,9 @@ impl Late {
         }
     }
 
-    fn by(way: Way) -> Self {
-        Self { way, settled: 0, watch: None, looked: None, looks: 0 }
+    fn by(way: Way, given_out: bool) -> Self {
+        // The first id that a server gives out is 1.
+        Self { way, settled: u64::from(given_out), watch: None, looked: None, looks: 0, between: BETWEEN_LOOKS }
     }
 
     /// Every missing id below this one is dead.
@@ -145,7 +150,7 @@ impl Late {
         end_sql: &str,
         count_sql: &str,
     ) -> Result<()> {
-        if self.looked.is_some_and(|looked| looked.elapsed() < BETWEEN_LOOKS) {
+        if self.looked.is_some_and(|looked| looked.elapsed() < self.between) {
             return Ok(());
         }
         self.looks += 1;
@@ -153,6 +158,16 @@ impl Late {
         match &self.way {
             Way::Look => {
                 let look = MySql::answer(look(connection, end_sql, self.looks)).await.map_err(failed())?;
+                if look.open.is_some() {
+                    self.between = BETWEEN_LOOKS;
+                } else if self.between < BETWEEN_LOOKS_AT_MOST {
+                    self.between *= 2;
+                } else {
+                    tracing::warn!(
+                        "{place}: rows from id {next} on are held back, as the server shows only an old copy of its \
+                         transactions: something asks for information_schema.innodb_trx more than ten times a second"
+                    );
+                }
                 if self.watch.as_mut().is_none_or(|watch| watch.end <= next) {
                     self.watch = Watch::begin(&look);
                 } else if let Some(watch) = &mut self.watch {

@@ -12,10 +12,10 @@ use std::fs::File;
 use std::path::PathBuf;
 
 /// What begins a session that reads: each SELECT sees what was committed when it began, and none waits for long. The
-/// driver itself sets utf8mb4 and the zone UTC. MariaDB passes over the second statement.
+/// driver itself sets utf8mb4 and the zone UTC. MariaDB passes over what stands in the comment.
 const READING: &str = "SET SESSION sql_mode = 'NO_ENGINE_SUBSTITUTION', SESSION autocommit = 1, \
-     SESSION innodb_lock_wait_timeout = 20, SESSION lock_wait_timeout = 20; \
-     /*!80000 SET SESSION information_schema_stats_expiry = 0; */ \
+     SESSION innodb_lock_wait_timeout = 20, SESSION lock_wait_timeout = 20 \
+     /*!80000 , SESSION information_schema_stats_expiry = 0 */; \
      SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
 
 /// What begins a session that writes: a value that does not fit is an error, and a session whose program is gone or
@@ -45,7 +45,7 @@ impl Login<'_> {
 /// A database on a server; displays as `mysql://HOST:PORT/DATABASE`.
 #[derive(Clone)]
 pub(crate) struct Server {
-    options: MySqlConnectOptions,
+    options: Box<MySqlConnectOptions>,
     /// Certificates and keys, which must be there when a connection begins.
     files: Vec<PathBuf>,
     shown: String,
@@ -114,7 +114,7 @@ impl Server {
         options = key.into_iter().fold(options, MySqlConnectOptions::ssl_client_key);
         // Modes of SQL are set by the statements above, all of them.
         options = options.pipes_as_concat(false).no_engine_substitution(false).disable_statement_logging();
-        if problems.is_empty() { Ok(Self { options, files, shown }) } else { Err(problems) }
+        if problems.is_empty() { Ok(Self { options: Box::new(options), files, shown }) } else { Err(problems) }
     }
 
     /// A connection for reading.

@@ -139,13 +139,10 @@ fn unsigned(value: &[u8]) -> Option<u64> {
 }
 
 fn integer(builder: &mut ColumnBuilder, value: i128) -> Result<(), String> {
+    let too_large = |declared| format!("holds {value}, which is no {declared}");
     match builder {
-        ColumnBuilder::Int64(to) => {
-            to.append_value(value.try_into().map_err(|_| format!("holds {value}, which is no int64"))?)
-        }
-        ColumnBuilder::Int32(to) => {
-            to.append_value(value.try_into().map_err(|_| format!("holds {value}, which is no int32"))?)
-        }
+        ColumnBuilder::Int64(to) => to.append_value(value.try_into().map_err(|_| too_large("int64"))?),
+        ColumnBuilder::Int32(to) => to.append_value(value.try_into().map_err(|_| too_large("int32"))?),
         ColumnBuilder::Bool(to) if value == 0 || value == 1 => to.append_value(value == 1),
         _ => return Err(format!("holds the integer {value}")),
     }

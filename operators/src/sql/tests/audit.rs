@@ -14,7 +14,8 @@ fn audit(sink: &dyn Sink) -> (Account, Vec<String>) {
 
 #[test]
 fn finds_nothing_wrong_where_nothing_is() {
-    for target in [Target::Table, Target::Topic] {
+    let mysql = crate::servers::mysql().map(|_| Target::MySql);
+    for target in [Target::Table, Target::Topic].into_iter().chain(mysql) {
         let dir = folder();
         let sink = target.sink(dir.path(), Failpoints::default());
         assert_eq!(audit(&*sink), (Account::default(), vec![]), "before the first start");

@@ -81,19 +81,24 @@ const HARMS: [Harm; 2] = [Harm::Crash, Harm::Error];
 
 fn every_point(target: Target) {
     let (expected, points) = calm(target, 3);
-    let mut cuts = 0;
-    for (at, point) in points.iter().enumerate() {
-        for harm in HARMS {
-            let dir = folder();
-            let (reached, _) = live(target, dir.path(), "first", 3, Some((at, harm)));
-            assert!(reached, "{target:?} {at} {harm:?}");
-            live(target, dir.path(), "second", 3, None);
-            assert_eq!(target.dump(dir.path()), expected, "{target:?} {harm:?} at {at} {point:?}");
-            cuts += 1;
+    let cuts: Vec<_> = (0..points.len()).flat_map(|at| HARMS.map(|harm| (at, harm))).collect();
+    // Side by side, as most of the time is spent waiting for the disk of a server.
+    std::thread::scope(|scope| {
+        for cuts in cuts.chunks(cuts.len().div_ceil(4)) {
+            let (expected, points) = (&expected, &points);
+            scope.spawn(move || {
+                for &(at, harm) in cuts {
+                    let dir = folder();
+                    let (reached, _) = live(target, dir.path(), "first", 3, Some((at, harm)));
+                    assert!(reached, "{target:?} {at} {harm:?}");
+                    live(target, dir.path(), "second", 3, None);
+                    assert_eq!(target.dump(dir.path()), *expected, "{target:?} {harm:?} at {at} {:?}", points[at]);
+                }
+            });
         }
-    }
+    });
     let steps: BTreeSet<_> = points.iter().map(|(_, step)| *step).collect();
-    println!("{target:?}: {cuts} cuts at {} points of {} steps: {steps:?}", points.len(), steps.len());
+    println!("{target:?}: {} cuts at {} points of {} steps: {steps:?}", cuts.len(), points.len(), steps.len());
 }
 
 fn every_pair(target: Target) {
@@ -137,10 +142,18 @@ fn a_topic_survives_every_pair_of_points() {
     every_pair(Target::Topic);
 }
 
+#[test]
+fn a_mysql_table_survives_every_point() {
+    if crate::servers::mysql().is_some() {
+        every_point(Target::MySql);
+    }
+}
+
 /// COMMIT was applied and answered with an error: the sink must find out and go on, without a restart.
 #[test]
 fn an_applied_commit_that_is_answered_with_an_error_counts() {
-    for target in [Target::Table, Target::Topic] {
+    let mysql = crate::servers::mysql().map(|_| Target::MySql);
+    for target in [Target::Table, Target::Topic].into_iter().chain(mysql) {
         let (expected, points) = calm(target, 3);
         let commits: Vec<_> = (0..points.len()).filter(|&at| points[at] == (Moment::After, "commit")).collect();
         assert_eq!(commits.len(), 3);

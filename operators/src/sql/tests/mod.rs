@@ -2,6 +2,7 @@
 
 mod audit;
 mod crashes;
+mod mysql;
 mod sinks;
 mod speed;
 mod table_source;
@@ -30,6 +31,8 @@ use std::sync::Arc;
 enum Target {
     Table,
     Topic,
+    /// A table of a MySQL or MariaDB server, in a database named after the folder.
+    MySql,
 }
 
 const PARTITIONS: u32 = 3;
@@ -49,12 +52,14 @@ impl Target {
                 let topic = config.topic(&schema(), Some(PARTITIONS), &context).unwrap();
                 Box::new(SqlSink::with_failpoints(topic, failpoints))
             }
+            Self::MySql => mysql::World::of(dir).sink(failpoints),
         }
     }
 
     /// All that counts in the database, in words: rows, dead letters and progress without the names of runs.
     fn dump(self, dir: &Path) -> Vec<String> {
         let rows = match self {
+            Self::MySql => return mysql::World::of(dir).dump(),
             Self::Table => {
                 "SELECT t.id || ' ' || t.station || ' ' || t.degrees FROM \"temper\"\"atures\" AS t ORDER BY t.id"
             }
@@ -67,20 +72,38 @@ impl Target {
         let dead = "SELECT d.flow || ' ' || d.source_partition || ' ' || d.position || ' ' || d.stage || ' ' || d.reason \
                     || ' ' || hex(d.raw) FROM weatherflow_dead_letters AS d ORDER BY d.rowid";
         all.extend(texts(dir, dead));
-        for json in texts(dir, "SELECT p.progress FROM weatherflow_progress AS p") {
-            let progress: Progress = serde_json::from_str(&json).unwrap();
-            all.push(format!("{} {} {:?}", progress.version, progress.positions, progress.totals));
-        }
+        all.extend(texts(dir, "SELECT p.progress FROM weatherflow_progress AS p").iter().map(|json| stands(json)));
         all
     }
 }
 
+/// A progress in words, without the name of its run.
+fn stands(json: &str) -> String {
+    let progress: Progress = serde_json::from_str(json).unwrap();
+    format!("{} {} {:?}", progress.version, progress.positions, progress.totals)
+}
+
 /// An empty folder, in memory where the machine has such a place: the crashes here are the program's, not the power's,
 /// and thousands of runs need not wait for a disk.
-fn folder() -> tempfile::TempDir {
+fn folder() -> Folder {
     let memory = Path::new("/dev/shm");
     let in_memory = memory.is_dir().then(|| tempfile::tempdir_in(memory).ok()).flatten();
-    in_memory.unwrap_or_else(|| tempfile::tempdir().unwrap())
+    Folder(in_memory.unwrap_or_else(|| tempfile::tempdir().unwrap()))
+}
+
+/// A folder that is deleted at the end, and the database on a server that was named after it.
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        mysql::World::drop_of(self.path());
+    }
 }
 
 /// Runs one query on `weather.db` of a folder; each row is one text.

@@ -34,7 +34,7 @@ fn listing(dir: &Path) -> Vec<(String, u64, std::time::SystemTime)> {
 }
 
 /// Commits one chunk into a sink that was never used.
-fn commit_one(built: &BuiltSink, chunk: Chunk) -> crate::Result<()> {
+pub(super) fn commit_one(built: &BuiltSink, chunk: Chunk) -> crate::Result<()> {
     let run = run("one");
     let mut committer = built.sink.open(&run)?.committer;
     let mut writer = built.sink.writer(&run, 0)?;

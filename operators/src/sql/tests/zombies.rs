@@ -81,12 +81,28 @@ fn exactly_one_copy_wins_each_version() {
     assert!(runs < 100 || lost > runs / 10, "the copies hardly met: {lost} of {runs}");
 }
 
+#[test]
+fn exactly_one_copy_wins_each_version_on_a_server() {
+    if crate::servers::mysql().is_none() {
+        return;
+    }
+    let (mut won, mut lost) = (0, 0);
+    for seed in 0..20 {
+        let (w, l) = interleave(Target::MySql, seed);
+        (won, lost) = (won + w, lost + l);
+    }
+    println!("20 interleavings: {won} commits won, {lost} fenced off");
+    assert!(won > 0 && lost > 0, "the copies hardly met: {won} won, {lost} lost");
+}
+
 /// Both at once, in threads: however they meet, the versions stay dense and the rows are those of one copy.
 #[test]
 fn copies_that_race_leave_what_one_would() {
     let (mut versions, mut fenced) = (0, 0);
+    let targets = [Target::Table, Target::Topic].into_iter().chain(crate::servers::mysql().map(|_| Target::MySql));
+    let targets: Vec<_> = targets.collect();
     for round in 0..12 {
-        let target = [Target::Table, Target::Topic][round % 2];
+        let target = targets[round % targets.len()];
         let dir = folder();
         let barrier = Barrier::new(2);
         let lives = std::thread::scope(|scope| {

@@ -89,3 +89,35 @@ impl Drop for Session {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::{pending, ready};
+
+    fn session() -> Session {
+        Session::new(&Address::parse("hdfs://127.0.0.1:1/data").unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_call_that_never_ends_comes_back_and_spoils_its_session() {
+        for (call, unknown) in [(Call::Change, true), (Call::Harmless, false)] {
+            let session = session();
+            assert!(session.ask(call, NAMENODE, |_| ready(Ok(7))).is_ok_and(|seven| seven == 7));
+            assert!(!session.is_spoiled());
+            let ended = session.ask(call, Duration::ZERO, |_| pending::<hdfs_native::Result<()>>());
+            assert_eq!(matches!(ended, Err(Cause::Unknown(_))), unknown, "{ended:?}");
+            assert_eq!(matches!(ended, Err(Cause::Unavailable(_))), !unknown, "{ended:?}");
+            assert!(session.is_spoiled());
+        }
+    }
+
+    #[test]
+    fn a_client_that_panics_ends_its_call_and_nothing_else() {
+        let session = session();
+        let panics = |_| async { Err::<(), _>(hdfs_native::HdfsError::FileNotFound([""; 0][7].into())) };
+        let ended = session.ask(Call::Change, NAMENODE, panics);
+        assert!(matches!(&ended, Err(Cause::Unknown(reason)) if reason.contains("broke down")), "{ended:?}");
+        assert!(session.is_spoiled());
+    }
+}

@@ -125,3 +125,17 @@ fn headers_and_times_come_when_they_are_asked_for() {
     let times = chunk.rows.column(0).as_primitive::<arrow::datatypes::TimestampMicrosecondType>();
     assert_eq!(times.values().to_vec(), [1_700_000_000_123_000, 1000]);
 }
+
+#[test]
+fn a_message_larger_than_a_fetch_is_read() {
+    let Some(world) = World::new("large", 1, &[("max.message.bytes", "8000000")]) else { return };
+    let producer: BaseProducer = world.client_config().set("message.max.bytes", "8000000").create().unwrap();
+    let sizes = [10, 5_000_000, 20, 3_000_000, 4_000_000, 30];
+    for size in sizes {
+        let value = "x".repeat(size);
+        producer.send(BaseRecord::<str, str>::to(&world.topic).partition(0).payload(&value)).unwrap();
+    }
+    producer.flush(TIMEOUT).unwrap();
+    let given = run(&*world.source(json!({})), &Checkpoint::default()).unwrap();
+    assert_eq!(given.values(0).iter().map(String::len).collect::<Vec<_>>(), sizes);
+}

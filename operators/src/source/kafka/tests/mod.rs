@@ -59,7 +59,9 @@ impl World {
 
     fn config(&self, more: Value) -> KafkaConfig {
         let mut config = json!({ "brokers": self.brokers, "topic": self.topic });
-        config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        if let (Value::Object(config), Value::Object(more)) = (&mut config, more) {
+            config.extend(more);
+        }
         serde_json::from_value(config).unwrap()
     }
 
@@ -121,7 +123,8 @@ impl World {
     fn delete_topic(&self) {
         let deleted = self.admin(async |admin, options| admin.delete_topics(&[&self.topic], options).await);
         deleted.into_iter().for_each(|one| drop(one.unwrap()));
-        while crate::kafka::topic::Client::new(&self.place(), &[]).unwrap().topic().unwrap().is_some() {}
+        let client = topic::Client::new(&self.place(), &[]).unwrap();
+        eventually(|| client.topic().unwrap().is_none());
     }
 
     fn add_partitions(&self, to: usize) {
@@ -197,6 +200,17 @@ fn checkpoint(positions: &[(u32, u64)]) -> Checkpoint {
 
 fn whole(partition: u32, from: u64, to: u64) -> Span {
     Span { partition, from: Position(from), to: Position(to), rows: 0 }
+}
+
+/// Waits for what others do in their own time.
+fn eventually(mut done: impl FnMut() -> bool) {
+    for _ in 0..300 {
+        if done() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    panic!("it never came");
 }
 
 /// Reads on until an error ends it.

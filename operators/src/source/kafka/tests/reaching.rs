@@ -1,6 +1,7 @@
 //! Reaching a cluster: over TLS, with a password, or not at all.
 
 use super::*;
+use crate::kafka::batch::SETTINGS;
 
 /// The shared broker's other listeners, which lie behind the plain one.
 fn secure(name: &str, port: u16) -> Option<(World, Value)> {
@@ -89,4 +90,21 @@ fn a_broker_that_never_answers_is_unavailable() {
     let world = World { brokers: deaf.local_addr().unwrap().to_string(), topic: "t".into() };
     let error = run_into_error(&*world.source(json!({})), &Checkpoint::default());
     assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+}
+
+#[test]
+fn how_a_consumer_reads_is_a_file_s_to_set_where_nothing_rests_on_it() {
+    let setting = |world: &World, options: Value, name: &str| {
+        let config = world.config(json!({ "options": options }));
+        let place = Place::new(&config.brokers, None, &config.options, "t", &Context { dir: "/".into() }).unwrap();
+        place.reading(SETTINGS).create_native_config().unwrap().get(name).unwrap()
+    };
+    let world = World { brokers: "127.0.0.1:1".into(), topic: "t".into() };
+    // The default is 1000, with which a fast reader of small messages sleeps most of the time.
+    assert_eq!(setting(&world, json!({}), "fetch.queue.backoff.ms"), "5");
+    assert_eq!(setting(&world, json!({ "fetch.queue.backoff.ms": 7 }), "fetch.queue.backoff.ms"), "7");
+    assert_eq!(setting(&world, json!({}), "isolation.level"), "read_committed");
+    for (name, value) in SETTINGS {
+        assert_eq!(setting(&world, json!({}), name), *value, "{name}");
+    }
 }

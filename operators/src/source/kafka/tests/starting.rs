@@ -35,6 +35,8 @@ fn a_first_run_begins_where_the_file_says() {
         let source = world.source(json!({ "start": { "offsets": { partition: offset } } }));
         refused(&run_into_error(&*source, &Checkpoint::default()), &[words]);
     }
+    let source = world.source(json!({ "start": { "offsets": { "2": 0 } } }));
+    refused(&run_into_error(&*source, &Checkpoint::default()), &["names partition 2", "has 2 partitions"]);
 }
 
 #[test]
@@ -53,6 +55,7 @@ fn every_partition_has_a_position_from_the_first_commit_on() {
 #[test]
 fn a_restart_before_the_first_commit_begins_at_the_same_place() {
     let Some(world) = World::new("uncommitted", 1, &[]) else { return };
+    world.send(0, &["old"]);
     let source = world.source(json!({ "start": "latest" }));
     drop(source.open(ALL, &Checkpoint::default()).unwrap());
     world.send(0, &["between"]);
