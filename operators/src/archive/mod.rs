@@ -8,6 +8,7 @@
 //! | `publish` | how a run takes the directory over, and the one rename |
 //! | `resolve` | what to conclude from what was seen; pure |
 //! | `footer` | how a Parquet file is read back |
+//! | `side_by_side` | work on several files at once |
 
 mod batches;
 mod flat;
@@ -15,6 +16,7 @@ mod footer;
 pub(crate) mod names;
 mod publish;
 mod resolve;
+mod side_by_side;
 
 pub(crate) use batches::Batches;
 pub(crate) use flat::Flat;

@@ -134,25 +134,29 @@ impl Publisher {
 
     /// Makes sure, before anything is published, that all of it can be.
     fn check(&mut self, parts: &[Part], staged: &str) -> Result<()> {
-        let archive = &self.flat.archive;
-        let mut hints = Vec::with_capacity(parts.len());
+        let Self { flat, run, marked, .. } = self;
+        let archive = &flat.archive;
         for part in parts {
             let partition = part.span.partition;
             if let Some(before) = part.batch.checked_sub(1) {
-                let there = archive.ask(|| self.flat.find(partition, before))?;
+                let there = archive.ask(|| flat.find(partition, before))?;
                 there.ok_or_else(|| archive.gone(&format!("batch {before} of partition {partition}"), &part.what()))?;
             }
-            if self.marked.insert(partition) {
-                self.flat.mark(&marker(partition))?;
+            if marked.insert(partition) {
+                flat.mark(&marker(partition))?;
             }
-            let name = hint::name(partition);
-            let bytes = self.flat.stage_hint(&self.run, &names::join(staged, &name), part.after)?;
-            hints.push((name, bytes));
         }
+        let hints = parts.iter().map(|part| (part.span.partition, part.after)).collect();
+        let stage = |partition, after| {
+            let name = hint::name(partition);
+            let bytes = flat.stage_hint(run, &names::join(staged, &name), after)?;
+            Ok((name, bytes))
+        };
+        let hints = archive.side_by_side(hints, stage)?;
         // Last before the renames: where a newer run has moved the rows aside, the hints now lie alone.
         let files = parts.iter().map(|part| (part.file.name.as_str(), part.file.bytes));
-        let closed: Vec<_> = files.chain(hints.iter().map(|(name, bytes)| (name.as_str(), *bytes))).collect();
-        archive.check_staged(&self.run, staged, &closed)
+        let closed: Vec<_> = files.chain(hints.iter().map(|(_, (name, bytes))| (name.as_str(), *bytes))).collect();
+        archive.check_staged(run, staged, &closed)
     }
 
     fn publish(&self, part: &Part, staged: &str) -> Result<()> {

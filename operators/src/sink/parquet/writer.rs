@@ -14,8 +14,7 @@ use parquet::file::properties::WriterProperties;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::sync::Arc;
 
 /// What all open files of a writer may hold before the largest is flushed.
 const MEMORY: u64 = 32 << 20;
@@ -107,7 +106,8 @@ impl Writer for ParquetWriter {
     fn close(mut self: Box<Self>, batch: &Closing) -> Result<Receipt> {
         let (files, _) = self.take()?;
         let (mut rows, mut dead_letters, mut entries) = (0, 0, Vec::new());
-        for (key, entry) in self.target.close_all(files, batch)? {
+        let close = |key, file| self.target.close(key, file, batch);
+        for (key, entry) in self.target.archive.side_by_side(files.into_iter().collect(), close)? {
             match key {
                 DataFile::Rows(_) => rows += entry.rows,
                 DataFile::DeadLetters(_) => dead_letters += entry.rows,
@@ -145,33 +145,6 @@ impl Target {
         file.parquet.inner_mut().flush().map_err(|e| self.failed(&file.path, e.into()))?;
         file.held = file.held();
         Ok(())
-    }
-
-    /// Closes all files, as many side by side as the store gains from; in order of their keys. After the first error
-    /// no other is begun.
-    fn close_all(&self, files: BTreeMap<DataFile, OpenFile>, batch: &Closing) -> Result<Vec<(DataFile, FileEntry)>> {
-        let at_once = self.archive.store.files_at_once().min(files.len());
-        let waiting = Mutex::new(files.into_iter());
-        let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
-        let work = || {
-            let mut closed = Vec::new();
-            while let Some((key, file)) = next() {
-                let entry = self.close(key, file, batch).inspect_err(|_| while next().is_some() {})?;
-                closed.push((key, entry));
-            }
-            Ok(closed)
-        };
-        let ends: Vec<Result<_>> = thread::scope(|scope| {
-            let helper = |_| thread::Builder::new().spawn_scoped(scope, work).ok();
-            let helpers: Vec<_> = (1..at_once).map_while(helper).collect();
-            let own = work();
-            let broken = |_| Err(Error::Other("closing a file panicked".to_owned()));
-            let helped = helpers.into_iter().map(|helper| helper.join().unwrap_or_else(broken));
-            [own].into_iter().chain(helped).collect()
-        });
-        let mut closed = ends.into_iter().collect::<Result<Vec<_>>>()?.concat();
-        closed.sort_unstable_by_key(|(key, _)| *key);
-        Ok(closed)
     }
 
     /// Closes a file and gives it the name that its layout asks for.
