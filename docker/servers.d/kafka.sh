@@ -67,6 +67,7 @@ group.initial.rebalance.delay.ms=0
 auto.create.topics.enable=false
 log.retention.ms=-1
 log.cleaner.dedupe.buffer.size=16777216
+log.cleaner.backoff.ms=1000
 # A broker that dies is replaced within seconds, and so tests of that are short.
 broker.heartbeat.interval.ms=500
 broker.session.timeout.ms=3000

@@ -22,7 +22,7 @@ struct Committed {
     this_run: Tally,
     last: Option<(Instant, Progress)>,
     restarts: u64,
-    /// Since the last commit.
+    /// While it does not run.
     trouble: Option<String>,
 }
 
@@ -41,7 +41,7 @@ pub struct Reading {
     pub done: bool,
     /// How often the flow was begun again from its last commit.
     pub restarts: u64,
-    /// Why it was begun again last, until the next commit.
+    /// Why it has to be begun again, until it runs.
     pub trouble: Option<String>,
 }
 
@@ -70,7 +70,11 @@ impl Meter {
         let mut committed = self.committed.lock().unwrap_or_else(PoisonError::into_inner);
         committed.this_run += tally;
         committed.last = Some((Instant::now(), progress));
-        committed.trouble = None;
+    }
+
+    /// The flow runs again.
+    pub(crate) fn clear_trouble(&self) {
+        self.committed.lock().unwrap_or_else(PoisonError::into_inner).trouble = None;
     }
 
     /// The flow begins again from its last commit: rows read since then will be read once more.

@@ -97,9 +97,12 @@ impl Running {
             end: self.end(planned),
             open: OpenEpoch::default(),
         };
-        let owned = self.still_owns(planned, meter, earlier).and_then(|()| open(planned, flow));
+        let committed = meter.read().last_commit.map(|(_, progress)| progress.version);
+        let known = earlier.found.map(|found| found.max(committed));
+        let owned = self.still_owns(planned, known).and_then(|()| open(planned, flow, known));
         let (blueprint, found) = owned.map_err(|error| Failure::new(&built.name, &error))?;
         earlier.found = Some(found);
+        meter.clear_trouble();
         let threads = Arc::new(Threads::default());
         let executed = execute(blueprint, &threads);
         threads.join();
@@ -110,12 +113,11 @@ impl Running {
     }
 
     /// An attempt may not take over from a copy that has committed since this process last did: that copy is newer.
-    fn still_owns(&self, planned: &PlannedFlow, meter: &Meter, earlier: &Earlier) -> Result<(), Error> {
-        let Some(found) = earlier.found else { return Ok(()) };
+    fn still_owns(&self, planned: &PlannedFlow, known: Option<Option<Version>>) -> Result<(), Error> {
+        let Some(known) = known else { return Ok(()) };
         let sink = &planned.built.sink;
         let Some(there) = sink.sink.progress(&planned.id)? else { return Ok(()) };
-        let committed = meter.read().last_commit.map(|(_, progress)| progress.version);
-        if there.run.id.starts_with(&self.process) || Some(there.version) <= found.max(committed) {
+        if there.run.id.starts_with(&self.process) || Some(there.version) <= known {
             return Ok(());
         }
         let reason = format!("run {} has committed version {} since", there.run.id, there.version);
@@ -139,8 +141,13 @@ struct Earlier {
     found: Option<Option<Version>>,
 }
 
-/// Takes the sink over, and goes on from what it then says: the plan's own look may be older.
-fn open(planned: &PlannedFlow, flow: Flow) -> Result<(Blueprint, Option<Version>), Error> {
+/// Takes the sink over, and goes on from what it then says: the plan's own look may be older. `known` is the last commit
+/// that this process knows to have been there, when it has taken the sink over before.
+fn open(
+    planned: &PlannedFlow,
+    flow: Flow,
+    known: Option<Option<Version>>,
+) -> Result<(Blueprint, Option<Version>), Error> {
     let built = &planned.built;
     let opened = built.sink.sink.open(&flow.run)?;
     if let Some(progress) = &opened.progress {
@@ -150,6 +157,16 @@ fn open(planned: &PlannedFlow, flow: Flow) -> Result<(Blueprint, Option<Version>
         }
     }
     let found = opened.progress.as_ref().map(|progress| progress.version);
+    if let Some(Some(known)) = known.filter(|known| *known > found) {
+        let holds = found.map_or("nothing".to_owned(), |found| format!("version {found}"));
+        return Err(Error::Refused {
+            place: built.sink.place.clone(),
+            reason: format!(
+                "version {known} was committed, and now {holds} is there: it was deleted, replaced, or has lost what it \
+                 had confirmed. Put it back; or start again, and the flow goes on from what is there"
+            ),
+        });
+    }
     let first = found.map_or(Version::FIRST, Version::next);
     let from = opened.progress.as_ref().map(|progress| progress.positions.clone()).unwrap_or_default();
     let stages = built.stages.iter().map(|stage| (stage.name.clone(), Arc::clone(&stage.built.stage))).collect();

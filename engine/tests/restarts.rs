@@ -184,3 +184,14 @@ fn a_flow_begun_again_does_not_take_over_from_a_newer_copy() {
     assert!(failure.contains("another copy of this pipeline"), "{failure}");
     assert_eq!(sink.committed.lock().unwrap().last().unwrap().0.run.id, "another", "nothing was committed after it");
 }
+
+#[test]
+fn a_sink_that_was_emptied_meanwhile_is_refused() {
+    let sink = MemorySink::new();
+    let other = sink.clone();
+    let emptied = move || other.committed.lock().unwrap().clear();
+    let (result, _, _) = run_while(&sink, 8..9, Lost::Request, LONG, Arc::new(emptied));
+    let failure = result.unwrap_err();
+    assert!(failure.contains("was committed, and now nothing is there"), "{failure}");
+    assert!(sink.committed.lock().unwrap().is_empty());
+}

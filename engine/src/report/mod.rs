@@ -139,7 +139,7 @@ impl Line {
         };
         let behind = match (reading.done, &reading.trouble, reading.behind) {
             (true, ..) => "done".to_owned(),
-            (false, Some(_), _) => format!("trying again since then: {}", counted(reading.restarts, "restart")),
+            (false, Some(_), _) => format!("trying again: {}", counted(reading.restarts, "restart")),
             (false, None, Some(0)) => "caught up".to_owned(),
             (false, None, Some(rows)) => format!("{} behind", HumanCount(rows)),
             (false, None, None) => String::new(),

@@ -33,7 +33,7 @@ use crate::kafka::Place;
 use crate::kafka::config::{Brokers, Options, Security};
 use crate::kafka::topic::{self, Client, Topic};
 use crate::message::Messages;
-use crate::progress::{Progress, Run, Version};
+use crate::progress::{Progress, Run};
 use crate::schema::Schema;
 use crate::stage::{About, BuiltSink, Opened, Sink, Writer};
 use commit::KafkaCommitter;
@@ -41,7 +41,7 @@ use failpoint::Failpoints;
 use progress::ProgressTopic;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Sends messages to a Kafka topic: the column `value`, and `key` where there is one.
@@ -116,7 +116,6 @@ impl KafkaConfig {
                 patience: PATIENCE,
                 transaction_timeout: TRANSACTION_TIMEOUT,
                 failpoints: Failpoints::default(),
-                known: Mutex::default(),
             }),
             _ => Err(problems),
         }
@@ -132,8 +131,6 @@ struct Kafka {
     patience: Duration,
     transaction_timeout: Duration,
     failpoints: Failpoints,
-    /// The last version that this program has committed, over all its runs.
-    known: Mutex<Option<Version>>,
 }
 
 struct KafkaSink(Arc<Kafka>);
@@ -202,23 +199,6 @@ impl Kafka {
              rows anew, delete the {}",
             progress.place()
         ))
-    }
-
-    /// Remembers a commit.
-    fn committed(&self, version: Version) {
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(version);
-    }
-
-    /// Refuses to go on from less than this program has committed itself: the rows since then would be sent twice.
-    fn remembers(&self, last: Option<Version>, progress: &ProgressTopic) -> Result<()> {
-        let known = *self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let (Some(known), true) = (known, known > last) else { return Ok(()) };
-        let holds = last.map_or("nothing".to_owned(), |last| format!("version {last}"));
-        Err(progress.place().refused(format!(
-            "version {known} was committed, and now {holds} is there: the topic was deleted, or its brokers have lost \
-             what they had confirmed. Restore it; or, to send all rows anew, delete the {} as well",
-            self.place
-        )))
     }
 
     /// Refuses a topic with another number of partitions.

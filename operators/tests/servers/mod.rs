@@ -14,17 +14,17 @@ use std::sync::{LazyLock, Mutex};
 /// One set of servers, in a directory and on ports of its own.
 pub struct Servers {
     name: &'static str,
+    ports: u16,
     options: &'static [&'static str],
     environment: Mutex<BTreeMap<String, String>>,
 }
 
-/// One of each, Kafka with all its listeners.
-pub static ALL: LazyLock<Servers> =
-    LazyLock::new(|| Servers::new("tests", &["--ports", "12000", "--secure", "--proxied"]));
+/// One of each, Kafka with all its listeners. `WEATHERFLOW_PORTS` moves all ports, for test runs side by side.
+pub static ALL: LazyLock<Servers> = LazyLock::new(|| Servers::new("tests", 12_000, &["--secure", "--proxied"]));
 
 /// Three brokers, for tests of what a cluster does.
 pub static CLUSTER: LazyLock<Servers> =
-    LazyLock::new(|| Servers::new("tests-3", &["--ports", "14000", "--brokers", "3", "--proxied"]));
+    LazyLock::new(|| Servers::new("tests-3", 14_000, &["--brokers", "3", "--proxied"]));
 
 /// Addresses of a broker's plain listener.
 pub fn kafka() -> Option<String> {
@@ -50,16 +50,13 @@ pub fn unique(name: &str) -> String {
 }
 
 impl Servers {
-    fn new(name: &'static str, options: &'static [&'static str]) -> Self {
-        Self { name, options, environment: Mutex::default() }
+    fn new(name: &'static str, ports: u16, options: &'static [&'static str]) -> Self {
+        let moved = std::env::var("WEATHERFLOW_PORTS").map_or(0, |text| text.parse().expect("a number of ports"));
+        Self { name, ports: ports + moved, options, environment: Mutex::default() }
     }
 
-    /// What the environment of a pipeline has to hold for one kind of server, which runs from now on. What the
-    /// environment of the tests holds is taken as it is: these servers run already.
+    /// What the environment of a pipeline has to hold for one kind of server, which runs from now on.
     pub fn variable(&self, kind: &str, name: &str) -> Option<String> {
-        if let Ok(value) = std::env::var(name) {
-            return Some(value);
-        }
         if !MISSING.is_empty() {
             skip(kind, &MISSING);
             return None;
@@ -87,7 +84,9 @@ impl Servers {
     pub fn command(&self, arguments: &[&str]) -> String {
         let dir = project().join("target/servers").join(self.name);
         let script = project().join("docker/servers");
-        let output = Command::new(script).arg("--dir").arg(dir).args(self.options).args(arguments).output().unwrap();
+        let mut command = Command::new(script);
+        command.arg("--dir").arg(dir).arg("--ports").arg(self.ports.to_string()).args(self.options).args(arguments);
+        let output = command.output().unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "docker/servers {arguments:?}: {stderr}");
         String::from_utf8(output.stdout).unwrap()

@@ -64,7 +64,6 @@ impl KafkaCommitter {
         let claimed = claim(progress.place(), &mut producer, run, lanes);
         let owner = claimed.map_err(|failure| starting(place, told(&producer, place, failure)))?;
         let last = progress.up_to(owner)?.last;
-        kafka.remembers(last.as_ref().map(|last| last.progress.version), &progress)?;
         if let Some(last) = &last
             && last.topic.is_some()
             && last.topic != topic.id
@@ -137,7 +136,6 @@ impl KafkaCommitter {
         let record = record.map_err(|reason| self.kafka.place.refused(format!("{reason}. Nothing was committed")))?;
         let entry = send::entry(self.progress.place(), producer, &Entry::Commit(Box::new(record.clone())), lanes)?;
         producer.commit().map_err(Failure::at("commit"))?;
-        self.kafka.committed(record.progress.version);
         self.appear(&record, entry);
         Ok(record)
     }
