@@ -146,8 +146,8 @@ pub struct Held {
 /// Publishes batches, one after the other.
 pub trait Committer: Send {
     /// Publishes rows and positions in one atomic step. `Ok` means that both are there for good; an error means that
-    /// they are not, or that this run does not own the place any more. An unknown outcome is found out before return.
-    /// A sink may commit each source partition in a step of its own; then an error leaves some of them committed, and
+    /// they are not, or that this run does not own the place any more; only `Unavailable` leaves it open whether they
+    /// are, and then [`Sink::open`] finds out. A sink may commit each source partition in a step of its own; then an error leaves some of them committed, and
     /// what [`Sink::open`] says next is where each of them stands.
     fn commit(&mut self, commit: Commit) -> Result<()>;
 }

@@ -25,12 +25,12 @@ impl Archive {
             Ok(done)
         };
         let ends: Vec<Result<Vec<_>>> = thread::scope(|scope| {
-            let helper = |_| thread::Builder::new().spawn_scoped(scope, take).ok();
-            let helpers: Vec<_> = (1..at_once).map_while(helper).collect();
+            let worker = |_| thread::Builder::new().spawn_scoped(scope, take).ok();
+            let workers: Vec<_> = (1..at_once).map_while(worker).collect();
             let own = take();
             let broken = |_| Err(Error::Other("work on a file panicked".to_owned()));
-            let helped = helpers.into_iter().map(|helper| helper.join().unwrap_or_else(broken));
-            [own].into_iter().chain(helped).collect()
+            let theirs = workers.into_iter().map(|worker| worker.join().unwrap_or_else(broken));
+            [own].into_iter().chain(theirs).collect()
         });
         let mut done: Vec<_> = ends.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
         done.sort_unstable_by_key(|(key, _)| *key);
