@@ -80,6 +80,16 @@ impl<'j> Program<'j> {
         }
     }
 
+    /// Faults that meet a job without rows left prove nothing.
+    fn assert_busy(&mut self) {
+        let last = u64::from(self.job.job.stations) * u64::from(self.job.job.days);
+        let last = format!("{}", indicatif::HumanCount(last));
+        assert!(
+            !self.said().contains(&format!("generate: {last} rows")),
+            "the job had {last} rows, too few for its faults"
+        );
+    }
+
     fn said(&self) -> String {
         (0..self.starts)
             .map(|start| std::fs::read_to_string(self.job.job.dir.path().join(log(start))).unwrap())
@@ -189,7 +199,8 @@ impl Account {
     }
 
     /// Ends the program, lets the job come to its end, and compares every row.
-    fn close(&mut self, program: Program<'_>) {
+    fn close(&mut self, mut program: Program<'_>) {
+        program.assert_busy();
         let (job, starts, restarts) = (program.job, program.starts, program.restarts());
         kill(program.child);
         job.finish_and_prove();
@@ -226,7 +237,7 @@ fn killed_at_random_moments_on_real_servers() {
     let Some(cluster) = cluster(&ALL) else { return };
     let mut random = Random::from_environment();
     let kills: u64 = std::env::var("WEATHERFLOW_KILLS").map_or(30, |text| text.parse().expect("a number"));
-    let job = cluster.job(10, 200 * kills as u32, "4ms", "200ms", Layout::Batches);
+    let job = cluster.job(10, 400 * kills as u32, "5ms", "200ms", Layout::Batches);
     let mut program = Program::start(&job);
     let mut account = Account::default();
     for _ in 0..kills {
@@ -281,7 +292,7 @@ fn each_server_dies_stops_and_falls_silent_and_no_row_is_lost_or_doubled() {
     let mut random = Random::from_environment();
     let mut account = Account::default();
     for layout in [Layout::Batches, Layout::Flat] {
-        let job = cluster.job(10, 6_000, "5ms", "200ms", layout);
+        let job = cluster.job(10, 30_000, "5ms", "200ms", layout);
         let mut program = Program::start(&job);
         for (index, fault) in each_fault(&cluster).into_iter().enumerate() {
             // Each layout meets every second fault, and both meet the pairs.
@@ -301,7 +312,7 @@ fn one_of_three_brokers_dies_and_no_row_is_lost_or_doubled() {
     let Some(cluster) = cluster(&CLUSTER) else { return };
     let mut random = Random::from_environment();
     let mut account = Account::default();
-    let job = cluster.job(10, 4_000, "5ms", "200ms", Layout::Batches);
+    let job = cluster.job(10, 20_000, "5ms", "200ms", Layout::Batches);
     let mut program = Program::start(&job);
     for broker in 1..=3 {
         let name = format!("broker{broker}");
@@ -327,7 +338,7 @@ fn soak() {
     while began.elapsed() < length.0 {
         let cluster = if account.jobs % 2 == 0 { &one } else { &three };
         let layout = if account.jobs % 4 < 2 { Layout::Batches } else { Layout::Flat };
-        let job = cluster.job(10, 10_000, "5ms", "500ms", layout);
+        let job = cluster.job(10, 60_000, "10ms", "500ms", layout);
         let mut program = Program::start(&job);
         for _ in 0..8 {
             let faults =

@@ -19,6 +19,7 @@ pub struct Job {
     pub stations: u32,
     pub days: u32,
     pipeline: &'static str,
+    every: String,
     /// What the pipeline file reads from its environment.
     pub environment: Vec<(&'static str, String)>,
 }
@@ -52,7 +53,7 @@ impl Job {
             .replace("every = \"10s\"", &format!("every = \"{commit}\""));
         assert!(file.contains(&last) && !file.contains("\"10s\""), "{pipeline} has changed its form");
         fs::write(dir.path().join("pipelines").join(pipeline), change(file)).unwrap();
-        Self { dir, stations, days, pipeline, environment: Vec::new() }
+        Self { dir, stations, days, pipeline, every: every.to_owned(), environment: Vec::new() }
     }
 
     pub fn file(&self) -> PathBuf {
@@ -61,6 +62,14 @@ impl Job {
 
     pub fn archive(&self) -> PathBuf {
         self.dir.path().join("data/archive")
+    }
+
+    /// From now on without a pause per day.
+    pub fn hurry(&self) {
+        let paced = fs::read_to_string(self.file()).unwrap();
+        let hurried = paced.replace(&format!("\nevery = \"{}\"\n", self.every), "\nevery = \"0\"\n");
+        assert_ne!(paced, hurried, "{} has changed its form", self.pipeline);
+        fs::write(self.file(), hurried).unwrap();
     }
 
     /// The binary with these arguments and the pipeline file after the first.
