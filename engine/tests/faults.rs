@@ -11,7 +11,7 @@ mod common;
 #[path = "common/proxy.rs"]
 mod proxy;
 
-use cluster::servers::{ALL, CLUSTER, Servers};
+use cluster::servers::{ALL, CLUSTER};
 use cluster::{Cluster, ClusterJob, Layout};
 use common::Random;
 use operators::config::Interval;
@@ -19,7 +19,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::process::{Child, ExitStatus, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -227,14 +227,14 @@ impl Account {
     }
 }
 
-fn cluster(kafka: &'static Servers) -> Option<Cluster> {
-    Cluster::new(kafka, &ALL)
-}
+/// One broker, and three; each with proxies that last as long as this program, as their ports are agreed on.
+static ONE: LazyLock<Option<Cluster>> = LazyLock::new(|| Cluster::new(&ALL, &ALL));
+static THREE: LazyLock<Option<Cluster>> = LazyLock::new(|| Cluster::new(&CLUSTER, &ALL));
 
 #[test]
 fn killed_at_random_moments_on_real_servers() {
     let _servers = SERVERS.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some(cluster) = cluster(&ALL) else { return };
+    let Some(cluster) = &*ONE else { return };
     let mut random = Random::from_environment();
     let kills: u64 = std::env::var("WEATHERFLOW_KILLS").map_or(30, |text| text.parse().expect("a number"));
     let job = cluster.job(10, 400 * kills as u32, "5ms", "200ms", Layout::Batches);
@@ -244,7 +244,7 @@ fn killed_at_random_moments_on_real_servers() {
         sleep(between(&mut random, 50, 2000));
         program.assert_alive("a while");
         kill(program.start_another());
-        account.add(&[Fault::Kill], &cluster);
+        account.add(&[Fault::Kill], cluster);
     }
     account.close(program);
     account.print();
@@ -288,17 +288,17 @@ fn a_pair(cluster: &Cluster, random: &mut Random) -> Vec<Fault> {
 #[test]
 fn each_server_dies_stops_and_falls_silent_and_no_row_is_lost_or_doubled() {
     let _servers = SERVERS.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some(cluster) = cluster(&ALL) else { return };
+    let Some(cluster) = &*ONE else { return };
     let mut random = Random::from_environment();
     let mut account = Account::default();
     for layout in [Layout::Batches, Layout::Flat] {
-        let job = cluster.job(10, 30_000, "5ms", "200ms", layout);
+        let job = cluster.job(10, 40_000, "10ms", "200ms", layout);
         let mut program = Program::start(&job);
-        for (index, fault) in each_fault(&cluster).into_iter().enumerate() {
+        for (index, fault) in each_fault(cluster).into_iter().enumerate() {
             // Each layout meets every second fault, and both meet the pairs.
             if index % 2 == usize::from(layout == Layout::Flat) {
-                inflict(std::slice::from_ref(&fault), &cluster, &mut program, &mut random);
-                account.add(&[fault], &cluster);
+                inflict(std::slice::from_ref(&fault), cluster, &mut program, &mut random);
+                account.add(&[fault], cluster);
             }
         }
         account.close(program);
@@ -309,16 +309,16 @@ fn each_server_dies_stops_and_falls_silent_and_no_row_is_lost_or_doubled() {
 #[test]
 fn one_of_three_brokers_dies_and_no_row_is_lost_or_doubled() {
     let _servers = SERVERS.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some(cluster) = cluster(&CLUSTER) else { return };
+    let Some(cluster) = &*THREE else { return };
     let mut random = Random::from_environment();
     let mut account = Account::default();
-    let job = cluster.job(10, 20_000, "5ms", "200ms", Layout::Batches);
+    let job = cluster.job(10, 20_000, "10ms", "200ms", Layout::Batches);
     let mut program = Program::start(&job);
     for broker in 1..=3 {
         let name = format!("broker{broker}");
         for fault in [Fault::ServerKill(name.clone()), Fault::ServerPause(name, Duration::from_secs(5))] {
-            inflict(std::slice::from_ref(&fault), &cluster, &mut program, &mut random);
-            account.add(&[fault], &cluster);
+            inflict(std::slice::from_ref(&fault), cluster, &mut program, &mut random);
+            account.add(&[fault], cluster);
         }
     }
     account.close(program);
@@ -332,11 +332,11 @@ fn soak() {
     let length: Interval = length.parse().expect("WEATHERFLOW_SOAK is a length of time, as in 20m");
     let _servers = SERVERS.lock().unwrap_or_else(PoisonError::into_inner);
     let mut random = Random::from_environment();
-    let (Some(one), Some(three)) = (cluster(&ALL), cluster(&CLUSTER)) else { return };
+    let (Some(one), Some(three)) = (&*ONE, &*THREE) else { return };
     let mut account = Account::default();
     let began = Instant::now();
     while began.elapsed() < length.0 {
-        let cluster = if account.jobs % 2 == 0 { &one } else { &three };
+        let cluster = if account.jobs % 2 == 0 { one } else { three };
         let layout = if account.jobs % 4 < 2 { Layout::Batches } else { Layout::Flat };
         let job = cluster.job(10, 60_000, "10ms", "500ms", layout);
         let mut program = Program::start(&job);
