@@ -2,6 +2,7 @@
 
 use crate::command::{Failed, check, run, verify};
 use clap::{Parser, Subcommand};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -32,12 +33,16 @@ enum Command {
     },
 }
 
+/// What libraries say of their own tries is for those who ask by `RUST_LOG`; what it comes to is said by us.
+const LOG: &str = "error,engine=warn,operators=warn";
+
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env();
     tracing_subscriber::fmt()
-        .with_env_filter(filter.unwrap_or_else(|_| "warn".into()))
+        .with_env_filter(filter.unwrap_or_else(|_| LOG.into()))
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(&args),
