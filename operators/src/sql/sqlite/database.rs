@@ -100,7 +100,12 @@ impl Database {
             }
         }
         match self.read().await? {
-            Some(mut opened) => reading(&mut opened.connection).await.map(Some),
+            Some(mut opened) => {
+                let read = reading(&mut opened.connection).await;
+                // A connection that is only dropped is closed some time later, and its log files stay until then.
+                opened.close().await;
+                read.map(Some)
+            }
             None => Ok(None),
         }
     }

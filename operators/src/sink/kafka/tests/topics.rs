@@ -101,17 +101,6 @@ fn a_topic_that_was_deleted_is_refused_before_and_while_it_runs() {
     world.assert_holds(2, "all anew");
 }
 
-/// Positions that vanish under a flow stop it, although it would be begun again from what is there.
-#[test]
-fn positions_that_were_deleted_under_a_flow_are_missed() {
-    let Some(world) = World::new("amnesia") else { return };
-    let sink = world.sink();
-    drive(&sink, &run("one"), 2).unwrap();
-    world.delete(&world.of_flow("progress"));
-    let reason = refusal(sink.open(&run("two")).err().unwrap());
-    assert!(reason.contains("version 1 was committed") && reason.contains("nothing is there"), "{reason}");
-}
-
 #[test]
 fn positions_are_not_kept_where_they_would_be_deleted() {
     let Some(world) = World::new("forgets") else { return };
