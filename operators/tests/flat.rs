@@ -3,16 +3,16 @@
 
 mod archive_world;
 
-use archive_world::{FLOW, Job, World, files, record, rewrite, run, write};
-use operators::Error;
+use archive_world::{FLOW, Job, World, audit, files, first_commit, record, rewrite, run, write};
 use operators::config::Context;
-use operators::progress::Version;
+use operators::progress::{Tally, Version};
 use operators::sink::SinkConfig;
 use operators::sink::parquet::Layout;
 use operators::stage::{Inflow, Sink};
 use operators::store::Store;
 use operators::store::faulty::{Call, Fault, Faulty};
 use operators::store::memory::Memory;
+use operators::{Error, Position, Span};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -61,6 +61,24 @@ fn a_directory() {
     assert_eq!((&record["tally"]["written"], &record["known"]["totals"]["read"]), (&2.into(), &6.into()));
     WORLD.assert_whole(&memory, "a directory");
     assert_eq!(WORLD.live(&WORLD.sink(&memory), "two").unwrap(), 0, "a second run finds everything committed");
+}
+
+/// A source may say where a partition begins before it has rows, so that it never begins anywhere else.
+#[test]
+fn a_first_batch_that_only_says_where_its_partition_begins() {
+    let memory = Memory::default();
+    let (sink, run) = (WORLD.sink(&memory), run("first"));
+    let mut opened = sink.open(&run).unwrap();
+    let begin = |partition| Span { partition, from: Position(5), to: Position(5), rows: 0 };
+    let mut commit = first_commit(Job { partitions: 3, positions: 9, step: 3 }, &run, Vec::new());
+    commit.spans = (0..3).map(begin).collect();
+    commit.tally = Tally::default();
+    opened.committer.commit(commit).unwrap();
+    assert!(files(&memory, "").contains(&"partition-2-batch-0.parquet".to_owned()));
+    let progress = sink.progress(FLOW).unwrap().unwrap();
+    assert_eq!(progress.positions.position(2), Some(Position(5)));
+    let (findings, account) = audit(&sink);
+    assert_eq!((findings, account.batches), (vec![], 3));
 }
 
 /// A run that was stopped after the first `k` of its renames leaves `k` partitions a batch ahead: each goes on from
