@@ -107,9 +107,8 @@ fn copies_that_race_leave_what_one_would() {
         let barrier = Barrier::new(2);
         let lives = std::thread::scope(|scope| {
             let lives = ["left", "right"].map(|id| {
-                let (barrier, dir) = (&barrier, dir.path());
+                let (barrier, sink) = (&barrier, target.sink(dir.path(), Failpoints::default()));
                 scope.spawn(move || {
-                    let sink = target.sink(dir, Failpoints::default());
                     barrier.wait();
                     drive(&*sink, &run(id), 6).map(drop)
                 })
