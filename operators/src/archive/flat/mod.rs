@@ -116,11 +116,17 @@ impl Flat {
         })
     }
 
-    /// Puts a name into [`PARTITIONS`]; none is ever taken out.
-    fn mark(&self, name: &str) -> Result<()> {
-        match self.archive.write(&names::join(PARTITIONS, name), b"") {
-            Ok(()) | Err(StoreError { cause: Cause::AlreadyExists, .. }) => Ok(()),
-            Err(error) => Err(self.archive.failed(error)),
+    /// Puts a name into [`PARTITIONS`]; none is ever taken out. By a rename, which lasts once it is seen: a file that
+    /// another run had only created may vanish with a crash.
+    fn mark(&self, run: &Run, name: &str) -> Result<()> {
+        let staged = names::join(&names::staging(run), name);
+        self.archive.write(&staged, b"").map_err(|e| self.archive.lost(run, e))?;
+        match self.archive.store.rename(&staged, &names::join(PARTITIONS, name)) {
+            Ok(()) => Ok(()),
+            Err(StoreError { cause: Cause::AlreadyExists, .. }) => {
+                self.archive.store.delete(&staged).map(drop).map_err(|e| self.archive.failed(e))
+            }
+            Err(error) => Err(self.archive.lost(run, error)),
         }
     }
 }
@@ -138,8 +144,8 @@ impl Layout for Flat {
         let survey = self.survey(&run.flow)?;
         let progress = survey.progress(&self.archive)?;
         if survey.marked.is_none() {
-            survey.newest.keys().try_for_each(|&partition| self.mark(&marker(partition)))?;
-            self.mark(COMPLETE)?;
+            survey.newest.keys().try_for_each(|&partition| self.mark(run, &marker(partition)))?;
+            self.mark(run, COMPLETE)?;
         }
         let stale = survey.newest.iter().filter(|(_, newest)| !newest.hinted);
         for (&partition, newest) in stale {
