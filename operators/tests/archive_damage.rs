@@ -3,7 +3,7 @@
 
 mod archive_world;
 
-use archive_world::{FLOW, Job, audit, files, run, sink, write};
+use archive_world::{FLOW, Job, assert_reported, audit, files, replace, run, sink, write};
 use operators::Error;
 use operators::stage::{Audit, Sink};
 use operators::store::Store;
@@ -32,19 +32,8 @@ fn archive() -> Memory {
 fn reported(name: &str, place: &str, damage: impl FnOnce(&Memory)) -> usize {
     let memory = archive();
     damage(&memory);
-    let (findings, _) = audit(&sink(&memory));
-    let place = format!("archive/{place}");
-    assert!(
-        findings.iter().any(|finding| finding.path.starts_with(&place)),
-        "{name}: nothing at {place}: {findings:#?}"
-    );
-    println!("{name}: {}: {}", findings[0].path, findings[0].problem);
+    assert_reported(&sink(&memory), name, place);
     1
-}
-
-fn replace(store: &Memory, path: &str, bytes: &[u8]) {
-    store.delete(path).unwrap();
-    write(store, path, bytes);
 }
 
 fn copy(store: &Memory, from: &str, to: &str) {

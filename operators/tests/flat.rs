@@ -3,7 +3,7 @@
 
 mod archive_world;
 
-use archive_world::{FLOW, Job, World, audit, files, first_commit, record, rewrite, run, write};
+use archive_world::{FLOW, Job, World, audit, files, first_commit, record, replace, rewrite, run, write};
 use operators::config::Context;
 use operators::progress::{Tally, Version};
 use operators::sink::SinkConfig;
@@ -28,11 +28,6 @@ fn archive() -> Memory {
 
 fn text(memory: &Memory, path: &str) -> String {
     String::from_utf8(memory.read(path).unwrap()).unwrap()
-}
-
-fn replace(memory: &Memory, path: &str, bytes: &[u8]) {
-    memory.delete(path).unwrap();
-    write(memory, path, bytes);
 }
 
 #[test]

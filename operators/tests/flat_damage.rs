@@ -3,7 +3,7 @@
 
 mod archive_world;
 
-use archive_world::{Job, World, audit, files, rewrite, write};
+use archive_world::{Job, World, assert_reported, audit, files, replace, rewrite, write};
 use operators::sink::parquet::Layout;
 use operators::stage::Audit;
 use operators::store::Store;
@@ -29,18 +29,7 @@ fn archive() -> Memory {
 fn reported(name: &str, place: &str, damage: impl FnOnce(&Memory)) {
     let memory = archive();
     damage(&memory);
-    let (findings, _) = audit(&WORLD.sink(&memory));
-    let place = format!("archive/{place}");
-    assert!(
-        findings.iter().any(|finding| finding.path.starts_with(&place)),
-        "{name}: nothing at {place}: {findings:#?}"
-    );
-    println!("{name}: {}: {}", findings[0].path, findings[0].problem);
-}
-
-fn replace(store: &Memory, path: &str, bytes: &[u8]) {
-    store.delete(path).unwrap();
-    write(store, path, bytes);
+    assert_reported(&WORLD.sink(&memory), name, place);
 }
 
 fn copy(store: &Memory, from: &str, to: &str) {

@@ -329,6 +329,23 @@ pub fn write(store: &dyn Store, path: &str, bytes: &[u8]) {
     file.finish().unwrap();
 }
 
+/// Puts other bytes in the place of a file.
+pub fn replace(store: &dyn Store, path: &str, bytes: &[u8]) {
+    store.delete(path).unwrap();
+    write(store, path, bytes);
+}
+
+/// Expects that an audit finds something whose path begins as given.
+pub fn assert_reported(sink: &dyn Audit, name: &str, place: &str) {
+    let (findings, _) = audit(sink);
+    let place = format!("archive/{place}");
+    assert!(
+        findings.iter().any(|finding| finding.path.starts_with(&place)),
+        "{name}: nothing at {place}: {findings:#?}"
+    );
+    println!("{name}: {}: {}", findings[0].path, findings[0].problem);
+}
+
 /// What the audit finds and counts.
 pub fn audit(sink: &dyn Audit) -> (Vec<Finding>, Account) {
     let mut findings = Vec::new();
