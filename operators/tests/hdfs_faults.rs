@@ -12,7 +12,7 @@ use operators::store::hdfs::Hdfs;
 use operators::store::{Cause, Store, StoreError, StoreFile};
 use servers::ALL;
 use std::io::Write;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -63,9 +63,11 @@ fn bytes(length: usize) -> Vec<u8> {
 
 /// Waits until files can be written: a NameNode that was started waits for its DataNodes.
 fn wait_until_well(store: &Hdfs) {
-    store.delete("well").unwrap_or_default();
-    for n in 0..200 {
-        match store.create(&format!("well/{n}")).and_then(<dyn StoreFile>::finish) {
+    // A create that had no answer may have been done: each try has a name of its own.
+    static TRIES: AtomicU32 = AtomicU32::new(0);
+    for _ in 0..200 {
+        let name = format!("well/{}", TRIES.fetch_add(1, Ordering::SeqCst));
+        match store.create(&name).and_then(<dyn StoreFile>::finish) {
             Ok(()) => return,
             Err(StoreError { cause: Cause::Unavailable(_) | Cause::Unknown(_), .. }) => {
                 thread::sleep(Duration::from_millis(500));
