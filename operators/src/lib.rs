@@ -37,6 +37,8 @@ pub mod partition;
 pub mod position;
 pub mod progress;
 mod protobuf;
+#[cfg(test)]
+mod replay;
 mod runtime;
 pub mod schema;
 #[cfg(test)]

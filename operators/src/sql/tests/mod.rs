@@ -1,4 +1,4 @@
-//! The SQL stages from outside: a driver that replays like the engine does, and a reader that trusts nobody.
+//! The SQL stages from outside, and a reader that trusts nobody.
 
 mod audit;
 mod crashes;
@@ -12,16 +12,17 @@ mod zombies;
 use super::Place;
 use super::failpoint::Failpoints;
 use super::sink::SqlSink;
-use crate::chunk::{Chunk, Kind};
+use crate::chunk::Chunk;
 use crate::config::Context;
 use crate::position::{Checkpoint, Position, Span};
-use crate::progress::{Commit, Fingerprint, Progress, Run, Tally, Version};
+use crate::progress::{Commit, Progress, Run};
+use crate::replay::{self, PARTITIONS, run};
 use crate::runtime::wait;
 use crate::schema::Schema;
 use crate::sink::{SinkConfig, table, topic};
 use crate::source::SourceConfig;
-use crate::stage::{BuiltSink, BuiltSource, Closing, Committer, Inflow, Read, Reader, Share, Sink};
-use arrow::array::{ArrayRef, BinaryArray, Float64Array, RecordBatch, StringArray, UInt32Array, UInt64Array};
+use crate::stage::{BuiltSink, BuiltSource, Inflow, Read, Reader, Share, Sink};
+use arrow::array::{ArrayRef, BinaryArray, Float64Array, RecordBatch, StringArray, UInt64Array};
 use sqlx::sqlite::SqliteConnection;
 use std::path::Path;
 use std::sync::Arc;
@@ -34,8 +35,6 @@ enum Target {
     /// A table of a MySQL or MariaDB server, in a database named after the folder.
     MySql,
 }
-
-const PARTITIONS: u32 = 3;
 
 impl Target {
     /// A sink in `weather.db` of a folder.
@@ -70,7 +69,7 @@ impl Target {
         };
         let mut all = texts(dir, rows);
         let dead = "SELECT d.flow || ' ' || d.source_partition || ' ' || d.position || ' ' || d.stage || ' ' || d.reason \
-                    || ' ' || hex(d.raw) FROM weatherflow_dead_letters AS d ORDER BY d.rowid";
+                    || ' ' || quote(d.raw) FROM weatherflow_dead_letters AS d ORDER BY d.rowid";
         all.extend(texts(dir, dead));
         all.extend(texts(dir, "SELECT p.progress FROM weatherflow_progress AS p").iter().map(|json| stands(json)));
         all
@@ -152,73 +151,14 @@ fn rows(source: u32, positions: std::ops::Range<u64>) -> Chunk {
     Chunk::new(source, UInt64Array::from_iter_values(positions), batch)
 }
 
-/// One rejected row.
-fn dead_letter(source: u32, position: u64) -> Chunk {
-    let columns: [(&str, ArrayRef); 5] = [
-        ("source_partition", Arc::new(UInt32Array::from(vec![source]))),
-        ("position", Arc::new(UInt64Array::from(vec![position]))),
-        ("stage", Arc::new(StringArray::from(vec!["decode.test"]))),
-        ("reason", Arc::new(StringArray::from(vec!["odd"]))),
-        ("raw", Arc::new(BinaryArray::from_vec(vec![b"raw"]))),
-    ];
-    let rows = RecordBatch::try_from_iter(columns).unwrap();
-    Chunk { kind: Kind::DeadLetters, ..Chunk::new(source, UInt64Array::from(vec![position]), rows) }
-}
-
-fn run(id: &str) -> Run {
-    Run { id: id.into(), flow: "weather/test".into() }
-}
-
-/// Rows per source partition and batch, the last of which is rejected.
-const STEP: u64 = 10;
-
-/// The batch that follows a commit, cut among two workers in a way that depends on the attempt.
+/// The batch that follows a commit.
 fn batch(sink: &dyn Sink, run: &Run, last: Option<&Progress>, attempt: u64) -> Commit {
-    let mut writers = [sink.writer(run, attempt).unwrap(), sink.writer(run, attempt).unwrap()];
-    let mut progress = last.cloned().unwrap_or(Progress {
-        version: Version::FIRST,
-        run: run.clone(),
-        fingerprint: Fingerprint::default(),
-        source: None,
-        positions: Checkpoint::default(),
-        totals: Tally::default(),
-    });
-    progress.version = last.map_or(Version::FIRST, |last| last.version.next());
-    progress.run = run.clone();
-    let mut spans = Vec::new();
-    for source in 0..2 {
-        let from = progress.positions.position(source).unwrap_or_default().0;
-        let span = Span { partition: source, from: Position(from), to: Position(from + STEP), rows: STEP };
-        progress.positions.advance(&span).unwrap();
-        spans.push(span);
-        let good = rows(source, from..from + STEP - 1);
-        let worker = (attempt as usize + source as usize) % 2;
-        for partition in (0..PARTITIONS).rev() {
-            let mine = (0..STEP as u32 - 1).filter(|row| row % PARTITIONS == partition);
-            let mine = good.take(&UInt32Array::from_iter_values(mine), partition).unwrap();
-            writers[(worker + partition as usize) % 2].write(mine).unwrap();
-        }
-        writers[1 - worker].write(dead_letter(source, from + STEP - 1)).unwrap();
-    }
-    let tally = Tally { read: 2 * STEP, written: 2 * (STEP - 1), dead_letters: 2, ..Tally::default() };
-    progress.totals += tally;
-    let receipts = writers.map(|writer| writer.close(&Closing::default()).unwrap()).into();
-    Commit { progress, spans, tally, attempt, receipts }
+    replay::batch(sink, run, last, attempt, rows)
 }
 
 /// Commits one batch after the other until `batches` are there; returns how far it came.
 fn drive(sink: &dyn Sink, run: &Run, batches: u64) -> crate::Result<Option<Progress>> {
-    let opened = sink.open(run)?;
-    let (mut committer, mut last): (Box<dyn Committer>, _) = (opened.committer, opened.progress);
-    let done = |last: &Option<Progress>| last.as_ref().map_or(0, |last| last.version.0 + 1);
-    while done(&last) < batches {
-        let attempt = done(&last) + u64::from(run.id.len().is_multiple_of(2));
-        let commit = batch(sink, run, last.as_ref(), attempt);
-        let progress = commit.progress.clone();
-        committer.commit(commit)?;
-        last = Some(progress);
-    }
-    Ok(last)
+    replay::drive(sink, run, batches, rows)
 }
 
 /// A source or sink as a pipeline file writes it, in a folder.

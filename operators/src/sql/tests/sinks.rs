@@ -6,6 +6,7 @@ use crate::chunk::Chunk;
 use crate::config::Context;
 use crate::position::Checkpoint;
 use crate::progress::{Commit, Fingerprint, Progress, Tally, Version};
+use crate::replay::FLOW;
 use crate::schema::Schema;
 use crate::sink::SinkConfig;
 use crate::sql::failpoint::Failpoints;
@@ -18,7 +19,6 @@ use arrow::datatypes::{DataType, Field};
 use std::path::Path;
 use std::sync::Arc;
 
-const FLOW: &str = "weather/test";
 const TABLE: &str = r#"{"table": {"url": "sqlite:weather.db", "table": "t"}}"#;
 const TOPIC: &str = r#"{"topic": {"url": "sqlite:weather.db", "topic": "t"}}"#;
 

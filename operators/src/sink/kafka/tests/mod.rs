@@ -1,4 +1,4 @@
-//! The sink on a real broker: a driver that replays like the engine does, and a reader that is not ours.
+//! The sink on a real broker, and a reader that is not ours.
 
 mod audit;
 mod crashes;
@@ -9,14 +9,15 @@ mod topics;
 
 use super::failpoint::{Failpoints, Moment};
 use super::{Create, Kafka, KafkaConfig, KafkaSink};
-use crate::chunk::{Chunk, Kind};
+use crate::chunk::Chunk;
 use crate::config::Context;
-use crate::position::{Checkpoint, Position, Span};
-use crate::progress::{Commit, Fingerprint, Progress, Run, Tally, Version};
+use crate::position::{Checkpoint, Position};
+use crate::progress::{Commit, Progress, Run};
+use crate::replay::{self, FLOW, PARTITIONS, STEP, run};
 use crate::schema::Schema;
 use crate::servers;
-use crate::stage::{Closing, Committer, Sink};
-use arrow::array::{ArrayRef, BinaryArray, RecordBatch, StringArray, UInt32Array, UInt64Array};
+use crate::stage::Sink;
+use arrow::array::{ArrayRef, BinaryArray, RecordBatch, UInt64Array};
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -28,8 +29,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-const FLOW: &str = "weather/test";
-const PARTITIONS: u32 = 3;
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A topic of its own on the shared broker.
@@ -184,26 +183,6 @@ fn rows(source: u32, positions: std::ops::Range<u64>) -> Chunk {
     Chunk::new(source, UInt64Array::from_iter_values(positions), batch)
 }
 
-/// One rejected row.
-fn dead_letter(source: u32, position: u64) -> Chunk {
-    let columns: [(&str, ArrayRef); 5] = [
-        ("source_partition", Arc::new(UInt32Array::from(vec![source]))),
-        ("position", Arc::new(UInt64Array::from(vec![position]))),
-        ("stage", Arc::new(StringArray::from(vec!["decode.test"]))),
-        ("reason", Arc::new(StringArray::from(vec!["odd"]))),
-        ("raw", Arc::new(BinaryArray::from_opt_vec(vec![(source == 0).then_some(&b"raw"[..])]))),
-    ];
-    let rows = RecordBatch::try_from_iter(columns).unwrap();
-    Chunk { kind: Kind::DeadLetters, ..Chunk::new(source, UInt64Array::from(vec![position]), rows) }
-}
-
-fn run(id: &str) -> Run {
-    Run { id: id.into(), flow: FLOW.into() }
-}
-
-/// Rows per source partition and batch, the last of which is rejected.
-const STEP: u64 = 10;
-
 fn positions(batches: u64) -> Checkpoint {
     Checkpoint([(0, Position(batches * STEP)), (1, Position(batches * STEP))].into())
 }
@@ -226,55 +205,12 @@ fn expected(batches: u64) -> Vec<Sent> {
     all
 }
 
-/// The batch that follows a commit, cut among two workers in a way that depends on the attempt.
+/// The batch that follows a commit.
 fn batch(sink: &dyn Sink, run: &Run, last: Option<&Progress>, attempt: u64) -> Commit {
-    let mut writers = [sink.writer(run, attempt).unwrap(), sink.writer(run, attempt).unwrap()];
-    let mut progress = last.cloned().unwrap_or(Progress {
-        version: Version::FIRST,
-        run: run.clone(),
-        fingerprint: Fingerprint::default(),
-        source: None,
-        positions: Checkpoint::default(),
-        totals: Tally::default(),
-    });
-    progress.version = last.map_or(Version::FIRST, |last| last.version.next());
-    progress.run = run.clone();
-    let mut spans = Vec::new();
-    for source in 0..2 {
-        let from = progress.positions.position(source).unwrap_or_default().0;
-        let span = Span { partition: source, from: Position(from), to: Position(from + STEP), rows: STEP };
-        progress.positions.advance(&span).unwrap();
-        spans.push(span);
-        let worker = (attempt as usize + source as usize) % 2;
-        // In two chunks, so that their order counts.
-        for half in [from..from + STEP / 2, from + STEP / 2..from + STEP - 1] {
-            let good = rows(source, half.clone());
-            for partition in (0..PARTITIONS).rev() {
-                let mine =
-                    half.clone().zip(0..).filter(|(at, _)| (at - from) % u64::from(PARTITIONS) == u64::from(partition));
-                let mine = UInt32Array::from_iter_values(mine.map(|(_, row)| row));
-                writers[(worker + partition as usize) % 2].write(good.take(&mine, partition).unwrap()).unwrap();
-            }
-        }
-        writers[1 - worker].write(dead_letter(source, from + STEP - 1)).unwrap();
-    }
-    let tally = Tally { read: 2 * STEP, written: 2 * (STEP - 1), dead_letters: 2, ..Tally::default() };
-    progress.totals += tally;
-    let receipts = writers.map(|writer| writer.close(&Closing::default()).unwrap()).into();
-    Commit { progress, spans, tally, attempt, receipts }
+    replay::batch(sink, run, last, attempt, rows)
 }
 
 /// Commits one batch after the other until `batches` are there; returns how far it came.
 fn drive(sink: &dyn Sink, run: &Run, batches: u64) -> crate::Result<Option<Progress>> {
-    let opened = sink.open(run)?;
-    let (mut committer, mut last): (Box<dyn Committer>, _) = (opened.committer, opened.progress);
-    let done = |last: &Option<Progress>| last.as_ref().map_or(0, |last| last.version.0 + 1);
-    while done(&last) < batches {
-        let attempt = done(&last) + u64::from(run.id.len().is_multiple_of(2));
-        let commit = batch(sink, run, last.as_ref(), attempt);
-        let progress = commit.progress.clone();
-        committer.commit(commit)?;
-        last = Some(progress);
-    }
-    Ok(last)
+    replay::drive(sink, run, batches, rows)
 }
