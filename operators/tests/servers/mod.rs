@@ -26,6 +26,9 @@ pub static ALL: LazyLock<Servers> = LazyLock::new(|| Servers::new("tests", 12_00
 pub static CLUSTER: LazyLock<Servers> =
     LazyLock::new(|| Servers::new("tests-3", 14_000, &["--brokers", "3", "--proxied"]));
 
+/// One of each as a user would start them, for benchmarks.
+pub static BENCH: LazyLock<Servers> = LazyLock::new(|| Servers::new("bench", 16_000, &[]));
+
 /// Addresses of a broker's plain listener.
 pub fn kafka() -> Option<String> {
     ALL.variable("kafka", "KAFKA_BROKERS")

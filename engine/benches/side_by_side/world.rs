@@ -1,0 +1,119 @@
+//! Where the legs run: directories, pipeline files, servers, and the topic they read.
+
+use crate::process::{self, weatherflow};
+use crate::servers::BENCH;
+use operators::config::Interval;
+use operators::source::weather::{WeatherConfig, expected};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// Stations that report: enough for each of four partitions to have about as many.
+pub const STATIONS: u32 = 40;
+
+/// What all legs of a run share.
+pub struct World {
+    pub rounds: usize,
+    pub rows: u64,
+    dir: tempfile::TempDir,
+    topic: OnceLock<Topic>,
+}
+
+/// A topic that has been filled.
+#[derive(Clone)]
+pub struct Topic {
+    pub brokers: String,
+    pub name: String,
+    pub rows: u64,
+}
+
+impl World {
+    pub fn new(rounds: usize, rows: u64) -> Self {
+        let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        Self { rounds, rows, dir, topic: OnceLock::new() }
+    }
+
+    /// An empty directory in place of whatever was there.
+    pub fn empty(&self, name: &str) -> PathBuf {
+        let path = self.dir.path().join(name);
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).unwrap();
+        process::settle(self.dir.path());
+        path
+    }
+
+    /// A pipeline file in a directory.
+    pub fn pipeline(&self, directory: &Path, flows: &[String]) -> PathBuf {
+        let file = directory.join("pipeline.toml");
+        std::fs::write(&file, format!("name = \"bench\"\n\n{}", flows.join("\n"))).unwrap();
+        file
+    }
+
+    /// The broker's address.
+    pub fn brokers(&self) -> String {
+        server("kafka", "KAFKA_BROKERS")
+    }
+
+    /// Reports in four partitions of a topic, keyed by station: made with the first call.
+    pub fn topic(&self) -> &Topic {
+        self.topic.get_or_init(|| self.fill("reports", self.rows))
+    }
+
+    /// Fills a topic with Reports.
+    pub fn fill(&self, name: &str, rows: u64) -> Topic {
+        let brokers = self.brokers();
+        let dir = self.empty(&format!("fill-{name}"));
+        let file = self.pipeline(&dir, &[format!(
+            "[[flow]]\nname = \"fill\"\n{weather}{ENCODE}\n[flow.partition.key]\ncolumn = \"station_id\"\npartitions = \
+             4\n\n[flow.sink.kafka]\nbrokers = \"{brokers}\"\ntopic = \"{name}\"\ncreate = {{}}\n",
+            weather = weather(rows),
+            ENCODE = protobuf("encode"),
+        )]);
+        eprintln!("  filling the topic {name} with {rows} Reports");
+        process::run(&mut weatherflow(&["run", "--drain"], &file));
+        Topic { brokers, name: name.to_owned(), rows }
+    }
+}
+
+/// A source of exactly so many rows, which must be whole days of all stations.
+pub fn weather(rows: u64) -> String {
+    let config = WeatherConfig { stations: STATIONS, every: Interval(Duration::ZERO), ..WeatherConfig::default() };
+    let (first, last) = (expected(&config, 0).1, expected(&config, rows - 1).1);
+    assert_eq!(rows % u64::from(STATIONS), 0, "rows come in whole days of {STATIONS} stations");
+    format!(
+        "[flow.source.weather]\nstations = {STATIONS}\nfirst_day = \"{first}\"\nlast_day = \"{last}\"\nevery = \"0s\"\n\n"
+    )
+}
+
+/// The stage that encodes or decodes Reports.
+pub fn protobuf(kind: &str) -> String {
+    let schema = project().join("proto/report.proto");
+    format!("[flow.{kind}.protobuf]\nschema = \"{}\"\nmessage = \"weather.Report\"\n", schema.display())
+}
+
+/// The flow that archives a topic.
+pub fn archive(topic: &Topic, every: &str, url: &str) -> String {
+    let Topic { brokers, name, .. } = topic;
+    format!(
+        "[[flow]]\nname = \"archive\"\ncommit = {{ every = \"{every}\" }}\n\n[flow.source.kafka]\nbrokers = \
+         \"{brokers}\"\ntopic = \"{name}\"\n\n{decode}\n[[flow.transform]]\nselect = {{ columns = [\"station_id\", \
+         \"date\", \"degrees\"] }}\n\n[flow.partition.source]\n\n[flow.sink.parquet]\nurl = \"{url}\"\ncompression = \
+         \"zstd\"\n",
+        decode = protobuf("decode"),
+    )
+}
+
+/// What the environment of a pipeline has to hold for a kind of server.
+pub fn server(kind: &str, name: &str) -> String {
+    BENCH.variable(kind, name).unwrap_or_else(|| panic!("the legs need {kind}"))
+}
+
+/// Adds what a client of HDFS reads from its environment.
+pub fn hdfs_environment(command: &mut Command) -> &mut Command {
+    command.env("HADOOP_CONF_DIR", server("hdfs", "HADOOP_CONF_DIR")).env("HADOOP_USER_NAME", "weatherflow")
+}
+
+pub fn project() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}

@@ -1,0 +1,39 @@
+//! What the product is measured against: the least that a program can do with the same data, as fast as is known.
+
+mod kafka;
+
+use clap::Subcommand;
+use std::process::Command;
+
+pub use kafka::{BATCH_NOTE, POLL_NOTE};
+
+/// A yardstick in a process of its own.
+#[derive(clap::Args)]
+pub struct Yardstick {
+    #[command(subcommand)]
+    kind: Kind,
+}
+
+#[derive(Subcommand)]
+enum Kind {
+    /// Counts the messages of a topic, taken by the batch.
+    KafkaBatch(kafka::Messages),
+    /// Counts the messages of a topic, taken one by one.
+    KafkaPoll(kafka::Messages),
+}
+
+impl Yardstick {
+    pub fn run(self) {
+        match self.kind {
+            Kind::KafkaBatch(messages) => messages.by_batch(),
+            Kind::KafkaPoll(messages) => messages.one_by_one(),
+        }
+    }
+}
+
+/// This program as a yardstick.
+pub fn command(kind: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["yardstick", kind]).args(arguments);
+    command
+}
