@@ -1,7 +1,7 @@
 //! Where the legs run: directories, pipeline files, servers, and the topic they read.
 
 use crate::process::{self, weatherflow};
-use crate::servers::BENCH;
+use crate::servers::{BENCH, unique};
 use operators::config::Interval;
 use operators::source::weather::{WeatherConfig, expected};
 use std::path::{Path, PathBuf};
@@ -57,7 +57,7 @@ impl World {
 
     /// Reports in four partitions of a topic, keyed by station: made with the first call.
     pub fn topic(&self) -> &Topic {
-        self.topic.get_or_init(|| self.fill("reports", self.rows))
+        self.topic.get_or_init(|| self.fill(&unique("reports"), self.rows))
     }
 
     /// Fills a topic with Reports.
@@ -97,7 +97,7 @@ pub fn archive(topic: &Topic, every: &str, url: &str) -> String {
     let Topic { brokers, name, .. } = topic;
     format!(
         "[[flow]]\nname = \"archive\"\ncommit = {{ every = \"{every}\" }}\n\n[flow.source.kafka]\nbrokers = \
-         \"{brokers}\"\ntopic = \"{name}\"\n\n{decode}\n[[flow.transform]]\nselect = {{ columns = [\"station_id\", \
+         \"{brokers}\"\ntopic = \"{name}\"\ncolumns = [\"value\"]\n\n{decode}\n[[flow.transform]]\nselect = {{ columns = [\"station_id\", \
          \"date\", \"degrees\"] }}\n\n[flow.partition.source]\n\n[flow.sink.parquet]\nurl = \"{url}\"\ncompression = \
          \"zstd\"\n",
         decode = protobuf("decode"),
