@@ -6,10 +6,10 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// What a count may grow by.
-const TOLERANCE: f64 = 0.05;
+/// Percent that a count may grow by.
+const TOLERANCE: f64 = 5.0;
 
-const HEAD: &str = "# Instructions per row, as valgrind counts them. Written by: .ci/instructions --accept\n";
+const HEAD: &str = "# Instructions per row, as valgrind counts them; written by `.ci/instructions --accept`.\n";
 
 /// Counts, and what made them.
 #[derive(Debug, Deserialize, Serialize)]
@@ -31,7 +31,7 @@ fn compiler() -> String {
 }
 
 impl Kept {
-    /// Counts of this machine.
+    /// Counts of this build.
     pub fn now(counts: BTreeMap<String, f64>) -> Self {
         let round = |count: f64| (count * 10.0).round() / 10.0;
         Self { compiler: compiler(), instructions: counts.into_iter().map(|(name, n)| (name, round(n))).collect() }
@@ -45,54 +45,45 @@ impl Kept {
 
     pub fn write(&self) {
         std::fs::write(file(), format!("{HEAD}{}", toml::to_string(self).unwrap())).unwrap();
-        println!("kept in {}", file().display());
+        println!("{}kept in {}", self.table(), file().display());
     }
 
-    /// A table of all cases and what to do about it; an error if one of them has become slower, or is not kept.
+    pub fn table(&self) -> String {
+        self.instructions.iter().map(|(name, count)| format!("{name:<20}{count:>10.1}\n")).collect()
+    }
+
+    /// All counts side by side, and what to do about them; an error if one has grown or has nothing to be compared with.
     pub fn compare(&self, now: &Self) -> Result<String, String> {
-        let mut table = String::from("| instructions per row | kept | now | change | |\n|---|---|---|---|---|\n");
-        let (mut above, mut below, mut strange) = (0, 0, 0);
+        let mut table = format!("{:<20}{:>10}{:>10}{:>10}\n", "instructions per row", "kept", "now", "change");
+        let (mut more, mut less) = (0, 0);
         let names: BTreeSet<_> = self.instructions.keys().chain(now.instructions.keys()).collect();
         for name in names {
-            let [kept, now] = [self, now].map(|counts| counts.instructions.get(name).copied());
-            let (change, verdict) = match (kept, now) {
-                (Some(kept), Some(now)) => {
-                    let change = now / kept - 1.0;
-                    let verdict = if change > TOLERANCE {
-                        above += 1;
-                        "**more**"
-                    } else if change < -TOLERANCE {
-                        below += 1;
-                        "less"
-                    } else {
-                        ""
-                    };
-                    (format!("{:+.1} %", change * 100.0), verdict)
-                }
-                (None, _) => (String::new(), "**not kept**"),
-                (_, None) => (String::new(), "**not counted**"),
+            let [before, after] = [self, now].map(|counts| counts.instructions.get(name).copied());
+            let change = before.zip(after).map(|(before, after)| (after / before - 1.0) * 100.0);
+            let verdict = match change {
+                None => "<- on one side only",
+                Some(change) if change > TOLERANCE => "<- more",
+                Some(change) if change < -TOLERANCE => "<- less",
+                Some(_) => "",
             };
-            strange += usize::from(change.is_empty());
-            let cell = |count: Option<f64>| count.map_or(String::new(), |count| format!("{count:.1}"));
-            writeln!(table, "| {name} | {} | {} | {change} | {verdict} |", cell(kept), cell(now)).unwrap();
+            more += usize::from(change.is_none_or(|change| change > TOLERANCE));
+            less += usize::from(change.is_some_and(|change| change < -TOLERANCE));
+            let cell = |count: Option<f64>| count.map_or("-".to_owned(), |count| format!("{count:.1}"));
+            let change = change.map_or("-".to_owned(), |change| format!("{change:+.1} %"));
+            writeln!(table, "{name:<20}{:>10}{:>10}{change:>10} {verdict}", cell(before), cell(after)).unwrap();
         }
         let accept = "`.ci/instructions --accept` keeps these counts";
         if self.compiler != now.compiler {
-            return Ok(format!(
-                "{table}\nThe counts were kept with {}, this is {}: they are not compared. {accept}.",
-                self.compiler, now.compiler
-            ));
+            let (before, after) = (&self.compiler, &now.compiler);
+            return Ok(format!("{table}kept with {before}, not to be compared with {after}; {accept}"));
         }
-        let limit = TOLERANCE * 100.0;
-        if above + strange > 0 {
-            return Err(format!(
-                "{table}\n{above} more than {limit} % above what is kept, {strange} on one side only. Make it fast again, \
-                 or, if what it now does is worth that, {accept}."
-            ));
+        match (more, less) {
+            (0, 0) => Ok(format!("{table}all within {TOLERANCE} % of what is kept")),
+            (0, _) => Ok(format!("{table}{less} of them more than {TOLERANCE} % below what is kept: {accept}")),
+            _ => Err(format!(
+                "{table}{more} of them more than {TOLERANCE} % above what is kept, or not to be compared; if what is \
+                 gained is worth it, {accept}"
+            )),
         }
-        if below > 0 {
-            return Ok(format!("{table}\n{below} more than {limit} % below what is kept: lower it, {accept}."));
-        }
-        Ok(format!("{table}\nAll within {limit} % of what is kept."))
     }
 }

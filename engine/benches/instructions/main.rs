@@ -1,7 +1,7 @@
 //! Instructions per row, counted by valgrind: repeatable where times are not.
 //!
 //! `.ci/instructions` builds this as it has to be built and compares with `instructions.toml`; `.ci/instructions --accept`
-//! keeps new counts. Each piece of work runs in processes of its own, a few times and many times; the difference is what
+//! keeps new counts. Built otherwise the counts are others, and are only printed. Each piece of work runs in processes of its own, a few times and many times; the difference is what
 //! the work itself costs, without what a process does before and after it.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -24,12 +24,12 @@ const TIMES: [usize; 2] = [2, 10];
 
 #[derive(Parser)]
 struct Arguments {
-    /// Keeps the counts instead of comparing them.
+    /// Compares the counts with those that are kept.
+    #[arg(long, conflicts_with = "accept")]
+    compare: bool,
+    /// Keeps the counts.
     #[arg(long)]
     accept: bool,
-    /// Only counts the cases whose names contain this, and compares nothing.
-    #[arg(long)]
-    only: Option<String>,
     /// Does a case so many times, and counts nothing.
     #[arg(long, hide = true, num_args = 2, value_names = ["CASE", "TIMES"])]
     work: Option<Vec<String>>,
@@ -46,37 +46,31 @@ fn main() -> ExitCode {
         case.work(work[1].parse().unwrap(), scratch.path());
         return ExitCode::SUCCESS;
     }
-    if let Some(only) = arguments.only {
-        for (name, count) in count(&CASES.iter().filter(|case| case.name.contains(&only)).collect::<Vec<_>>()) {
-            println!("{name} {count:.1}");
-        }
-        return ExitCode::SUCCESS;
-    }
-    let now = Kept::now(count(&CASES.iter().collect::<Vec<_>>()));
+    let now = Kept::now(count());
     if arguments.accept {
         now.write();
-        return ExitCode::SUCCESS;
-    }
-    match Kept::read().compare(&now) {
-        Ok(told) => {
-            println!("{told}");
-            ExitCode::SUCCESS
+    } else if arguments.compare {
+        match Kept::read().compare(&now) {
+            Ok(told) => println!("{told}"),
+            Err(told) => {
+                println!("{told}");
+                return ExitCode::FAILURE;
+            }
         }
-        Err(told) => {
-            println!("{told}");
-            ExitCode::FAILURE
-        }
+    } else {
+        println!("{}", now.table());
     }
+    ExitCode::SUCCESS
 }
 
 /// Instructions per row of each case.
-fn count(cases: &[&Case]) -> BTreeMap<String, f64> {
+fn count() -> BTreeMap<String, f64> {
     let next = AtomicUsize::new(0);
     let counts = Mutex::new(BTreeMap::new());
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| {
-                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                while let Some(case) = CASES.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let [few, many] = TIMES.map(|times| instructions(case, times));
                     let rows = (TIMES[1] - TIMES[0]) as u64 * case.rows;
                     counts.lock().unwrap().insert(case.name.to_owned(), (many - few) as f64 / rows as f64);
