@@ -15,6 +15,7 @@ mod history;
 mod process;
 #[path = "../../../operators/tests/servers/mod.rs"]
 mod servers;
+mod verify;
 mod world;
 mod yardstick;
 
@@ -77,6 +78,7 @@ const LEGS: &[Leg] = &[
     Leg { name: "freshness", kafka: true, hdfs: false, mysql: true, run: freshness::freshness },
     Leg { name: "growth", kafka: true, hdfs: false, mysql: false, run: history::growth },
     Leg { name: "restart", kafka: false, hdfs: false, mysql: false, run: history::restart },
+    Leg { name: "verify", kafka: false, hdfs: false, mysql: false, run: verify::verify },
 ];
 
 fn main() {
