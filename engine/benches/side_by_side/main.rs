@@ -8,10 +8,14 @@
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod archive;
+mod batches;
 mod contest;
+mod freshness;
+mod history;
 mod process;
 #[path = "../../../operators/tests/servers/mod.rs"]
 mod servers;
+mod verify;
 mod world;
 mod yardstick;
 
@@ -71,6 +75,10 @@ struct Leg {
 const LEGS: &[Leg] = &[
     Leg { name: "archive", kafka: true, hdfs: false, mysql: false, run: archive::local },
     Leg { name: "archive-hdfs", kafka: true, hdfs: true, mysql: false, run: archive::hdfs },
+    Leg { name: "freshness", kafka: true, hdfs: false, mysql: true, run: freshness::freshness },
+    Leg { name: "growth", kafka: true, hdfs: false, mysql: false, run: history::growth },
+    Leg { name: "restart", kafka: false, hdfs: false, mysql: false, run: history::restart },
+    Leg { name: "verify", kafka: false, hdfs: false, mysql: false, run: verify::verify },
 ];
 
 fn main() {

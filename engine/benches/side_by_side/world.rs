@@ -104,6 +104,31 @@ pub fn archive(topic: &Topic, every: &str, url: &str) -> String {
     )
 }
 
+/// The flow that publishes a table.
+pub fn publish(table: &str, topic: &Topic, every: &str) -> String {
+    let Topic { brokers, name, .. } = topic;
+    format!(
+        "[[flow]]\nname = \"publish\"\ncommit = {{ every = \"{every}\" }}\n\n[flow.source.table]\n{at}cursor = \"id\"\n\
+         columns = {{ station_id = \"string\", date = \"string\", degrees = \"float64\" }}\n\n{encode}\n\
+         [flow.partition.key]\ncolumn = \"station_id\"\npartitions = 4\n\n[flow.sink.kafka]\nbrokers = \"{brokers}\"\n\
+         topic = \"{name}\"\ncreate = {{}}\n",
+        at = database_table(table),
+        encode = protobuf("encode"),
+    )
+}
+
+/// Where a table is, as source and sink have it.
+pub fn database_table(table: &str) -> String {
+    let (url, password) = (server("mysql", "MYSQL_URL"), server("mysql", "MYSQL_PASSWORD"));
+    format!("url = \"{url}\"\npassword = \"{password}\"\ntls = {{ mode = \"disabled\" }}\ntable = \"{table}\"\n")
+}
+
+/// Where the database is, as other clients have it.
+pub fn database_url() -> String {
+    let (url, password) = (server("mysql", "MYSQL_URL"), server("mysql", "MYSQL_PASSWORD"));
+    format!("{}?ssl-mode=DISABLED", url.replace("root@", &format!("root:{password}@")))
+}
+
 /// What the environment of a pipeline has to hold for a kind of server.
 pub fn server(kind: &str, name: &str) -> String {
     BENCH.variable(kind, name).unwrap_or_else(|| panic!("the legs need {kind}"))

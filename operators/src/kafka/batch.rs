@@ -28,7 +28,8 @@ pub(crate) const SETTINGS: &[(&str, &str)] = &[
     // The default is a second, which a reader of small messages mostly sleeps.
     ("fetch.queue.backoff.ms", "5"),
     ("fetch.max.bytes", "1048576"),
-    ("queued.min.messages", "32000"),
+    // For each partition. More would have left the processor's cache before they are read.
+    ("queued.min.messages", "8000"),
     ("queued.max.messages.kbytes", "8192"),
 ];
 

@@ -1,11 +1,13 @@
 //! What the product is measured against: the least that a program can do with the same data, as fast as is known.
 
 mod kafka;
+mod parquet;
 
 use clap::Subcommand;
 use std::process::Command;
 
 pub use kafka::{BATCH_NOTE, POLL_NOTE};
+pub use parquet::READ_NOTE;
 
 /// A yardstick in a process of its own.
 #[derive(clap::Args)]
@@ -20,6 +22,8 @@ enum Kind {
     KafkaBatch(kafka::Messages),
     /// Counts the messages of a topic, taken one by one.
     KafkaPoll(kafka::Messages),
+    /// Counts the rows of Parquet files.
+    ParquetRead(parquet::Files),
 }
 
 impl Yardstick {
@@ -27,6 +31,7 @@ impl Yardstick {
         match self.kind {
             Kind::KafkaBatch(messages) => messages.by_batch(),
             Kind::KafkaPoll(messages) => messages.one_by_one(),
+            Kind::ParquetRead(files) => files.read(),
         }
     }
 }
