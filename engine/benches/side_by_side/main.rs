@@ -10,6 +10,7 @@
 mod archive;
 mod contest;
 mod process;
+mod publish;
 #[path = "../../../operators/tests/servers/mod.rs"]
 mod servers;
 mod world;
@@ -71,6 +72,7 @@ struct Leg {
 const LEGS: &[Leg] = &[
     Leg { name: "archive", kafka: true, hdfs: false, mysql: false, run: archive::local },
     Leg { name: "archive-hdfs", kafka: true, hdfs: true, mysql: false, run: archive::hdfs },
+    Leg { name: "publish", kafka: true, hdfs: false, mysql: true, run: publish::publish },
 ];
 
 fn main() {
