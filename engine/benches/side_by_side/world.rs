@@ -1,7 +1,7 @@
 //! Where the legs run: directories, pipeline files, servers, and the topic they read.
 
 use crate::process::{self, weatherflow};
-use crate::servers::BENCH;
+use crate::servers::{BENCH, unique};
 use operators::config::Interval;
 use operators::source::weather::{WeatherConfig, expected};
 use std::path::{Path, PathBuf};
@@ -57,7 +57,7 @@ impl World {
 
     /// Reports in four partitions of a topic, keyed by station: made with the first call.
     pub fn topic(&self) -> &Topic {
-        self.topic.get_or_init(|| self.fill("reports", self.rows))
+        self.topic.get_or_init(|| self.fill(&unique("reports"), self.rows))
     }
 
     /// Fills a topic with Reports.
@@ -97,11 +97,36 @@ pub fn archive(topic: &Topic, every: &str, url: &str) -> String {
     let Topic { brokers, name, .. } = topic;
     format!(
         "[[flow]]\nname = \"archive\"\ncommit = {{ every = \"{every}\" }}\n\n[flow.source.kafka]\nbrokers = \
-         \"{brokers}\"\ntopic = \"{name}\"\n\n{decode}\n[[flow.transform]]\nselect = {{ columns = [\"station_id\", \
+         \"{brokers}\"\ntopic = \"{name}\"\ncolumns = [\"value\"]\n\n{decode}\n[[flow.transform]]\nselect = {{ columns = [\"station_id\", \
          \"date\", \"degrees\"] }}\n\n[flow.partition.source]\n\n[flow.sink.parquet]\nurl = \"{url}\"\ncompression = \
          \"zstd\"\n",
         decode = protobuf("decode"),
     )
+}
+
+/// The flow that publishes a table.
+pub fn publish(table: &str, topic: &Topic, every: &str) -> String {
+    let Topic { brokers, name, .. } = topic;
+    format!(
+        "[[flow]]\nname = \"publish\"\ncommit = {{ every = \"{every}\" }}\n\n[flow.source.table]\n{at}cursor = \"id\"\n\
+         columns = {{ station_id = \"string\", date = \"string\", degrees = \"float64\" }}\n\n{encode}\n\
+         [flow.partition.key]\ncolumn = \"station_id\"\npartitions = 4\n\n[flow.sink.kafka]\nbrokers = \"{brokers}\"\n\
+         topic = \"{name}\"\ncreate = {{}}\n",
+        at = database_table(table),
+        encode = protobuf("encode"),
+    )
+}
+
+/// Where a table is, as source and sink have it.
+pub fn database_table(table: &str) -> String {
+    let (url, password) = (server("mysql", "MYSQL_URL"), server("mysql", "MYSQL_PASSWORD"));
+    format!("url = \"{url}\"\npassword = \"{password}\"\ntls = {{ mode = \"disabled\" }}\ntable = \"{table}\"\n")
+}
+
+/// Where the database is, as other clients have it.
+pub fn database_url() -> String {
+    let (url, password) = (server("mysql", "MYSQL_URL"), server("mysql", "MYSQL_PASSWORD"));
+    format!("{}?ssl-mode=DISABLED", url.replace("root@", &format!("root:{password}@")))
 }
 
 /// What the environment of a pipeline has to hold for a kind of server.

@@ -28,12 +28,16 @@ pub(crate) const SETTINGS: &[(&str, &str)] = &[
     // The default is a second, which a reader of small messages mostly sleeps.
     ("fetch.queue.backoff.ms", "5"),
     ("fetch.max.bytes", "1048576"),
-    ("queued.min.messages", "32000"),
+    // For each partition. More would have left the processor's cache before they are read.
+    ("queued.min.messages", "8000"),
     ("queued.max.messages.kbytes", "8192"),
 ];
 
-/// Messages of one batch at most.
-const BATCH: usize = 8192;
+/// Messages that one fetch gives at most.
+const FETCH: usize = 8192;
+
+/// Messages taken from the queue at a time: so few that they are still in the core's cache when they are given back.
+const BATCH: usize = 256;
 
 /// What a partition gave.
 pub(crate) enum Fetched<'m> {
@@ -84,7 +88,7 @@ impl Batches {
         let (Some(topic), Some(queue)) = (NonNull::new(topic), NonNull::new(queue)) else {
             return Err(failed("librdkafka made nothing".to_owned()));
         };
-        Ok(Self { topic, queue, started: BTreeSet::new(), batch: Vec::with_capacity(BATCH), client })
+        Ok(Self { topic, queue, started: BTreeSet::new(), batch: vec![ptr::null_mut(); BATCH], client })
     }
 
     /// Reads a partition from an offset on. Nothing before the offset is ever given: the first request asks for it.
@@ -111,26 +115,42 @@ impl Batches {
         wait: Duration,
         mut take: impl FnMut(Fetched<'_>) -> Result<(), Error>,
     ) -> Result<bool> {
-        let mut count = self.collect(0, BATCH, Duration::ZERO)?;
-        if count == 0 && !wait.is_zero() {
-            // The library waits until it has as many as it was asked for.
-            count = self.collect(0, 1, wait)?;
-            if count > 0 {
-                count += self.collect(count, BATCH, Duration::ZERO)?;
+        let mut count = 0;
+        while count < FETCH {
+            let batch = self.batch(BATCH, Duration::ZERO, &mut take)?;
+            count += batch;
+            if batch < BATCH {
+                // The library waits until it has as many as it was asked for.
+                if count == 0 && !wait.is_zero() && self.batch(1, wait, &mut take)? > 0 {
+                    count = 1;
+                    continue;
+                }
+                break;
             }
         }
+        Ok(count > 0)
+    }
+
+    /// Takes so many messages at most, and waits so long for all of them; gives their number.
+    fn batch(
+        &mut self,
+        most: usize,
+        wait: Duration,
+        take: &mut impl FnMut(Fetched<'_>) -> Result<(), Error>,
+    ) -> Result<usize> {
+        let count = self.collect(most, wait)?;
         let mut taken = Ok(());
         for &raw in &self.batch[..count] {
             let Some(raw) = NonNull::new(raw) else { continue };
             if taken.is_ok() {
                 let message = Message { raw, batch: PhantomData };
-                taken = message.fetched().map_or(Ok(()), &mut take);
+                taken = message.fetched().map_or(Ok(()), &mut *take);
             }
             // SAFETY: the library gave the message to us, and this is the one place that gives it back; what `take`
             // saw of it had to end before.
             unsafe { c::rd_kafka_message_destroy(raw.as_ptr()) }
         }
-        taken.map(|()| count > 0)
+        taken.map(|()| count)
     }
 
     /// Messages that librdkafka holds for us.
@@ -140,11 +160,10 @@ impl Batches {
         unsafe { c::rd_kafka_queue_length(self.queue.as_ptr()) }
     }
 
-    /// Fills the batch from `from` on, up to `to`; gives the number of messages.
-    fn collect(&mut self, from: usize, to: usize, wait: Duration) -> Result<usize> {
-        self.batch.resize(BATCH, ptr::null_mut());
+    /// Fills the batch with so many messages at most; gives their number.
+    fn collect(&mut self, most: usize, wait: Duration) -> Result<usize> {
         let millis = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
-        let room = &mut self.batch[from..to];
+        let room = &mut self.batch[..most];
         // SAFETY: the queue is alive, see `new`; the library writes at most as many pointers as there is room for.
         let count =
             unsafe { c::rd_kafka_consume_batch_queue(self.queue.as_ptr(), millis, room.as_mut_ptr(), room.len()) };

@@ -200,8 +200,6 @@ fn properties(schema: &SchemaRef, compression: Compression) -> WriterProperties 
     for field in schema.fields() {
         let column = ColumnPath::from(field.name().as_str());
         properties = match field.data_type() {
-            // Measurements hardly repeat.
-            DataType::Float32 | DataType::Float64 => properties.set_column_dictionary_enabled(column, false),
             // Comparing every text with the least and the greatest takes about a fifth of all time.
             DataType::Utf8 | DataType::Binary => {
                 properties.set_column_statistics_enabled(column, EnabledStatistics::None)

@@ -4,9 +4,9 @@
 use super::failpoint::Failpoints;
 use super::written::Written;
 use crate::error::{Error, Result};
-use crate::kafka::Place;
 use crate::kafka::error::{self, Listener};
 use crate::kafka::outlet::{KeyValue, Outlet};
+use crate::kafka::{Place, TIMEOUT};
 use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
@@ -72,7 +72,12 @@ impl Producer {
         let outlet = outlet.map_err(|error| error::failed(place, "start a producer", &error))?;
         let producer = Self { inner, outlet, patience, failpoints, sent: 0 };
         const INIT: &str = "shut out older producers";
-        let init = producer.guarded(INIT, patience, BaseProducer::init_transactions);
+        let topic = place.topic.clone();
+        let init = producer.guarded(INIT, patience, move |inner, patience| {
+            // Without a connection yet, the library would look for the coordinator half a second later.
+            let _ = inner.client().fetch_metadata(Some(&topic), TIMEOUT);
+            inner.init_transactions(patience)
+        });
         init.map_err(|error| producer.explain(place, INIT, &error)).map(|()| producer)
     }
 
