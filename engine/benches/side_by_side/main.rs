@@ -16,6 +16,7 @@ mod process;
 mod publish;
 #[path = "../../../operators/tests/servers/mod.rs"]
 mod servers;
+mod verify;
 mod world;
 mod yardstick;
 
@@ -79,6 +80,7 @@ const LEGS: &[Leg] = &[
     Leg { name: "freshness", kafka: true, hdfs: false, mysql: true, run: freshness::freshness },
     Leg { name: "growth", kafka: true, hdfs: false, mysql: false, run: history::growth },
     Leg { name: "restart", kafka: false, hdfs: false, mysql: false, run: history::restart },
+    Leg { name: "verify", kafka: false, hdfs: false, mysql: false, run: verify::verify },
 ];
 
 fn main() {

@@ -7,11 +7,15 @@ use crate::yardstick;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
+use std::cell::Cell;
 use std::path::Path;
+use std::process::Command;
+use std::thread;
 
 const PUBLISH: &str = "publish";
 const SELECT: &str = "bare SELECT";
 const PRODUCER: &str = "bare producer";
+const BOTH: &str = "bare SELECT and bare producer at once";
 /// Of the rows of a run, this leg moves one in so many: the table is as large as they are, and takes longest to fill.
 const PART: u64 = 4;
 
@@ -21,25 +25,33 @@ pub fn publish(world: &World) -> Outcome {
     let (brokers, count) = (world.brokers(), rows.to_string());
     let dir = world.empty("publish");
     fill(world, &dir, rows);
-    let mut round = 0;
-    let mut through = || {
-        round += 1;
-        let topic = format!("published-{}-{round}", std::process::id());
+    // A topic of its own for each turn: one that was deleted may stay for a while.
+    let turns = Cell::new(0);
+    let new_topic = || {
+        turns.set(turns.get() + 1);
+        format!("published-{}-{}", std::process::id(), turns.get())
+    };
+    let through = || {
+        let topic = new_topic();
         let taken = one_round(world, &dir, &topic);
         remove(&brokers, &[&topic, &format!("{topic}.bench.publish.progress")]);
         taken
     };
-    let select = || {
-        let (url, password) = (server("mysql", "MYSQL_URL"), server("mysql", "MYSQL_PASSWORD"));
-        let url = format!("{}?ssl-mode=DISABLED", url.replace("root@", &format!("root:{password}@")));
-        process::run(&mut yardstick::command("mysql-select", &["--url", &url, "--table", &table(), "--count", &count]))
+    let (url, password) = (server("mysql", "MYSQL_URL"), server("mysql", "MYSQL_PASSWORD"));
+    let url = format!("{}?ssl-mode=DISABLED", url.replace("root@", &format!("root:{password}@")));
+    let select = || yardstick::command("mysql-select", &["--url", &url, "--table", &table(), "--count", &count]);
+    let producing = |topic: &str| {
+        yardstick::command("kafka-produce", &["--brokers", &brokers, "--topic", topic, "--count", &count])
     };
-    let mut producers = 0;
-    let mut produce = || {
-        producers += 1;
-        let topic = format!("produced-{}-{producers}", std::process::id());
-        let arguments = ["--brokers", &brokers, "--topic", &topic, "--count", &count];
-        let taken = process::run(&mut yardstick::command("kafka-produce", &arguments));
+    let produce = || {
+        let topic = new_topic();
+        let taken = process::run(&mut producing(&topic));
+        remove(&brokers, &[&topic]);
+        taken
+    };
+    let both = || {
+        let topic = new_topic();
+        let taken = at_once([select(), producing(&topic)]);
         remove(&brokers, &[&topic]);
         taken
     };
@@ -50,16 +62,31 @@ pub fn publish(world: &World) -> Outcome {
             Side::new(
                 PUBLISH,
                 "MariaDB without TLS, protobuf, 4 partitions by key, a transaction each second",
-                &mut through,
+                through,
             ),
-            Side::new(SELECT, yardstick::SELECT_NOTE, select),
-            Side::new(PRODUCER, yardstick::PRODUCE_NOTE, &mut produce),
+            Side::new(SELECT, yardstick::SELECT_NOTE, || process::run(&mut select())),
+            Side::new(PRODUCER, yardstick::PRODUCE_NOTE, produce),
+            Side::new(BOTH, "the two before at the same time: what is left of the machine for each", both),
         ],
     );
     let slower = outcome.slower(SELECT, PRODUCER);
     outcome.ask_rate(PUBLISH, slower, 0.8);
+    outcome.ask_rate(PUBLISH, BOTH, 0.8);
     outcome.ask_memory(PUBLISH, 256.0);
     outcome
+}
+
+/// Runs processes side by side, until the last has ended.
+fn at_once<const N: usize>(commands: [Command; N]) -> Taken {
+    let taken = thread::scope(|scope| {
+        let running = commands.map(|mut command| scope.spawn(move || process::run(&mut command)));
+        running.map(|process| process.join().unwrap())
+    });
+    Taken {
+        seconds: taken.iter().map(|taken| taken.seconds).fold(0.0, f64::max),
+        cpu_seconds: taken.iter().map(|taken| taken.cpu_seconds).sum(),
+        peak_mib: taken.iter().map(|taken| taken.peak_mib).sum(),
+    }
 }
 
 /// The table of this run.

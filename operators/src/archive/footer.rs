@@ -1,5 +1,7 @@
 //! How a Parquet file is read back: its footer alone, or every row of it.
 
+use super::Archive;
+use super::side_by_side::side_by_side;
 use crate::store::{Cause, StoreError, StoreReader};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -8,8 +10,10 @@ use parquet::file::FOOTER_SIZE;
 use parquet::file::metadata::{FileMetaData, FooterTail, ParquetMetaDataReader};
 use parquet::file::reader::{ChunkReader, Length};
 use std::io::{self, BufReader, Read};
+use std::num::NonZero;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
 /// What the footer has under a key.
 pub(super) fn value<'a>(metadata: &'a FileMetaData, key: &str) -> Result<&'a str, String> {
@@ -54,7 +58,7 @@ fn guarded<T>(decode: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
 }
 
 /// What was found in a data file by reading all of it.
-pub(super) struct ReadBack<F> {
+pub(super) struct Rows<F> {
     pub(super) footer: F,
     /// Rows that the footer claims.
     pub(super) claimed: u64,
@@ -62,19 +66,50 @@ pub(super) struct ReadBack<F> {
     pub(super) decoded: u64,
 }
 
-/// Decodes every value of a data file.
-pub(super) fn read_back<F>(
-    reader: Box<dyn StoreReader>,
-    of: impl Fn(&FileMetaData) -> Result<F, String>,
-) -> Result<ReadBack<F>, Unread> {
-    let file = InStore { reader: reader.into(), unavailable: Arc::default() };
-    let decoded = guarded(|| decode(file.clone(), of));
-    let unavailable = file.unavailable.lock().unwrap_or_else(PoisonError::into_inner).take();
-    decoded.map_err(|reason| unavailable.map_or(Unread::Damaged(reason), Unread::Unavailable))
+/// What reading all of a data file came to; the error is a problem for people.
+pub(super) type ReadBack<F> = Result<Rows<F>, String>;
+
+impl Archive {
+    /// Decodes every value of data files, several side by side; gives what was found in their order.
+    pub(super) fn read_back<F: Send>(
+        &self,
+        paths: Vec<String>,
+        of: impl Fn(&FileMetaData) -> Result<F, String> + Sync,
+    ) -> crate::error::Result<Vec<ReadBack<F>>> {
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        let at_once = self.store.files_at_once().max(cores);
+        let read = |_, path: String| self.read_back_one(&path, &of);
+        let found = side_by_side(paths.into_iter().enumerate().collect(), at_once, read)?;
+        Ok(found.into_iter().map(|(_, found)| found).collect())
+    }
+
+    fn read_back_one<F>(
+        &self,
+        path: &str,
+        of: impl Fn(&FileMetaData) -> Result<F, String>,
+    ) -> crate::error::Result<ReadBack<F>> {
+        let reader = match self.store.open(path) {
+            Err(StoreError { cause: Cause::NotFound, .. }) => {
+                return Ok(Err("it went away while it was checked".to_owned()));
+            }
+            opened => opened.map_err(|e| self.failed(e))?,
+        };
+        let file = InStore { reader: reader.into(), unavailable: Arc::default() };
+        let decoded = guarded(|| decode(file.clone(), of));
+        let unavailable = file.unavailable.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match (decoded, unavailable) {
+            (Ok(rows), _) => Ok(Ok(rows)),
+            (Err(_), Some(error)) => Err(self.failed(error)),
+            (Err(reason), None) => Ok(Err(format!("it cannot be read: {reason}"))),
+        }
+    }
 }
 
-fn decode<F>(file: InStore, of: impl Fn(&FileMetaData) -> Result<F, String>) -> Result<ReadBack<F>, String> {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| e.to_string())?;
+/// Rows decoded at a time.
+const DECODE: usize = 16_384;
+
+fn decode<F>(file: InStore, of: impl Fn(&FileMetaData) -> Result<F, String>) -> Result<Rows<F>, String> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| e.to_string())?.with_batch_size(DECODE);
     let metadata = builder.metadata().file_metadata();
     let claimed = u64::try_from(metadata.num_rows()).map_err(|_| "its footer claims less than no rows")?;
     let footer = of(metadata)?;
@@ -82,7 +117,7 @@ fn decode<F>(file: InStore, of: impl Fn(&FileMetaData) -> Result<F, String>) -> 
     for rows in builder.build().map_err(|e| e.to_string())? {
         decoded += rows.map_err(|e| e.to_string())?.num_rows() as u64;
     }
-    Ok(ReadBack { footer, claimed, decoded })
+    Ok(Rows { footer, claimed, decoded })
 }
 
 /// A file of a store, as the Parquet reader wants it.

@@ -68,7 +68,8 @@ impl Messages {
         let admin: AdminClient<DefaultClientContext> = config.create().unwrap();
         let topic = NewTopic::new(&self.topic, PARTITIONS as i32, TopicReplication::Fixed(1));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(admin.create_topics([&topic], &AdminOptions::new())).unwrap();
+        let created = runtime.block_on(admin.create_topics([&topic], &AdminOptions::new())).unwrap();
+        assert!(created.iter().all(Result::is_ok), "{created:?}");
     }
 
     fn send(&self, producer: &BaseProducer) {

@@ -7,14 +7,14 @@ use super::footer::Footer;
 use super::layout::{self, Segment};
 use super::manifest::Manifest;
 use crate::archive::Archive;
-use crate::archive::footer::{Unread, read_back};
+use crate::archive::footer::ReadBack;
 use crate::archive::names::{self, DataFile};
 use crate::error::{Error, Result};
 use crate::position::{Checkpoint, Span};
 use crate::progress::{FileEntry, Progress, Tally, Version};
 use crate::stage::{Account, Finding};
 use crate::store::{Cause, Entry, EntryKind, StoreError};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Checks everything committed by a flow, giving each finding as it is met.
 pub(super) fn audit(batches: &Batches, flow: &str, found: &mut dyn FnMut(Finding)) -> Result<Account> {
@@ -172,9 +172,15 @@ impl Audit<'_> {
     /// Checks the files that a checkpoint lists, and takes them out of `entries`.
     fn files(&mut self, directory: &str, manifest: &Manifest, entries: &mut BTreeMap<String, EntryKind>) -> Result<()> {
         let mut found = Tally::default();
+        let version = manifest.progress.version;
+        let is_there =
+            |name: &String| named(name, version).is_some() && matches!(entries.get(name), Some(EntryKind::File(_)));
+        let there: BTreeSet<_> = manifest.files.iter().map(|file| &file.name).filter(|name| is_there(name)).collect();
+        let paths = there.iter().map(|name| names::join(directory, name)).collect();
+        let mut read_back: BTreeMap<_, _> = there.into_iter().zip(self.archive.read_back(paths, Footer::of)?).collect();
         for file in &manifest.files {
             let path = names::join(directory, &file.name);
-            let Some(what) = named(&file.name, manifest.progress.version) else {
+            let Some(what) = named(&file.name, version) else {
                 self.find(&path, "the checkpoint lists a file of this name, which no batch has");
                 continue;
             };
@@ -185,7 +191,8 @@ impl Audit<'_> {
                     if bytes != file.bytes {
                         self.find(&path, format!("it has {bytes} bytes, but its checkpoint says {}", file.bytes));
                     }
-                    let rows = self.file(&path, what, file, manifest)?;
+                    let Some(read_back) = read_back.remove(&file.name) else { continue };
+                    let rows = self.file(&path, what, file, manifest, read_back);
                     match what {
                         DataFile::Rows(_) => found.written += rows,
                         DataFile::DeadLetters(_) => found.dead_letters += rows,
@@ -206,21 +213,20 @@ impl Audit<'_> {
     }
 
     /// Checks one file that is there; gives the rows it holds.
-    fn file(&mut self, path: &str, what: DataFile, entry: &FileEntry, manifest: &Manifest) -> Result<u64> {
+    fn file(
+        &mut self,
+        path: &str,
+        what: DataFile,
+        entry: &FileEntry,
+        manifest: &Manifest,
+        read_back: ReadBack<Footer>,
+    ) -> u64 {
         self.account.files += 1;
-        let reader = match self.archive.store.open(path) {
-            Err(StoreError { cause: Cause::NotFound, .. }) => {
-                self.find(path, "it went away while it was checked");
-                return Ok(0);
-            }
-            opened => opened.map_err(|e| self.archive.failed(e))?,
-        };
-        let read = match read_back(reader, Footer::of) {
+        let read = match read_back {
             Ok(read) => read,
-            Err(Unread::Unavailable(error)) => return Err(self.archive.failed(error)),
-            Err(Unread::Damaged(reason)) => {
-                self.find(path, format!("it cannot be read: {reason}"));
-                return Ok(0);
+            Err(problem) => {
+                self.find(path, problem);
+                return 0;
             }
         };
         if (read.claimed, read.decoded) != (entry.rows, entry.rows) {
@@ -242,7 +248,7 @@ impl Audit<'_> {
         if spans.iter().map(|span| span.rows).sum::<u64>() < read.decoded {
             self.find(path, format!("it holds {} rows, more than the spans in its footer", read.decoded));
         }
-        Ok(read.decoded)
+        read.decoded
     }
 }
 

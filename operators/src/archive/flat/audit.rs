@@ -3,7 +3,7 @@
 use super::hint::{self, Hint};
 use super::record::Record;
 use super::{COMPLETE, Flat, PARTITIONS, data, parse_marker};
-use crate::archive::footer::{ReadBack, Unread, read_back};
+use crate::archive::footer::{ReadBack, Rows};
 use crate::archive::names::{self, DataFile};
 use crate::error::Result;
 use crate::position::Span;
@@ -18,6 +18,9 @@ pub(super) fn audit(flat: &Flat, flow: &str, found: &mut dyn FnMut(Finding)) -> 
     audit.directory()?;
     Ok(audit.account)
 }
+
+/// Files that are read back before the first of them is checked against those before it.
+const AT_ONCE: usize = 64;
 
 struct Audit<'a> {
     flat: &'a Flat,
@@ -76,8 +79,13 @@ impl Audit<'_> {
                 self.find(PARTITIONS, problem);
             }
             let mut chain = Chain { partition, totals: Some(vec![Tally::default()]), ..Chain::default() };
-            for batch in batches {
-                self.batch(&mut chain, batch)?;
+            let batches: Vec<_> = batches.into_iter().collect();
+            for some in batches.chunks(AT_ONCE) {
+                let paths = some.iter().map(|batch| data(partition, *batch)).collect();
+                let read_back = self.flat.archive.read_back(paths, Record::of)?;
+                for (batch, read_back) in some.iter().zip(read_back) {
+                    self.batch(&mut chain, *batch, read_back);
+                }
             }
             if hints.remove(&partition) {
                 self.hint(&chain)?;
@@ -102,7 +110,7 @@ impl Audit<'_> {
         Ok(marked)
     }
 
-    fn batch(&mut self, chain: &mut Chain, batch: u64) -> Result<()> {
+    fn batch(&mut self, chain: &mut Chain, batch: u64, read_back: ReadBack<Record>) {
         let path = data(chain.partition, batch);
         if batch != chain.expected {
             let problem = format!("missing: the batch found after {} others is {batch}", chain.expected);
@@ -113,27 +121,18 @@ impl Audit<'_> {
         chain.hints = [None, chain.hints[0]];
         self.account.batches += 1;
         self.account.files += 1;
-        let reader = match self.flat.archive.store.open(&path) {
-            Err(StoreError { cause: Cause::NotFound, .. }) => {
-                self.find(&path, "it went away while it was checked");
-                return Ok(());
-            }
-            opened => opened.map_err(|e| self.flat.archive.failed(e))?,
-        };
-        match read_back(reader, Record::of) {
-            Err(Unread::Unavailable(error)) => return Err(self.flat.archive.failed(error)),
-            Err(Unread::Damaged(reason)) => {
-                self.find(&path, format!("it cannot be read: {reason}"));
+        match read_back {
+            Err(problem) => {
+                self.find(&path, problem);
                 chain.totals = None;
             }
-            Ok(ReadBack { footer, claimed, decoded }) => {
+            Ok(Rows { footer, claimed, decoded }) => {
                 self.account.rows += decoded;
                 self.rows(&path, &footer, claimed, decoded);
                 self.follows(&path, chain, batch, &footer);
                 self.agrees(&path, footer);
             }
         }
-        Ok(())
     }
 
     /// Checks that a file holds what it says.

@@ -74,8 +74,9 @@ impl Producer {
         const INIT: &str = "shut out older producers";
         let topic = place.topic.clone();
         let init = producer.guarded(INIT, patience, move |inner, patience| {
-            // Without a connection yet, the library would look for the coordinator half a second later.
-            let _ = inner.client().fetch_metadata(Some(&topic), TIMEOUT);
+            // The library looks for the coordinator at once, and without a connection half a second later again; the
+            // leader of a partition is asked through one that lasts.
+            let _ = inner.client().fetch_watermarks(&topic, 0, TIMEOUT);
             inner.init_transactions(patience)
         });
         init.map_err(|error| producer.explain(place, INIT, &error)).map(|()| producer)
