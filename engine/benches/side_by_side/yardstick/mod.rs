@@ -1,23 +1,17 @@
 //! What the product is measured against: the least that a program can do with the same data, as fast as is known.
 
 mod kafka;
-<<<<<<< HEAD
+mod parquet;
 mod produce;
 mod select;
-=======
-mod parquet;
->>>>>>> main
 
 use clap::Subcommand;
 use std::process::Command;
 
 pub use kafka::{BATCH_NOTE, POLL_NOTE};
-<<<<<<< HEAD
+pub use parquet::READ_NOTE;
 pub use produce::PRODUCE_NOTE;
 pub use select::SELECT_NOTE;
-=======
-pub use parquet::READ_NOTE;
->>>>>>> main
 
 /// A yardstick in a process of its own.
 #[derive(clap::Args)]
@@ -32,15 +26,12 @@ enum Kind {
     KafkaBatch(kafka::Messages),
     /// Counts the messages of a topic, taken one by one.
     KafkaPoll(kafka::Messages),
-<<<<<<< HEAD
     /// Sends messages to a new topic, in transactions.
     KafkaProduce(produce::Messages),
     /// Counts the rows of a table.
     MysqlSelect(select::Rows),
-=======
     /// Counts the rows of Parquet files.
     ParquetRead(parquet::Files),
->>>>>>> main
 }
 
 impl Yardstick {
@@ -48,12 +39,9 @@ impl Yardstick {
         match self.kind {
             Kind::KafkaBatch(messages) => messages.by_batch(),
             Kind::KafkaPoll(messages) => messages.one_by_one(),
-<<<<<<< HEAD
             Kind::KafkaProduce(messages) => messages.produce(),
             Kind::MysqlSelect(rows) => rows.select(),
-=======
             Kind::ParquetRead(files) => files.read(),
->>>>>>> main
         }
     }
 }
