@@ -2,18 +2,32 @@
 
 use crate::chunk::{Chunk, Kind};
 use crate::error::{Error, Result};
+use crate::message::Messages;
 use crate::progress::{Commit, Contents, Receipt, Run};
 use crate::stage::{Closing, Held, Writer};
 
 /// Keeps the rows of one worker's part of a batch.
 #[derive(Default)]
 pub(crate) struct Gatherer {
+    /// What of the rows is kept, where it is not all.
+    only: Option<Messages>,
     chunks: Vec<Chunk>,
     bytes: u64,
 }
 
+impl Gatherer {
+    /// Keeps of each row only its message.
+    pub(crate) fn of(messages: Messages) -> Self {
+        Self { only: Some(messages), ..Self::default() }
+    }
+}
+
 impl Writer for Gatherer {
     fn write(&mut self, chunk: Chunk) -> Result<Held> {
+        let chunk = match self.only {
+            Some(messages) if chunk.kind == Kind::Rows => chunk.with_rows(messages.only(&chunk.rows)?),
+            _ => chunk,
+        };
         self.bytes += chunk.bytes();
         self.chunks.push(chunk);
         Ok(Held { bytes: self.bytes, until_commit: self.bytes })

@@ -46,6 +46,14 @@ impl Messages {
         }
     }
 
+    /// The rows without the columns that are no part of a message.
+    pub(crate) fn only(self, rows: &RecordBatch) -> Result<RecordBatch> {
+        let schema = rows.schema_ref();
+        let columns: Vec<_> =
+            (0..schema.fields().len()).filter(|&at| matches!(schema.field(at).name().as_str(), KEY | VALUE)).collect();
+        Ok(rows.project(&columns)?)
+    }
+
     /// Keys, where rows have them, and values.
     pub(crate) fn columns(self, rows: &RecordBatch) -> Result<(Option<BinaryArray>, BinaryArray)> {
         let column = |name| {

@@ -8,10 +8,28 @@ use tokio::runtime::{Builder, Runtime};
 static RUNTIME: LazyLock<io::Result<Runtime>> =
     LazyLock::new(|| Builder::new_multi_thread().worker_threads(2).thread_name("weatherflow-io").enable_all().build());
 
+/// A runtime of one owner: its thread does the input and output itself, and no other has to wake it for each answer.
+pub(crate) struct OwnRuntime(Runtime);
+
+impl OwnRuntime {
+    pub(crate) fn new() -> Result<Self> {
+        Builder::new_current_thread().enable_all().build().map(Self).map_err(|error| cannot_start(&error))
+    }
+
+    /// Waits for an answer. What was begun here goes on only while its owner waits here again.
+    pub(crate) fn wait<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        self.0.block_on(work)
+    }
+}
+
 /// Waits for an answer on this thread, which must not be one of the runtime's own.
 pub(crate) fn wait<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     match &*RUNTIME {
         Ok(runtime) => runtime.block_on(work),
-        Err(error) => Err(Error::Other(format!("cannot start a thread for input and output: {error}"))),
+        Err(error) => Err(cannot_start(error)),
     }
+}
+
+fn cannot_start(error: &io::Error) -> Error {
+    Error::Other(format!("cannot start input and output: {error}"))
 }

@@ -13,6 +13,7 @@ mod contest;
 mod freshness;
 mod history;
 mod process;
+mod publish;
 #[path = "../../../operators/tests/servers/mod.rs"]
 mod servers;
 mod verify;
@@ -75,6 +76,7 @@ struct Leg {
 const LEGS: &[Leg] = &[
     Leg { name: "archive", kafka: true, hdfs: false, mysql: false, run: archive::local },
     Leg { name: "archive-hdfs", kafka: true, hdfs: true, mysql: false, run: archive::hdfs },
+    Leg { name: "publish", kafka: true, hdfs: false, mysql: true, run: publish::publish },
     Leg { name: "freshness", kafka: true, hdfs: false, mysql: true, run: freshness::freshness },
     Leg { name: "growth", kafka: true, hdfs: false, mysql: false, run: history::growth },
     Leg { name: "restart", kafka: false, hdfs: false, mysql: false, run: history::restart },

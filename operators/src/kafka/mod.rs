@@ -8,12 +8,14 @@
 //!   describe.rs topic ids, which only the C interface has
 //! batch.rs      reads messages by the thousand
 //!   scan.rs     reads a stretch of one partition once more
+//! outlet.rs     hands messages over by the thousand
 //! ```
 
 pub(crate) mod batch;
 pub(crate) mod config;
 mod describe;
 pub(crate) mod error;
+pub(crate) mod outlet;
 mod place;
 pub(crate) mod scan;
 pub(crate) mod topic;

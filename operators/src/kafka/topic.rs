@@ -9,6 +9,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long a partition may be without a leader that knows itself.
@@ -66,7 +67,7 @@ impl Client {
         loop {
             match self.topic()? {
                 Some(topic) => return Ok(topic),
-                None if since.elapsed() < TIMEOUT => std::thread::sleep(AGAIN),
+                None if since.elapsed() < TIMEOUT => thread::sleep(AGAIN),
                 None => return Err(self.place.unavailable("there is no such topic")),
             }
         }
@@ -91,7 +92,7 @@ impl Client {
         loop {
             match self.offsets_now(&partitions, moment) {
                 // A partition that has just been made, or has just moved, says so at once.
-                Err(Error::Unavailable { .. }) if since.elapsed() < SETTLES => std::thread::sleep(AGAIN),
+                Err(Error::Unavailable { .. }) if since.elapsed() < SETTLES => thread::sleep(AGAIN),
                 answered => return answered,
             }
         }
@@ -189,8 +190,9 @@ pub(crate) fn create(
     }
     let doing = "create the topic";
     let (admin, options) = (admin(place)?, admin_options());
-    let created = wait(async { Ok(admin.create_topics([&topic], &options).await) })?;
-    match created.map_err(|error| error::failed(place, doing, &error))?.into_iter().next() {
+    let created = wait(async { Ok(admin.create_topics([&topic], &options).await) });
+    end(admin);
+    match created?.map_err(|error| error::failed(place, doing, &error))?.into_iter().next() {
         Some(Err((_, code))) if code != Code::TopicAlreadyExists => Err(error::coded(place, doing, code)),
         _ => Ok(()),
     }
@@ -201,8 +203,9 @@ pub(crate) fn settings<const N: usize>(place: &Place, names: [&str; N]) -> Resul
     let doing = "ask for the settings of the topic";
     let (admin, options) = (admin(place)?, admin_options());
     let topic = [ResourceSpecifier::Topic(&place.topic)];
-    let described = wait(async { Ok(admin.describe_configs(&topic, &options).await) })?;
-    let described = described.map_err(|error| error::failed(place, doing, &error))?;
+    let described = wait(async { Ok(admin.describe_configs(&topic, &options).await) });
+    end(admin);
+    let described = described?.map_err(|error| error::failed(place, doing, &error))?;
     let described = described.into_iter().next().transpose();
     let described = described.map_err(|code| error::coded(place, doing, code))?;
     Ok(names.map(|name| described.as_ref()?.get(name)?.value.clone()))
@@ -217,6 +220,12 @@ pub(crate) fn is_compacted(place: &Place) -> Result<bool> {
 fn admin(place: &Place) -> Result<AdminClient<Listener>> {
     let admin = place.client.create_with_context(Listener::new(place));
     admin.map_err(|error| error::failed(place, "start a client", &error))
+}
+
+/// Lets a client end by itself: it waits until its thread has listened for a tenth of a second.
+fn end(admin: AdminClient<Listener>) {
+    // Where no thread can be started, it ends here.
+    let _ = thread::Builder::new().name("kafka-end".to_owned()).spawn(move || drop(admin));
 }
 
 fn admin_options() -> AdminOptions {

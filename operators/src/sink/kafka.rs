@@ -153,7 +153,7 @@ impl Sink for KafkaSink {
     }
 
     fn writer(&self, _run: &Run, _attempt: u64) -> Result<Box<dyn Writer>> {
-        Ok(Box::new(Gatherer::default()))
+        Ok(Box::new(Gatherer::of(self.0.messages)))
     }
 }
 

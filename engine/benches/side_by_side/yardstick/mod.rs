@@ -2,12 +2,16 @@
 
 mod kafka;
 mod parquet;
+mod produce;
+mod select;
 
 use clap::Subcommand;
 use std::process::Command;
 
 pub use kafka::{BATCH_NOTE, POLL_NOTE};
 pub use parquet::READ_NOTE;
+pub use produce::PRODUCE_NOTE;
+pub use select::SELECT_NOTE;
 
 /// A yardstick in a process of its own.
 #[derive(clap::Args)]
@@ -22,6 +26,10 @@ enum Kind {
     KafkaBatch(kafka::Messages),
     /// Counts the messages of a topic, taken one by one.
     KafkaPoll(kafka::Messages),
+    /// Sends messages to a new topic, in transactions.
+    KafkaProduce(produce::Messages),
+    /// Counts the rows of a table.
+    MysqlSelect(select::Rows),
     /// Counts the rows of Parquet files.
     ParquetRead(parquet::Files),
 }
@@ -31,6 +39,8 @@ impl Yardstick {
         match self.kind {
             Kind::KafkaBatch(messages) => messages.by_batch(),
             Kind::KafkaPoll(messages) => messages.one_by_one(),
+            Kind::KafkaProduce(messages) => messages.produce(),
+            Kind::MysqlSelect(rows) => rows.select(),
             Kind::ParquetRead(files) => files.read(),
         }
     }

@@ -18,8 +18,14 @@ use std::time::{Duration, Instant};
 
 /// Bytes of a batch where neither the topic nor the file asks for fewer.
 const BATCH: u64 = 1_000_000;
-/// What the library may hold of messages on their way, beside the rows that we hold: its default is a gibibyte.
-const QUEUE: (&str, &str) = ("queue.buffering.max.kbytes", "32768");
+/// What the file may set otherwise.
+const DEFAULTS: [(&str, &str); 2] = [
+    // What the library may hold of messages on their way, beside the rows that we hold: its default is a gibibyte.
+    ("queue.buffering.max.kbytes", "32768"),
+    // A commit has all sent at once. Until then only full batches go: with the default of 5 ms the library's thread
+    // spins while as many requests as may be are on their way.
+    ("linger.ms", "100"),
+];
 /// What the library may reckon for a message beyond its bytes.
 const RECKONED: u64 = 1_024;
 
@@ -230,8 +236,10 @@ impl Kafka {
             .set("acks", "all")
             .set("batch.size", batch.to_string())
             .set("message.max.bytes", message.to_string());
-        if config.get(QUEUE.0).is_none() {
-            config.set(QUEUE.0, QUEUE.1);
+        for (name, value) in DEFAULTS {
+            if config.get(name).is_none() {
+                config.set(name, value);
+            }
         }
         config
     }

@@ -4,8 +4,9 @@
 use super::failpoint::Failpoints;
 use super::written::Written;
 use crate::error::{Error, Result};
-use crate::kafka::Place;
 use crate::kafka::error::{self, Listener};
+use crate::kafka::outlet::{KeyValue, Outlet};
+use crate::kafka::{Place, TIMEOUT};
 use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
@@ -19,8 +20,10 @@ use std::time::{Duration, Instant};
 
 /// How long a call that has its own time-out may take beyond it.
 const GRACE: Duration = Duration::from_secs(5);
-/// How long to wait at a time, for delivery reports or for room.
+/// How long to wait at a time for room.
 const STEP: Duration = Duration::from_millis(1);
+/// How long to wait at a time for all to be stored.
+const FLUSH: Duration = Duration::from_millis(20);
 /// How long the client is listened to before it is asked whether anybody still needs it.
 const LISTEN: Duration = Duration::from_secs(1);
 /// How long the brokers may take to abort.
@@ -40,6 +43,8 @@ pub(super) struct Outgoing<'a> {
 /// A producer that has shut out every older one of its transactional id.
 pub(super) struct Producer {
     inner: Arc<BaseProducer<Reports>>,
+    /// Takes the messages of the place it was opened for.
+    outlet: Outlet<Reports>,
     patience: Duration,
     failpoints: Failpoints,
     sent: u64,
@@ -63,9 +68,17 @@ impl Producer {
         let theirs = Arc::clone(&inner);
         let spawned = thread::Builder::new().name("kafka-events".to_owned()).spawn(move || listen(theirs));
         spawned.map_err(|error| Error::Other(format!("cannot start a thread for Kafka: {error}")))?;
-        let producer = Self { inner, patience, failpoints, sent: 0 };
+        let outlet = Outlet::new(&inner, &place.topic);
+        let outlet = outlet.map_err(|error| error::failed(place, "start a producer", &error))?;
+        let producer = Self { inner, outlet, patience, failpoints, sent: 0 };
         const INIT: &str = "shut out older producers";
-        let init = producer.guarded(INIT, patience, BaseProducer::init_transactions);
+        let topic = place.topic.clone();
+        let init = producer.guarded(INIT, patience, move |inner, patience| {
+            // The library looks for the coordinator at once, and without a connection half a second later again; the
+            // leader of a partition is asked through one that lasts.
+            let _ = inner.client().fetch_watermarks(&topic, 0, TIMEOUT);
+            inner.init_transactions(patience)
+        });
         init.map_err(|error| producer.explain(place, INIT, &error)).map(|()| producer)
     }
 
@@ -90,9 +103,27 @@ impl Producer {
         Ok(())
     }
 
-    /// Hands a message over. Only a full queue is tried again.
+    /// Hands the messages of a partition's rows over, counted under the lane of its number.
+    pub(super) fn send_rows<'m>(
+        &mut self,
+        partition: u32,
+        rows: usize,
+        message: impl Fn(usize) -> KeyValue<'m>,
+    ) -> KafkaResult<()> {
+        let (mut row, mut watch) = (0, None);
+        loop {
+            let taken = self.outlet.send(partition, partition as usize, row..rows, &message)?;
+            self.sent += taken as u64;
+            row += taken;
+            if row == rows {
+                return Ok(());
+            }
+            self.wait_for_room(&mut watch)?;
+        }
+    }
+
+    /// Hands one message over.
     pub(super) fn send(&mut self, message: Outgoing<'_>) -> KafkaResult<()> {
-        let inner = &self.inner;
         let mut record = BaseRecord {
             topic: message.topic,
             partition: Some(message.partition.cast_signed()),
@@ -104,11 +135,10 @@ impl Producer {
         };
         let mut watch = None;
         loop {
-            match inner.send(record) {
+            match self.inner.send(record) {
                 Ok(()) => break,
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
-                    thread::sleep(STEP);
-                    watch.get_or_insert_with(|| Watch::start(inner, self.patience)).check(inner)?;
+                    self.wait_for_room(&mut watch)?;
                     record = back;
                 }
                 Err((error, _)) => return Err(error),
@@ -118,19 +148,23 @@ impl Producer {
         Ok(())
     }
 
+    /// Only a full queue is tried again.
+    fn wait_for_room(&self, watch: &mut Option<Watch>) -> KafkaResult<()> {
+        let inner = &self.inner;
+        thread::sleep(STEP);
+        watch.get_or_insert_with(|| Watch::start(inner, self.patience)).check(inner)
+    }
+
     /// Waits until every message sent in this transaction is stored; gives where the messages of each lane are.
     pub(super) fn deliver(&self, step: &'static str) -> KafkaResult<Vec<Option<Written>>> {
         self.failpoints.around(step, || {
             let inner = &self.inner;
             let mut watch = Watch::start(inner, self.patience);
             loop {
-                // Only tells the library not to wait for more messages: its own waiting goes in steps of 100 ms.
-                let flushed = inner.flush(Duration::ZERO);
+                let stored = self.outlet.flush(FLUSH)?;
                 watch.check(inner)?;
-                match flushed {
-                    Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut)) => thread::sleep(STEP),
-                    Err(error) => return Err(error),
-                    Ok(()) => break,
+                if stored {
+                    break;
                 }
             }
             let delivered = inner.context().lock();

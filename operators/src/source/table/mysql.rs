@@ -5,7 +5,7 @@ use super::{AfterWait, Table};
 use crate::chunk::Chunk;
 use crate::error::Result;
 use crate::position::{Position, Span};
-use crate::runtime::wait;
+use crate::runtime::OwnRuntime;
 use crate::sql::column::{AGAIN, PAGE_BYTES, PAGE_ROWS};
 use crate::sql::mysql::late::{Late, Then};
 use crate::sql::mysql::value::{self, Wire};
@@ -26,6 +26,13 @@ const FEW: u32 = 16;
 const NO_TABLE: u16 = 1146;
 
 pub(super) struct MySqlReader {
+    rows: TableRows,
+    /// Last, so that it outlives the connection.
+    runtime: OwnRuntime,
+}
+
+/// The rows of the table that are still to come.
+struct TableRows {
     table: Arc<Table<MySql>>,
     /// The next id to read.
     next: u64,
@@ -57,47 +64,54 @@ enum Ended {
 
 impl Reader for MySqlReader {
     fn read(&mut self) -> Result<Read> {
-        wait(async {
-            if !self.ready().await? {
-                return Ok(Read::CaughtUp(AGAIN));
-            }
-            self.look_after().await?;
-            loop {
-                let settled = self.settled();
-                let (page, ended) = self.page().await?;
-                if let Some((chunk, to)) = page {
-                    let span = Span { partition: 0, from: Position(self.next), to: Position(to), rows: chunk.len() };
-                    self.next = to;
-                    return Ok(Read::Rows(chunk, span));
-                }
-                if !matches!(ended, Ended::Gap) {
-                    return Ok(Read::CaughtUp(AGAIN));
-                }
-                self.prove().await?;
-                if self.settled() == settled {
-                    return Ok(Read::Pause(AGAIN));
-                }
-            }
-        })
+        self.runtime.wait(self.rows.read())
     }
 
     fn behind(&mut self) -> Result<Option<u64>> {
-        wait(async {
-            if !self.ready().await? {
-                return Ok(None);
-            }
-            let last = self.greatest().await?;
-            Ok(Some(last.map_or(0, |last| last.saturating_add(1).saturating_sub(self.next))))
-        })
+        self.runtime.wait(self.rows.behind())
     }
 }
 
 impl MySqlReader {
     /// A reader that has seen what there is, and found that it fits.
     pub(super) fn open(table: Arc<Table<MySql>>, next: u64) -> Result<Self> {
-        let mut reader = Self { table, next, opened: None, limit: PAGE_ROWS, seen: None, looked: Instant::now() };
-        wait(reader.ready())?;
-        Ok(reader)
+        let mut rows = TableRows { table, next, opened: None, limit: PAGE_ROWS, seen: None, looked: Instant::now() };
+        let runtime = OwnRuntime::new()?;
+        runtime.wait(rows.ready())?;
+        Ok(Self { rows, runtime })
+    }
+}
+
+impl TableRows {
+    async fn read(&mut self) -> Result<Read> {
+        if !self.ready().await? {
+            return Ok(Read::CaughtUp(AGAIN));
+        }
+        self.look_after().await?;
+        loop {
+            let settled = self.settled();
+            let (page, ended) = self.page().await?;
+            if let Some((chunk, to)) = page {
+                let span = Span { partition: 0, from: Position(self.next), to: Position(to), rows: chunk.len() };
+                self.next = to;
+                return Ok(Read::Rows(chunk, span));
+            }
+            if !matches!(ended, Ended::Gap) {
+                return Ok(Read::CaughtUp(AGAIN));
+            }
+            self.prove().await?;
+            if self.settled() == settled {
+                return Ok(Read::Pause(AGAIN));
+            }
+        }
+    }
+
+    async fn behind(&mut self) -> Result<Option<u64>> {
+        if !self.ready().await? {
+            return Ok(None);
+        }
+        let last = self.greatest().await?;
+        Ok(Some(last.map_or(0, |last| last.saturating_add(1).saturating_sub(self.next))))
     }
 
     /// Whether there is a table to read; checks it whenever it appears.

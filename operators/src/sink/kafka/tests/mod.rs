@@ -5,6 +5,7 @@ mod crashes;
 mod fences;
 mod lost_answers;
 mod proxy;
+mod queue;
 mod topics;
 
 use super::failpoint::{Failpoints, Moment};

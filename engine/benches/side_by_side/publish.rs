@@ -1,0 +1,132 @@
+//! The publish leg: a table of Reports into a topic, in transactions of a second.
+
+use crate::contest::{Outcome, Side, contest};
+use crate::process::{self, Taken, weatherflow};
+use crate::world::{World, protobuf, server, weather};
+use crate::yardstick;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::ClientConfig;
+use std::cell::Cell;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+
+const PUBLISH: &str = "publish";
+const SELECT: &str = "bare SELECT";
+const PRODUCER: &str = "bare producer";
+const BOTH: &str = "bare SELECT and bare producer at once";
+/// Of the rows of a run, this leg moves one in so many: the table is as large as they are, and takes longest to fill.
+const PART: u64 = 4;
+
+/// From the table to the topic, beside one client that only reads the rows and one that only sends the messages.
+pub fn publish(world: &World) -> Outcome {
+    let rows = world.rows / PART;
+    let (brokers, count) = (world.brokers(), rows.to_string());
+    let dir = world.empty("publish");
+    fill(world, &dir, rows);
+    // A topic of its own for each turn: one that was deleted may stay for a while.
+    let turns = Cell::new(0);
+    let new_topic = || {
+        turns.set(turns.get() + 1);
+        format!("published-{}-{}", std::process::id(), turns.get())
+    };
+    let through = || {
+        let topic = new_topic();
+        let taken = one_round(world, &dir, &topic);
+        remove(&brokers, &[&topic, &format!("{topic}.bench.publish.progress")]);
+        taken
+    };
+    let (url, password) = (server("mysql", "MYSQL_URL"), server("mysql", "MYSQL_PASSWORD"));
+    let url = format!("{}?ssl-mode=DISABLED", url.replace("root@", &format!("root:{password}@")));
+    let select = || yardstick::command("mysql-select", &["--url", &url, "--table", &table(), "--count", &count]);
+    let producing = |topic: &str| {
+        yardstick::command("kafka-produce", &["--brokers", &brokers, "--topic", topic, "--count", &count])
+    };
+    let produce = || {
+        let topic = new_topic();
+        let taken = process::run(&mut producing(&topic));
+        remove(&brokers, &[&topic]);
+        taken
+    };
+    let both = || {
+        let topic = new_topic();
+        let taken = at_once([select(), producing(&topic)]);
+        remove(&brokers, &[&topic]);
+        taken
+    };
+    let mut outcome = contest(
+        rows,
+        world.rounds,
+        vec![
+            Side::new(
+                PUBLISH,
+                "MariaDB without TLS, protobuf, 4 partitions by key, a transaction each second",
+                through,
+            ),
+            Side::new(SELECT, yardstick::SELECT_NOTE, || process::run(&mut select())),
+            Side::new(PRODUCER, yardstick::PRODUCE_NOTE, produce),
+            Side::new(BOTH, "the two before at the same time: what is left of the machine for each", both),
+        ],
+    );
+    let slower = outcome.slower(SELECT, PRODUCER);
+    outcome.ask_rate(PUBLISH, slower, 0.8);
+    outcome.ask_rate(PUBLISH, BOTH, 0.8);
+    outcome.ask_memory(PUBLISH, 256.0);
+    outcome
+}
+
+/// Runs processes side by side, until the last has ended.
+fn at_once<const N: usize>(commands: [Command; N]) -> Taken {
+    let taken = thread::scope(|scope| {
+        let running = commands.map(|mut command| scope.spawn(move || process::run(&mut command)));
+        running.map(|process| process.join().unwrap())
+    });
+    Taken {
+        seconds: taken.iter().map(|taken| taken.seconds).fold(0.0, f64::max),
+        cpu_seconds: taken.iter().map(|taken| taken.cpu_seconds).sum(),
+        peak_mib: taken.iter().map(|taken| taken.peak_mib).sum(),
+    }
+}
+
+/// The table of this run.
+fn table() -> String {
+    format!("reports_{}", std::process::id())
+}
+
+/// Where a table is, as source and sink have it.
+fn database() -> String {
+    let (url, password) = (server("mysql", "MYSQL_URL"), server("mysql", "MYSQL_PASSWORD"));
+    let table = table();
+    format!("url = \"{url}\"\npassword = \"{password}\"\ntls = {{ mode = \"disabled\" }}\ntable = \"{table}\"\n")
+}
+
+fn fill(world: &World, dir: &Path, rows: u64) {
+    eprintln!("  filling the table {} with {rows} Reports", table());
+    let flow = format!("[[flow]]\nname = \"fill\"\n{}[flow.sink.table]\n{}", weather(rows), database());
+    process::run(&mut weatherflow(&["run", "--drain"], &world.pipeline(dir, &[flow])));
+}
+
+fn one_round(world: &World, dir: &Path, topic: &str) -> Taken {
+    let flow = format!(
+        "[[flow]]\nname = \"publish\"\ncommit = {{ every = \"1s\" }}\n\n[flow.source.table]\n{database}cursor = \"id\"\n\
+         columns = {{ station_id = \"string\", date = \"string\", degrees = \"float64\" }}\n\n{encode}\n\
+         [flow.partition.key]\ncolumn = \"station_id\"\npartitions = 4\n\n[flow.sink.kafka]\nbrokers = \"{brokers}\"\n\
+         topic = \"{topic}\"\ncreate = {{}}\n",
+        database = database(),
+        encode = protobuf("encode"),
+        brokers = world.brokers(),
+    );
+    let file = world.pipeline(dir, &[flow]);
+    let taken = process::run(&mut weatherflow(&["run", "--drain"], &file));
+    process::run(&mut weatherflow(&["verify"], &file));
+    taken
+}
+
+/// Deletes topics, so that one round does not leave the next less room.
+fn remove(brokers: &str, topics: &[&str]) {
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", brokers).create().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(admin.delete_topics(topics, &AdminOptions::new())).unwrap();
+}
