@@ -12,6 +12,7 @@ mod batches;
 mod contest;
 mod freshness;
 mod history;
+mod memory;
 mod process;
 mod publish;
 #[path = "../../../operators/tests/servers/mod.rs"]
@@ -79,6 +80,7 @@ const LEGS: &[Leg] = &[
     Leg { name: "publish", kafka: true, hdfs: false, mysql: true, run: publish::publish },
     Leg { name: "freshness", kafka: true, hdfs: false, mysql: true, run: freshness::freshness },
     Leg { name: "growth", kafka: true, hdfs: false, mysql: false, run: history::growth },
+    Leg { name: "paused", kafka: true, hdfs: true, mysql: false, run: memory::paused },
     Leg { name: "restart", kafka: false, hdfs: false, mysql: false, run: history::restart },
     Leg { name: "verify", kafka: false, hdfs: false, mysql: false, run: verify::verify },
 ];
