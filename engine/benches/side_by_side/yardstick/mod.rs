@@ -1,11 +1,13 @@
 //! What the product is measured against: the least that a program can do with the same data, as fast as is known.
 
+mod insert;
 mod kafka;
 mod parquet;
 
 use clap::Subcommand;
 use std::process::Command;
 
+pub use insert::INSERT_NOTE;
 pub use kafka::{BATCH_NOTE, POLL_NOTE};
 pub use parquet::READ_NOTE;
 
@@ -24,11 +26,14 @@ enum Kind {
     KafkaPoll(kafka::Messages),
     /// Counts the rows of Parquet files.
     ParquetRead(parquet::Files),
+    /// Inserts rows of files into a table.
+    MysqlInsert(insert::Rows),
 }
 
 impl Yardstick {
     pub fn run(self) {
         match self.kind {
+            Kind::MysqlInsert(rows) => rows.insert(),
             Kind::KafkaBatch(messages) => messages.by_batch(),
             Kind::KafkaPoll(messages) => messages.one_by_one(),
             Kind::ParquetRead(files) => files.read(),
