@@ -11,6 +11,7 @@ mod archive;
 mod batches;
 mod contest;
 mod freshness;
+mod generate;
 mod history;
 mod memory;
 mod process;
@@ -78,6 +79,7 @@ const LEGS: &[Leg] = &[
     Leg { name: "archive", kafka: true, hdfs: false, mysql: false, run: archive::local },
     Leg { name: "archive-hdfs", kafka: true, hdfs: true, mysql: false, run: archive::hdfs },
     Leg { name: "publish", kafka: true, hdfs: false, mysql: true, run: publish::publish },
+    Leg { name: "generate", kafka: false, hdfs: false, mysql: true, run: generate::generate },
     Leg { name: "freshness", kafka: true, hdfs: false, mysql: true, run: freshness::freshness },
     Leg { name: "growth", kafka: true, hdfs: false, mysql: false, run: history::growth },
     Leg { name: "paused", kafka: true, hdfs: true, mysql: false, run: memory::paused },

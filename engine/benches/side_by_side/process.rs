@@ -17,7 +17,7 @@ const TICKS: f64 = 100.0;
 pub struct Taken {
     /// From its start to its end.
     pub seconds: f64,
-    /// User and system, of all its threads.
+    /// User and system, of all its threads, and of the processes it waited for.
     pub cpu_seconds: f64,
     /// Most resident memory at any time.
     pub peak_mib: f64,
@@ -47,7 +47,7 @@ impl Running {
         // The second field is the name in parentheses, and may hold blanks.
         let fields: Vec<_> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
         let ticks = |at: usize| fields[at].parse::<f64>().unwrap();
-        (ticks(11) + ticks(12)) / TICKS
+        (11..=14).map(ticks).sum::<f64>() / TICKS
     }
 
     /// Looks at it once; gives what it has taken when it has ended.

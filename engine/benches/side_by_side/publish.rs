@@ -2,7 +2,7 @@
 
 use crate::contest::{Outcome, Side, contest};
 use crate::process::{self, Taken, weatherflow};
-use crate::world::{World, protobuf, server, weather};
+use crate::world::{self, Topic, World, weather};
 use crate::yardstick;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
@@ -33,12 +33,11 @@ pub fn publish(world: &World) -> Outcome {
     };
     let through = || {
         let topic = new_topic();
-        let taken = one_round(world, &dir, &topic);
+        let taken = one_round(world, &dir, Topic { brokers: brokers.clone(), name: topic.clone(), rows });
         remove(&brokers, &[&topic, &format!("{topic}.bench.publish.progress")]);
         taken
     };
-    let (url, password) = (server("mysql", "MYSQL_URL"), server("mysql", "MYSQL_PASSWORD"));
-    let url = format!("{}?ssl-mode=DISABLED", url.replace("root@", &format!("root:{password}@")));
+    let url = world::database_url();
     let select = || yardstick::command("mysql-select", &["--url", &url, "--table", &table(), "--count", &count]);
     let producing = |topic: &str| {
         yardstick::command("kafka-produce", &["--brokers", &brokers, "--topic", topic, "--count", &count])
@@ -94,30 +93,15 @@ fn table() -> String {
     format!("reports_{}", std::process::id())
 }
 
-/// Where a table is, as source and sink have it.
-fn database() -> String {
-    let (url, password) = (server("mysql", "MYSQL_URL"), server("mysql", "MYSQL_PASSWORD"));
-    let table = table();
-    format!("url = \"{url}\"\npassword = \"{password}\"\ntls = {{ mode = \"disabled\" }}\ntable = \"{table}\"\n")
-}
-
 fn fill(world: &World, dir: &Path, rows: u64) {
     eprintln!("  filling the table {} with {rows} Reports", table());
-    let flow = format!("[[flow]]\nname = \"fill\"\n{}[flow.sink.table]\n{}", weather(rows), database());
+    let flow =
+        format!("[[flow]]\nname = \"fill\"\n{}[flow.sink.table]\n{}", weather(rows), world::database_table(&table()));
     process::run(&mut weatherflow(&["run", "--drain"], &world.pipeline(dir, &[flow])));
 }
 
-fn one_round(world: &World, dir: &Path, topic: &str) -> Taken {
-    let flow = format!(
-        "[[flow]]\nname = \"publish\"\ncommit = {{ every = \"1s\" }}\n\n[flow.source.table]\n{database}cursor = \"id\"\n\
-         columns = {{ station_id = \"string\", date = \"string\", degrees = \"float64\" }}\n\n{encode}\n\
-         [flow.partition.key]\ncolumn = \"station_id\"\npartitions = 4\n\n[flow.sink.kafka]\nbrokers = \"{brokers}\"\n\
-         topic = \"{topic}\"\ncreate = {{}}\n",
-        database = database(),
-        encode = protobuf("encode"),
-        brokers = world.brokers(),
-    );
-    let file = world.pipeline(dir, &[flow]);
+fn one_round(world: &World, dir: &Path, topic: Topic) -> Taken {
+    let file = world.pipeline(dir, &[world::publish(&table(), &topic, "1s")]);
     let taken = process::run(&mut weatherflow(&["run", "--drain"], &file));
     process::run(&mut weatherflow(&["verify"], &file));
     taken

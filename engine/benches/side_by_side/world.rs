@@ -76,9 +76,14 @@ impl World {
     }
 }
 
+/// The weather of all legs.
+pub fn weather_config() -> WeatherConfig {
+    WeatherConfig { stations: STATIONS, every: Interval(Duration::ZERO), ..WeatherConfig::default() }
+}
+
 /// A source of exactly so many rows, which must be whole days of all stations.
 pub fn weather(rows: u64) -> String {
-    let config = WeatherConfig { stations: STATIONS, every: Interval(Duration::ZERO), ..WeatherConfig::default() };
+    let config = weather_config();
     let (first, last) = (expected(&config, 0).1, expected(&config, rows - 1).1);
     assert_eq!(rows % u64::from(STATIONS), 0, "rows come in whole days of {STATIONS} stations");
     format!(

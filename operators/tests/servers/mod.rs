@@ -85,14 +85,18 @@ impl Servers {
 
     /// Runs `docker/servers` on this set; gives what it printed.
     pub fn command(&self, arguments: &[&str]) -> String {
-        let dir = project().join("target/servers").join(self.name);
-        let script = project().join("docker/servers");
-        let mut command = Command::new(script);
-        command.arg("--dir").arg(dir).arg("--ports").arg(self.ports.to_string()).args(self.options).args(arguments);
-        let output = command.output().unwrap();
+        let output = self.script(arguments).output().unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "docker/servers {arguments:?}: {stderr}");
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// `docker/servers` for this set.
+    pub fn script(&self, arguments: &[&str]) -> Command {
+        let dir = project().join("target/servers").join(self.name);
+        let mut command = Command::new(project().join("docker/servers"));
+        command.arg("--dir").arg(dir).arg("--ports").arg(self.ports.to_string()).args(self.options).args(arguments);
+        command
     }
 }
 

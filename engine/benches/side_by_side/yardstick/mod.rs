@@ -1,5 +1,6 @@
 //! What the product is measured against: the least that a program can do with the same data, as fast as is known.
 
+mod insert;
 mod kafka;
 mod parquet;
 mod produce;
@@ -8,6 +9,7 @@ mod select;
 use clap::Subcommand;
 use std::process::Command;
 
+pub use insert::INSERT_NOTE;
 pub use kafka::{BATCH_NOTE, POLL_NOTE};
 pub use parquet::READ_NOTE;
 pub use produce::PRODUCE_NOTE;
@@ -32,11 +34,14 @@ enum Kind {
     MysqlSelect(select::Rows),
     /// Counts the rows of Parquet files.
     ParquetRead(parquet::Files),
+    /// Inserts rows of files into a table.
+    MysqlInsert(insert::Rows),
 }
 
 impl Yardstick {
     pub fn run(self) {
         match self.kind {
+            Kind::MysqlInsert(rows) => rows.insert(),
             Kind::KafkaBatch(messages) => messages.by_batch(),
             Kind::KafkaPoll(messages) => messages.one_by_one(),
             Kind::KafkaProduce(messages) => messages.produce(),
