@@ -59,6 +59,27 @@ fn an_archive_without_damage_has_no_findings() {
     assert_eq!(audit(&sink(&Memory::default())).1.batches, 0, "an archive that is not there holds nothing");
 }
 
+/// More batches than are read at a time.
+#[test]
+fn damage_is_reported_in_the_order_of_history() {
+    let (memory, job) = (Memory::default(), Job { positions: 120, ..JOB });
+    job.live(&sink(&memory), "run").unwrap();
+    let mut damaged = files(&memory, "segment=000000");
+    damaged.retain(|path| path.ends_with(".parquet"));
+    damaged.sort_unstable();
+    assert!(damaged.len() > 40, "{damaged:?}");
+    damaged.iter().for_each(|path| replace(&memory, path, b""));
+    let (findings, account) = audit(&sink(&memory));
+    let unreadable = findings.iter().filter(|finding| finding.problem.starts_with("it cannot be read"));
+    let mut told: Vec<_> =
+        unreadable.filter_map(|finding| finding.path.split_once('/')).map(|(_, path)| path).collect();
+    // Within a batch they come as its checkpoint lists them.
+    let batch = |path: &str| path.rsplit_once('/').unwrap().0.to_owned();
+    assert!(told.is_sorted_by_key(|path| batch(path)), "{told:?}");
+    told.sort_unstable();
+    assert_eq!((account.batches, told), (40, damaged.iter().map(String::as_str).collect()));
+}
+
 #[test]
 fn damage_to_files() {
     let rows = |batch: &str, n: u32| format!("{batch}/partition-0-batch-{n}.parquet");

@@ -70,16 +70,20 @@ pub(super) struct Rows<F> {
 pub(super) type ReadBack<F> = Result<Rows<F>, String>;
 
 impl Archive {
+    /// How many files are read side by side.
+    pub(super) fn readers(&self) -> usize {
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        self.store.files_at_once().max(cores)
+    }
+
     /// Decodes every value of data files, several side by side; gives what was found in their order.
     pub(super) fn read_back<F: Send>(
         &self,
         paths: Vec<String>,
         of: impl Fn(&FileMetaData) -> Result<F, String> + Sync,
     ) -> crate::error::Result<Vec<ReadBack<F>>> {
-        let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        let at_once = self.store.files_at_once().max(cores);
         let read = |_, path: String| self.read_back_one(&path, &of);
-        let found = side_by_side(paths.into_iter().enumerate().collect(), at_once, read)?;
+        let found = side_by_side(paths.into_iter().enumerate().collect(), self.readers(), read)?;
         Ok(found.into_iter().map(|(_, found)| found).collect())
     }
 

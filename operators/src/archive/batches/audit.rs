@@ -1,6 +1,6 @@
 //! The proof: reads back every batch and every row, trusting nobody.
 //!
-//! Goes from batch to batch and holds one segment's names at most, whatever the length of history.
+//! Reads some batches at a time and holds one segment's names beside them, whatever the length of history.
 
 use super::Batches;
 use super::footer::Footer;
@@ -9,12 +9,17 @@ use super::manifest::Manifest;
 use crate::archive::Archive;
 use crate::archive::footer::ReadBack;
 use crate::archive::names::{self, DataFile};
+use crate::archive::side_by_side::side_by_side;
 use crate::error::{Error, Result};
 use crate::position::{Checkpoint, Span};
 use crate::progress::{FileEntry, Progress, Tally, Version};
 use crate::stage::{Account, Finding};
 use crate::store::{Cause, Entry, EntryKind, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Batches that are read before the first of them is checked against those before it: enough for all cores, however
+/// few files each has.
+const AT_ONCE: usize = 16;
 
 /// Checks everything committed by a flow, giving each finding as it is met.
 pub(super) fn audit(batches: &Batches, flow: &str, found: &mut dyn FnMut(Finding)) -> Result<Account> {
@@ -45,6 +50,15 @@ struct Audit<'a> {
     last: Option<Progress>,
 }
 
+/// What was read of a batch.
+struct Seen {
+    /// Names in its directory.
+    entries: BTreeMap<String, EntryKind>,
+    manifest: Result<Manifest, Finding>,
+    /// By name, the files that its manifest lists and that are there.
+    files: BTreeMap<String, ReadBack<Footer>>,
+}
+
 impl Audit<'_> {
     fn find(&mut self, path: &str, problem: impl Into<String>) {
         (self.found)(Finding { path: self.archive.path(path), problem: problem.into() });
@@ -54,19 +68,9 @@ impl Audit<'_> {
         self.find(path, "no commit put this here; move it away");
     }
 
-    /// What a directory holds, in order of names; nothing when it is not there.
-    fn list(&self, path: &str) -> Result<Vec<Entry>> {
-        let mut entries = match self.archive.store.list(path) {
-            Err(StoreError { cause: Cause::NotFound, .. }) => Vec::new(),
-            listed => listed.map_err(|e| self.archive.failed(e))?,
-        };
-        entries.sort_unstable();
-        Ok(entries)
-    }
-
     fn root(&mut self) -> Result<()> {
         let mut segments = Vec::new();
-        for Entry { name, kind } in self.list("")? {
+        for Entry { name, kind } in list(self.archive, "")? {
             match (Segment::parse(&name), kind) {
                 (Some(segment), EntryKind::Directory) => segments.push(segment),
                 (None, EntryKind::Directory) if name == names::STAGING => {}
@@ -78,16 +82,22 @@ impl Audit<'_> {
     }
 
     fn segment(&mut self, segment: Segment) -> Result<()> {
-        for Entry { name, kind } in self.list(&segment.name())? {
-            match (segment.batch(&name), kind) {
-                (Some(version), EntryKind::Directory) => self.batch(version)?,
-                _ => self.stray(&names::join(&segment.name(), &name)),
+        for some in list(self.archive, &segment.name())?.chunks(AT_ONCE) {
+            let directories = some.iter().filter(|entry| entry.kind == EntryKind::Directory);
+            let versions = directories.filter_map(|entry| segment.batch(&entry.name)).collect();
+            let mut seen: BTreeMap<_, _> = read(self.batches, versions)?.into_iter().collect();
+            for Entry { name, .. } in some {
+                match segment.batch(name).and_then(|version| seen.remove_entry(&version)) {
+                    Some((version, seen)) => self.batch(version, seen),
+                    None => self.stray(&names::join(&segment.name(), name)),
+                }
             }
         }
         Ok(())
     }
 
-    fn batch(&mut self, version: Version) -> Result<()> {
+    fn batch(&mut self, version: Version, seen: Seen) {
+        let Seen { mut entries, manifest, files } = seen;
         let directory = layout::batch(version);
         if version != self.expected {
             let problem = format!("missing: the batch found after {} others is {version}", self.expected);
@@ -95,19 +105,16 @@ impl Audit<'_> {
         }
         self.expected = version.next();
         self.account.batches += 1;
-        let mut entries: BTreeMap<_, _> = self.list(&directory)?.into_iter().map(|e| (e.name, e.kind)).collect();
-        match self.batches.manifest(version) {
-            Err(Error::Damaged { path, reason }) => (self.found)(Finding { path, problem: reason }),
-            Err(error) => return Err(error),
+        match manifest {
+            Err(finding) => (self.found)(finding),
             Ok(manifest) => {
                 self.chain(&names::join(&directory, layout::CHECKPOINT), &manifest);
-                self.files(&directory, &manifest, &mut entries)?;
+                self.files(&directory, &manifest, &mut entries, files);
                 self.last = Some(manifest.progress);
             }
         }
         entries.remove(layout::CHECKPOINT);
         entries.keys().for_each(|name| self.stray(&names::join(&directory, name)));
-        Ok(())
     }
 
     /// Checks that a checkpoint follows from the one before and adds up.
@@ -170,17 +177,17 @@ impl Audit<'_> {
     }
 
     /// Checks the files that a checkpoint lists, and takes them out of `entries`.
-    fn files(&mut self, directory: &str, manifest: &Manifest, entries: &mut BTreeMap<String, EntryKind>) -> Result<()> {
+    fn files(
+        &mut self,
+        directory: &str,
+        manifest: &Manifest,
+        entries: &mut BTreeMap<String, EntryKind>,
+        mut read_back: BTreeMap<String, ReadBack<Footer>>,
+    ) {
         let mut found = Tally::default();
-        let version = manifest.progress.version;
-        let is_there =
-            |name: &String| named(name, version).is_some() && matches!(entries.get(name), Some(EntryKind::File(_)));
-        let there: BTreeSet<_> = manifest.files.iter().map(|file| &file.name).filter(|name| is_there(name)).collect();
-        let paths = there.iter().map(|name| names::join(directory, name)).collect();
-        let mut read_back: BTreeMap<_, _> = there.into_iter().zip(self.archive.read_back(paths, Footer::of)?).collect();
         for file in &manifest.files {
             let path = names::join(directory, &file.name);
-            let Some(what) = named(&file.name, version) else {
+            let Some(what) = named(&file.name, manifest.progress.version) else {
                 self.find(&path, "the checkpoint lists a file of this name, which no batch has");
                 continue;
             };
@@ -209,7 +216,6 @@ impl Audit<'_> {
             );
             self.find(directory, problem);
         }
-        Ok(())
     }
 
     /// Checks one file that is there; gives the rows it holds.
@@ -249,6 +255,55 @@ impl Audit<'_> {
             self.find(path, format!("it holds {} rows, more than the spans in its footer", read.decoded));
         }
         read.decoded
+    }
+}
+
+/// What a directory holds, in order of names; nothing when it is not there.
+fn list(archive: &Archive, path: &str) -> Result<Vec<Entry>> {
+    let mut entries = match archive.store.list(path) {
+        Err(StoreError { cause: Cause::NotFound, .. }) => Vec::new(),
+        listed => listed.map_err(|e| archive.failed(e))?,
+    };
+    entries.sort_unstable();
+    Ok(entries)
+}
+
+/// Reads batches with all their files, several side by side.
+fn read(batches: &Batches, versions: Vec<Version>) -> Result<Vec<(Version, Seen)>> {
+    let archive = &batches.archive;
+    let versions = versions.into_iter().map(|version| (version, ())).collect();
+    let mut all = side_by_side(versions, archive.readers(), |version, ()| look(batches, version))?;
+    let paths = all.iter().flat_map(|(version, seen)| {
+        let directory = layout::batch(*version);
+        seen.files_there().into_iter().map(move |name| names::join(&directory, name))
+    });
+    let mut read_back = archive.read_back(paths.collect(), Footer::of)?.into_iter();
+    for (_, seen) in &mut all {
+        let there: Vec<_> = seen.files_there().into_iter().cloned().collect();
+        seen.files = there.into_iter().zip(&mut read_back).collect();
+    }
+    Ok(all)
+}
+
+/// Reads what a batch says of itself, and none of its files.
+fn look(batches: &Batches, version: Version) -> Result<Seen> {
+    let entries = list(&batches.archive, &layout::batch(version))?.into_iter().map(|e| (e.name, e.kind)).collect();
+    let manifest = match batches.manifest(version) {
+        Err(Error::Damaged { path, reason }) => Err(Finding { path, problem: reason }),
+        manifest => Ok(manifest?),
+    };
+    Ok(Seen { entries, manifest, files: BTreeMap::new() })
+}
+
+impl Seen {
+    /// Names of the files that can be read back.
+    fn files_there(&self) -> BTreeSet<&String> {
+        let Ok(manifest) = &self.manifest else { return BTreeSet::new() };
+        let is_there = |name: &&String| {
+            named(name, manifest.progress.version).is_some()
+                && matches!(self.entries.get(*name), Some(EntryKind::File(_)))
+        };
+        manifest.files.iter().map(|file| &file.name).filter(is_there).collect()
     }
 }
 
