@@ -33,7 +33,7 @@ pub fn publish(world: &World) -> Outcome {
     };
     let through = || {
         let topic = new_topic();
-        let taken = one_round(world, &dir, Topic { brokers: brokers.clone(), name: topic.clone(), rows });
+        let taken = one_round(world, &dir, &Topic { brokers: brokers.clone(), name: topic.clone(), rows });
         remove(&brokers, &[&topic, &format!("{topic}.bench.publish.progress")]);
         taken
     };
@@ -100,8 +100,8 @@ fn fill(world: &World, dir: &Path, rows: u64) {
     process::run(&mut weatherflow(&["run", "--drain"], &world.pipeline(dir, &[flow])));
 }
 
-fn one_round(world: &World, dir: &Path, topic: Topic) -> Taken {
-    let file = world.pipeline(dir, &[world::publish(&table(), &topic, "1s")]);
+fn one_round(world: &World, dir: &Path, topic: &Topic) -> Taken {
+    let file = world.pipeline(dir, &[world::publish(&table(), topic, "1s")]);
     let taken = process::run(&mut weatherflow(&["run", "--drain"], &file));
     process::run(&mut weatherflow(&["verify"], &file));
     taken
