@@ -48,7 +48,7 @@ struct Arguments {
     /// Rows that the legs move.
     #[arg(long, default_value_t = 20_000_000)]
     rows: u64,
-    /// Also writes the figures there.
+    /// Also writes the figures there, from the project's directory.
     #[arg(long)]
     json: Option<PathBuf>,
     /// Given by `cargo bench`.
@@ -108,6 +108,7 @@ fn main() {
         .collect();
     println!("{}", contest::tables(&outcomes));
     if let Some(path) = arguments.json {
+        let path = world::project().join(path);
         std::fs::write(path, serde_json::to_vec_pretty(&contest::json(&outcomes)).unwrap()).unwrap();
     }
 }
