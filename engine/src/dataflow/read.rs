@@ -10,7 +10,7 @@ use operators::{Checkpoint, Span};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::Scope;
 use timely::dataflow::operators::generic::OutputBuilder;
@@ -20,6 +20,9 @@ use timely::scheduling::Activator;
 
 /// Chunks handed on before other operators get their turn.
 const CHUNKS_PER_TURN: usize = 16;
+
+/// An epoch stays open for `1 / GATHER` of the time between two commits at least.
+const GATHER: u32 = 10;
 
 /// Adds the source to a graph. The returned activator must be used whenever the probe has moved.
 pub(super) fn read<'scope>(
@@ -49,6 +52,7 @@ pub(super) fn read<'scope>(
         let chunk_hold = capabilities.pop();
         let mut holds = chunk_hold.zip(span_hold);
         let mut open = OpenRows::default();
+        let mut closed = Instant::now();
         move |_frontiers| {
             if flow.halt.failure().is_some() {
                 return;
@@ -60,6 +64,7 @@ pub(super) fn read<'scope>(
                 if end || epoch < flow.open.get() || open.is_full(&flow) {
                     flow.open.close(epoch);
                     let spans = std::mem::take(&mut open).spans;
+                    closed = Instant::now();
                     span_out.activate().session(span_hold).give_iterator(spans.into_values());
                     if end {
                         holds = None;
@@ -79,8 +84,10 @@ pub(super) fn read<'scope>(
                 match next(&fetched) {
                     Next::Rows(parcel, span) => {
                         flow.meter.add_read(span.rows);
-                        if open.spans.is_empty() {
-                            again.activate_after(flow.commit.every.0);
+                        if open.due.is_none() {
+                            let wait = stays_open(closed, flow.commit.every.0);
+                            open.due = Some(Instant::now() + wait);
+                            again.activate_after(wait);
                         }
                         if let Err(error) = open.add(&span, parcel.chunk().bytes()) {
                             flow.fail_by_bug(format_args!("the source gave {error}"));
@@ -97,6 +104,12 @@ pub(super) fn read<'scope>(
         }
     });
     (chunks, spans, activator)
+}
+
+/// How long an epoch stays open after its first row. Rows that come in bursts, as the commits of a flow before this one
+/// make them, do not wait for the next burst.
+fn stays_open(closed: Instant, every: Duration) -> Duration {
+    every.saturating_sub(closed.elapsed()).max(every / GATHER)
 }
 
 /// At most two epochs in flight: the open one, and one that is not committed yet.
@@ -122,7 +135,8 @@ fn next(fetched: &Receiver<Fetched>) -> Next {
 /// What this worker has read in the open epoch.
 #[derive(Default)]
 struct OpenRows {
-    since: Option<Instant>,
+    /// When it closes, once it has rows.
+    due: Option<Instant>,
     rows: u64,
     bytes: u64,
     spans: BTreeMap<u32, Span>,
@@ -130,7 +144,6 @@ struct OpenRows {
 
 impl OpenRows {
     fn add(&mut self, span: &Span, bytes: u64) -> Result<(), operators::position::SpanError> {
-        self.since.get_or_insert_with(Instant::now);
         self.rows += span.rows;
         self.bytes += bytes;
         match self.spans.get_mut(&span.partition) {
@@ -144,7 +157,7 @@ impl OpenRows {
 
     fn is_full(&self, flow: &Flow) -> bool {
         let workers = u64::from(flow.workers);
-        self.since.is_some_and(|since| since.elapsed() >= flow.commit.every.0)
+        self.due.is_some_and(|due| Instant::now() >= due)
             || self.rows >= flow.commit.rows.div_ceil(workers)
             || self.bytes >= flow.commit.bytes.0.div_ceil(workers)
     }

@@ -15,7 +15,7 @@ pub(crate) const PAGE_ROWS: u32 = 8192;
 pub(crate) const PAGE_BYTES: u64 = 1 << 20;
 
 /// How soon to look again when there was nothing.
-pub(crate) const AGAIN: Duration = Duration::from_millis(50);
+pub(crate) const AGAIN: Duration = Duration::from_millis(100);
 
 /// Builds one column of a page.
 pub(crate) enum ColumnBuilder {

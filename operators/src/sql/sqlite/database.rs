@@ -67,7 +67,7 @@ impl Database {
         loop {
             match self.connect(&options).await {
                 // SQLite does not wait by itself while another program switches a new database to WAL.
-                Err(error) if is_busy(&error) && Instant::now() < give_up => {
+                Err(error) if has_code(&error, SQLITE_BUSY) && Instant::now() < give_up => {
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
                 connected => return connected.map_err(|error| self.failed(error)),
@@ -80,7 +80,12 @@ impl Database {
         if self.file()?.is_none() {
             return Ok(None);
         }
-        self.connect(&self.options().read_only(true)).await.map(Some).map_err(|error| self.failed(error))
+        let opened = match self.connect(&self.options().read_only(true)).await {
+            // A crash left a change half done, and only who may write takes it back, as everyone who opens it does.
+            Err(error) if has_code(&error, SQLITE_READONLY) => self.connect(&self.options()).await,
+            opened => opened,
+        };
+        opened.map(Some).map_err(|error| self.failed(error))
     }
 
     /// Reads without leaving a trace, not even the lock files of a reader; `None` when there is no such file. The
@@ -169,9 +174,43 @@ impl Opened {
     }
 }
 
-/// Whether somebody else holds the lock.
-fn is_busy(error: &sqlx::Error) -> bool {
-    const SQLITE_BUSY: i64 = 5;
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    code.and_then(|code| code.parse::<i64>().ok()).is_some_and(|code| code & 0xff == SQLITE_BUSY)
+/// Somebody else holds the lock.
+const SQLITE_BUSY: i64 = 5;
+/// Reading alone would have to write.
+const SQLITE_READONLY: i64 = 8;
+
+fn has_code(error: &sqlx::Error, code: i64) -> bool {
+    let extended = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    extended.and_then(|extended| extended.parse::<i64>().ok()).is_some_and(|extended| extended & 0xff == code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a kill leaves that comes before a new database is switched to WAL.
+    #[test]
+    fn a_change_that_a_crash_left_half_done_is_taken_back_by_a_look() {
+        let dir = tempfile::tempdir().unwrap();
+        let (live, crashed) = (dir.path().join("live.db"), dir.path().join("crashed.db"));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let rows = runtime.block_on(async {
+            let options = Database::new(live.clone()).options().create_if_missing(true);
+            let mut connection = options.connect().await.unwrap();
+            // With no room for changed pages, they are in the file before the commit.
+            let begun = "PRAGMA journal_mode = DELETE; PRAGMA cache_size = 1; CREATE TABLE t (x TEXT); INSERT INTO t \
+                         VALUES ('kept'); BEGIN; WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i \
+                         < 1000) INSERT INTO t SELECT hex(zeroblob(1000)) FROM n";
+            sqlx::raw_sql(begun).execute(&mut connection).await.unwrap();
+            for suffix in ["", "-journal"] {
+                let named = |path: &Path| format!("{}{suffix}", path.display());
+                fs::copy(named(&live), named(&crashed)).unwrap();
+            }
+            let count = async |connection: &mut SqliteConnection| {
+                Ok(sqlx::query_scalar::<_, i64>("SELECT count(*) FROM t").fetch_one(connection).await.unwrap())
+            };
+            Database::new(crashed).look(count).await.unwrap()
+        });
+        assert_eq!(rows, Some(1));
+    }
 }

@@ -1,8 +1,8 @@
 //! What the library holds between a row and a request: how much of it, and how long.
 
+use super::super::{KafkaConfig, KafkaSink};
 use super::{PARTITIONS, World, drive, run, schema};
 use crate::config::Context;
-use crate::sink::kafka::{KafkaConfig, KafkaSink};
 use std::sync::Arc;
 
 /// A sink whose file sets one of the library's settings.
