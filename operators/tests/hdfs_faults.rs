@@ -17,7 +17,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// The cluster, for one test; all its servers are well again when this is dropped.
+/// The cluster, well, for one test; all its servers run again when this is dropped.
 struct Cluster {
     url: String,
     _turn: MutexGuard<'static, ()>,
@@ -30,7 +30,10 @@ impl Cluster {
         static TURN: Mutex<()> = Mutex::new(());
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let url = servers::hdfs()?;
-        Some(Self { url, _turn: turn })
+        let cluster = Self { url, _turn: turn };
+        // The test before may have left a NameNode that still waits for its DataNodes.
+        wait_until_well(&cluster.store("well"));
+        Some(cluster)
     }
 
     /// A client of its own, for a directory that no other test has.
