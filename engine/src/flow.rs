@@ -21,11 +21,15 @@ pub(crate) struct Flow {
     pub(crate) name: String,
     pub(crate) run: Run,
     pub(crate) commit: CommitConfig,
+    /// `source.topic`
+    pub(crate) source_name: String,
     pub(crate) source: Arc<dyn Source>,
     /// What its positions mean.
     pub(crate) fingerprint: Fingerprint,
     /// The source's identity, once it is known.
     pub(crate) identity: OnceLock<String>,
+    /// `sink.parquet`
+    pub(crate) sink_name: String,
     pub(crate) sink: Arc<dyn Sink>,
     pub(crate) workers: u32,
     pub(crate) halt: Arc<Halt>,
@@ -86,6 +90,10 @@ impl Flow {
         self.halt.fail(Failure::new(&self.name, error));
     }
 
+    fn fail_in(&self, stage: &str, error: &Error) {
+        self.halt.fail(Failure { stage: Some(stage.to_owned()), ..Failure::new(&self.name, error) });
+    }
+
     /// The identity of the source that positions belong to. Once known it stays: a source that changes its identity
     /// while it is read is its reader's to refuse.
     pub(crate) fn source_identity(&self) -> Result<Option<String>, Error> {
@@ -99,18 +107,22 @@ impl Flow {
 
     /// Ends the attempt for something that no stage should ever give.
     pub(crate) fn fail_by_bug(&self, what: impl Display) {
-        self.fail(&Error::Other(format!("{what}; this is a bug in weatherflow")));
+        self.fail(&bug(what));
     }
 
     /// Runs a piece of a stage; an error or a panic in it ends this attempt of the flow, and gives `None`.
-    pub(crate) fn guard<T>(&self, what: &str, piece: impl FnOnce() -> Result<T, Error>) -> Option<T> {
+    pub(crate) fn guard<T>(&self, stage: &str, piece: impl FnOnce() -> Result<T, Error>) -> Option<T> {
         match catch_unwind(AssertUnwindSafe(piece)) {
             Ok(Ok(value)) => return Some(value),
-            Ok(Err(error)) => self.fail(&error),
-            Err(panic) => self.fail_by_bug(format_args!("{what} panicked: {}", message(&*panic))),
+            Ok(Err(error)) => self.fail_in(stage, &error),
+            Err(panic) => self.fail_in(stage, &bug(format_args!("{stage} panicked: {}", message(&*panic)))),
         }
         None
     }
+}
+
+fn bug(what: impl Display) -> Error {
+    Error::Other(format!("{what}; this is a bug in weatherflow"))
 }
 
 fn message(panic: &(dyn Any + Send)) -> &str {

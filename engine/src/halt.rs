@@ -17,6 +17,8 @@ pub(crate) type Waker = Arc<dyn Fn() + Send + Sync>;
 pub struct Failure {
     /// The flow it happened in.
     pub flow: String,
+    /// The stage it happened in, where one is to blame: `sink.parquet`.
+    pub stage: Option<String>,
     /// What happened, where, and what to do.
     pub reason: String,
     /// Whether the flow, begun again from its last commit, may get through.
@@ -27,7 +29,7 @@ impl Failure {
     /// What an error of a stage means for its flow.
     pub fn new(flow: &str, error: &Error) -> Self {
         let may_pass = matches!(error, Error::Unavailable { .. });
-        Self { flow: flow.to_owned(), reason: error.to_string(), may_pass }
+        Self { flow: flow.to_owned(), stage: None, reason: error.to_string(), may_pass }
     }
 }
 

@@ -1,29 +1,97 @@
-//! What a running flow tells people: rows, commits, lag.
+//! What a running flow tells people: rows, commits, lag, memory, trouble.
 
+use crate::budget::Budget;
+use crate::flow::Epoch;
+use crate::halt::Failure;
+use operators::Lag;
 use operators::progress::{Progress, Tally};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
-const UNKNOWN: u64 = u64::MAX;
+/// How many of the last commits and troubles are remembered.
+const REMEMBERED: usize = 20;
 
 /// Counters of one flow, written by its threads and read by whoever shows them.
 #[derive(Debug)]
 pub struct Meter {
+    /// Rows read since the last commit that was gone on from, and those committed before it.
     read: AtomicU64,
     done: AtomicBool,
-    /// Rows not read yet, per worker.
-    behind: Vec<AtomicU64>,
-    committed: Mutex<Committed>,
+    /// Source, stages and sink, in the order rows pass them.
+    stages: Vec<Passed>,
+    budget: Arc<Budget>,
+    seen: Mutex<Seen>,
+}
+
+/// What has passed a stage, counted anew when rows pass it again.
+#[derive(Debug)]
+struct Passed {
+    name: String,
+    rows: AtomicU64,
+    bytes: AtomicU64,
 }
 
 #[derive(Debug, Default)]
-struct Committed {
-    this_run: Tally,
+struct Seen {
+    committed: Tally,
     last: Option<(Instant, Progress)>,
+    commits: VecDeque<Landed>,
+    latency: Latency,
+    /// Epochs in flight, and when each got its first row.
+    epochs: BTreeMap<Epoch, Instant>,
+    /// Per worker.
+    lag: BTreeMap<u32, Lag>,
     restarts: u64,
     /// While it does not run.
-    trouble: Option<String>,
+    trouble: Option<Failure>,
+    troubles: VecDeque<Trouble>,
+}
+
+/// A commit that was made.
+#[derive(Clone, Debug)]
+pub struct Landed {
+    /// When.
+    pub at: SystemTime,
+    /// Its number.
+    pub version: u64,
+    /// Where its rows went.
+    pub tally: Tally,
+    /// How long the sink took to publish it.
+    pub took: Duration,
+}
+
+/// Something that made a flow begin again, or end.
+#[derive(Clone, Debug)]
+pub struct Trouble {
+    /// When.
+    pub at: SystemTime,
+    /// What happened.
+    pub failure: Failure,
+}
+
+/// How long commits took: a histogram whose buckets count all commits up to their bound.
+#[derive(Clone, Debug, Default)]
+pub struct Latency {
+    /// Commits that took at most [`Latency::BOUNDS`] seconds, bound by bound.
+    pub buckets: [u64; Latency::BOUNDS.len()],
+    /// All commits.
+    pub count: u64,
+    /// Their time together.
+    pub sum: Duration,
+}
+
+impl Latency {
+    /// Upper bounds of the buckets in seconds.
+    pub const BOUNDS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
+
+    fn add(&mut self, took: Duration) {
+        let within = |(_, bound): &(_, f64)| took.as_secs_f64() <= *bound;
+        self.buckets.iter_mut().zip(Self::BOUNDS).filter(within).for_each(|(bucket, _)| *bucket += 1);
+        self.count += 1;
+        self.sum += took;
+    }
 }
 
 /// A flow at one moment.
@@ -35,54 +103,111 @@ pub struct Reading {
     pub committed: Tally,
     /// The last commit of this run, and when it was.
     pub last_commit: Option<(Instant, Progress)>,
+    /// The last commits of this run, the newest at the end.
+    pub commits: Vec<Landed>,
+    /// How long commits took.
+    pub latency: Latency,
     /// Rows in the source that are not read yet, where it can tell.
-    pub behind: Option<u64>,
+    pub lag: Lag,
+    /// What has passed source, stages and sink, in this order.
+    pub passed: Vec<StageReading>,
+    /// Epochs with rows that are not committed yet.
+    pub epochs: u64,
+    /// How long ago the oldest of them got its first row.
+    pub epoch_age: Option<Duration>,
+    /// Bytes of rows on their way, and how many there may be.
+    pub memory: (u64, u64),
     /// Whether the flow has ended and everything is committed.
     pub done: bool,
     /// How often the flow was begun again from its last commit.
     pub restarts: u64,
-    /// Why it has to be begun again, until it runs.
-    pub trouble: Option<String>,
+    /// Why it has to be begun again or has ended, until it runs.
+    pub trouble: Option<Failure>,
+    /// The last of what went wrong, the newest at the end.
+    pub troubles: Vec<Trouble>,
+}
+
+/// What has passed one stage in this run; rows that are read again are counted again.
+#[derive(Clone, Debug)]
+pub struct StageReading {
+    /// `decode.protobuf`
+    pub name: String,
+    /// Rows that it gave; for a sink, that it took.
+    pub rows: u64,
+    /// Bytes of memory that their columns held.
+    pub bytes: u64,
 }
 
 impl Meter {
-    /// A meter for a flow on so many workers.
-    pub fn new(workers: u32) -> Self {
+    /// A meter for a flow with these stages, source and sink among them, whose rows are charged to a budget.
+    pub fn new(stages: impl IntoIterator<Item = String>, budget: Arc<Budget>) -> Self {
+        let passed = |name| Passed { name, rows: AtomicU64::new(0), bytes: AtomicU64::new(0) };
         Self {
             read: AtomicU64::new(0),
             done: AtomicBool::new(false),
-            behind: (0..workers).map(|_| AtomicU64::new(UNKNOWN)).collect(),
-            committed: Mutex::default(),
+            stages: stages.into_iter().map(passed).collect(),
+            budget,
+            seen: Mutex::default(),
         }
     }
 
-    pub(crate) fn add_read(&self, rows: u64) {
+    /// What the flow's rows are charged to.
+    pub(crate) fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
+
+    pub(crate) fn add_read(&self, epoch: Epoch, rows: u64) {
         self.read.fetch_add(rows, Ordering::Relaxed);
+        self.seen().epochs.entry(epoch).or_insert_with(Instant::now);
     }
 
-    pub(crate) fn set_behind(&self, worker: u32, rows: Option<u64>) {
-        if let Some(cell) = self.behind.get(worker as usize) {
-            cell.store(rows.unwrap_or(UNKNOWN), Ordering::Relaxed);
+    /// Rows that a stage gave, by its place among all stages.
+    pub(crate) fn add_passed(&self, stage: usize, rows: u64, bytes: u64) {
+        if let Some(stage) = self.stages.get(stage) {
+            stage.rows.fetch_add(rows, Ordering::Relaxed);
+            stage.bytes.fetch_add(bytes, Ordering::Relaxed);
         }
     }
 
-    pub(crate) fn add_commit(&self, tally: Tally, progress: Progress) {
-        let mut committed = self.committed.lock().unwrap_or_else(PoisonError::into_inner);
-        committed.this_run += tally;
-        committed.last = Some((Instant::now(), progress));
+    /// Rows that the sink took.
+    pub(crate) fn add_taken(&self, rows: u64, bytes: u64) {
+        self.add_passed(self.stages.len().saturating_sub(1), rows, bytes);
+    }
+
+    pub(crate) fn set_lag(&self, worker: u32, lag: Lag) {
+        self.seen().lag.insert(worker, lag);
+    }
+
+    pub(crate) fn add_commit(&self, epoch: Epoch, tally: Tally, progress: Progress, took: Duration) {
+        let mut seen = self.seen();
+        let landed = Landed { at: SystemTime::now(), version: progress.version.0, tally, took };
+        remember(&mut seen.commits, landed);
+        seen.latency.add(took);
+        seen.committed += tally;
+        seen.last = Some((Instant::now(), progress));
+        seen.epochs.remove(&epoch);
     }
 
     /// The flow runs again.
     pub(crate) fn clear_trouble(&self) {
-        self.committed.lock().unwrap_or_else(PoisonError::into_inner).trouble = None;
+        self.seen().trouble = None;
     }
 
     /// The flow begins again from its last commit: rows read since then will be read once more.
-    pub(crate) fn add_restart(&self, why: &str) {
-        let mut committed = self.committed.lock().unwrap_or_else(PoisonError::into_inner);
-        committed.restarts += 1;
-        committed.trouble = Some(why.to_owned());
-        self.read.store(committed.this_run.read, Ordering::Relaxed);
+    pub(crate) fn add_restart(&self, why: &Failure) {
+        self.add_trouble(why);
+        let mut seen = self.seen();
+        seen.restarts += 1;
+        seen.epochs.clear();
+        seen.lag.clear();
+        self.read.store(seen.committed.read, Ordering::Relaxed);
+    }
+
+    /// The flow does not run, for now or for good.
+    pub(crate) fn add_trouble(&self, why: &Failure) {
+        let mut seen = self.seen();
+        remember(&mut seen.troubles, Trouble { at: SystemTime::now(), failure: why.clone() });
+        seen.trouble = Some(why.clone());
     }
 
     pub(crate) fn set_done(&self) {
@@ -96,16 +221,39 @@ impl Meter {
 
     /// The flow at this moment.
     pub fn read(&self) -> Reading {
-        let committed = self.committed.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = self.behind.iter().map(|b| b.load(Ordering::Relaxed)).filter(|b| *b != UNKNOWN);
+        let seen = self.seen();
+        let passed = |stage: &Passed| StageReading {
+            name: stage.name.clone(),
+            rows: stage.rows.load(Ordering::Relaxed),
+            bytes: stage.bytes.load(Ordering::Relaxed),
+        };
         Reading {
             read: self.read.load(Ordering::Relaxed),
-            committed: committed.this_run,
-            last_commit: committed.last.clone(),
-            behind: known.fold(None, |sum, b| Some(sum.unwrap_or(0) + b)),
+            committed: seen.committed,
+            last_commit: seen.last.clone(),
+            commits: seen.commits.iter().cloned().collect(),
+            latency: seen.latency.clone(),
+            // Each partition is one worker's.
+            lag: Lag(seen.lag.values().flat_map(|lag| lag.0.iter().map(|(&at, &rows)| (at, rows))).collect()),
+            passed: self.stages.iter().map(passed).collect(),
+            epochs: seen.epochs.len() as u64,
+            epoch_age: seen.epochs.values().min().map(Instant::elapsed),
+            memory: (self.budget.used(), self.budget.limit()),
             done: self.is_done(),
-            restarts: committed.restarts,
-            trouble: committed.trouble.clone(),
+            restarts: seen.restarts,
+            trouble: seen.trouble.clone(),
+            troubles: seen.troubles.iter().cloned().collect(),
         }
     }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn remember<T>(last: &mut VecDeque<T>, one: T) {
+    if last.len() == REMEMBERED {
+        last.pop_front();
+    }
+    last.push_back(one);
 }

@@ -46,13 +46,13 @@ impl Patience {
 
     /// The failure that ends the run, with what was tried.
     pub(crate) fn lost(&self, failure: Failure) -> Failure {
-        let Failure { flow, reason, .. } = failure;
+        let Failure { flow, stage, reason, .. } = failure;
         let tried = format!(
             "nothing could be committed by {} in {} s, and retry_for allows no more; the last one said: {reason}",
             counted(self.failures.into(), "attempt"),
             self.since.map_or(0, |since| since.elapsed().as_secs()),
         );
-        Failure { flow, reason: tried, may_pass: false }
+        Failure { flow, stage, reason: tried, may_pass: false }
     }
 }
 
@@ -81,7 +81,7 @@ mod tests {
     fn patience_ends() {
         let mut patience = Patience::new(Duration::ZERO);
         assert_eq!(patience.after_failure(Some(Instant::now())), None);
-        let failure = Failure { flow: "archive".into(), reason: "no answer".into(), may_pass: true };
+        let failure = Failure { flow: "archive".into(), stage: None, reason: "no answer".into(), may_pass: true };
         let lost = patience.lost(failure);
         assert!(!lost.may_pass && lost.reason.contains("no answer") && lost.reason.contains("1 attempt"), "{lost}");
     }

@@ -30,7 +30,9 @@ pub struct Running {
 impl Running {
     /// Prepares a run. With `drain` it ends by itself once every source has ended or caught up.
     pub fn new(plan: Plan, drain: bool, halt: Arc<Halt>) -> Self {
-        let meters = plan.flows.iter().map(|_| Arc::new(Meter::new(plan.workers))).collect();
+        let memory = plan.memory / ROWS_SHARE / plan.flows.len().max(1) as u64;
+        let meter = |flow: &PlannedFlow| Arc::new(Meter::new(flow.built.stage_names(), Budget::new(memory)));
+        let meters = plan.flows.iter().map(meter).collect();
         Self { plan, drain, halt, meters, process: uuid::Uuid::now_v7().to_string() }
     }
 
@@ -63,14 +65,17 @@ impl Running {
         while let Err(failure) = self.attempt(planned, meter, &mut earlier) {
             earlier.attempts += 1;
             if !failure.may_pass || self.halt.is_stopping() {
+                meter.add_trouble(&failure);
                 return self.halt.fail(failure);
             }
             let last_commit = meter.read().last_commit.map(|(at, _)| at);
             let Some(pause) = patience.after_failure(last_commit) else {
-                return self.halt.fail(patience.lost(failure));
+                let lost = patience.lost(failure);
+                meter.add_trouble(&lost);
+                return self.halt.fail(lost);
             };
             tracing::info!(%failure, ?pause, "begins again from the last commit");
-            meter.add_restart(&failure.reason);
+            meter.add_restart(&failure);
             self.halt.sleep(pause);
             patience.begin();
         }
@@ -80,19 +85,20 @@ impl Running {
     fn attempt(&self, planned: &PlannedFlow, meter: &Arc<Meter>, earlier: &mut Earlier) -> Result<(), Failure> {
         let built = &planned.built;
         let halt = Halt::below(&self.halt);
-        let memory = self.plan.memory / ROWS_SHARE / self.plan.flows.len().max(1) as u64;
         let flow = Flow {
             name: built.name.clone(),
             // A run id of its own: what a server still does for an earlier attempt is fenced like another process.
             run: Run { id: format!("{}-{}", self.process, earlier.attempts), flow: planned.id.clone() },
             commit: built.commit,
+            source_name: built.source_name.clone(),
             source: Arc::clone(&built.source.source),
             fingerprint: built.fingerprint.clone(),
             identity: OnceLock::new(),
+            sink_name: built.sink_name.clone(),
             sink: Arc::clone(&built.sink.sink),
             workers: self.plan.workers,
             halt: Arc::clone(&halt),
-            budget: Budget::new(memory),
+            budget: Arc::clone(meter.budget()),
             meter: Arc::clone(meter),
             end: self.end(planned),
             open: OpenEpoch::default(),

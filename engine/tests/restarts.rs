@@ -7,6 +7,7 @@ mod world;
 use engine::halt::Halt;
 use engine::run::Running;
 use operators::config::Interval;
+use operators::inspect::Inspect;
 use operators::progress::{Commit, Progress, Receipt, Run};
 use operators::stage::{Account, Audit, Closing, Committer, Finding, Held, Opened, Sink, Writer};
 use operators::{Checkpoint, Chunk, Error, Position, Result};
@@ -57,6 +58,8 @@ impl Audit for Remote<MemorySink> {
         self.end.audit(flow, found)
     }
 }
+
+impl Inspect for Remote<MemorySink> {}
 
 impl Sink for Remote<MemorySink> {
     fn progress(&self, flow: &str) -> Result<Option<Progress>> {

@@ -9,8 +9,9 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`chunk`] | rows as Arrow columns and where they came from |
-//! | [`position`] | the algebra of `Position`, `Span` and `Checkpoint` |
+//! | [`position`] | the algebra of `Position`, `Span`, `Checkpoint` and `Lag` |
 //! | [`stage`] | the traits every stage implements, and what a built stage tells the engine |
+//! | [`inspect`] | what places can be asked without being changed |
 //! | [`source`], [`decode`], [`transform`], [`encode`], [`partition`], [`sink`] | one file per stage, each with its config; the closed enum of a kind stands in its `mod.rs` |
 //! | `archive`, [`store`] | batches of Parquet files and their proof; the files below them |
 //! | `sql` | what tables and topics share: databases, the progress row, transactions |
@@ -29,6 +30,7 @@ pub mod decode;
 pub mod encode;
 pub mod error;
 mod gathered;
+pub mod inspect;
 mod json;
 mod kafka;
 mod message;
@@ -54,5 +56,5 @@ mod value;
 
 pub use chunk::Chunk;
 pub use error::{Error, Result};
-pub use position::{Checkpoint, Position, Span};
+pub use position::{Checkpoint, Lag, Position, Span};
 pub use schema::Schema;

@@ -89,6 +89,23 @@ impl fmt::Display for Checkpoint {
     }
 }
 
+/// Rows of each partition that are there and not read yet; a partition without an entry cannot be told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Lag(pub BTreeMap<u32, u64>);
+
+impl Lag {
+    /// The lag of one partition alone.
+    pub fn of(partition: u32, rows: u64) -> Self {
+        Self(BTreeMap::from([(partition, rows)]))
+    }
+
+    /// Rows of all partitions, or `None` when nothing is known of any.
+    pub fn total(&self) -> Option<u64> {
+        (!self.0.is_empty()).then(|| self.0.values().sum())
+    }
+}
+
 fn check(at: Position, span: &Span) -> Result<(), SpanError> {
     if span.to < span.from {
         Err(SpanError::Backwards { span: *span })

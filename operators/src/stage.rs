@@ -5,7 +5,8 @@
 
 use crate::chunk::Chunk;
 use crate::error::Result;
-use crate::position::{Checkpoint, Span};
+use crate::inspect::{Extent, Holdings, Inspect};
+use crate::position::{Checkpoint, Lag, Span};
 use crate::progress::{Commit, Fingerprint, Progress, Receipt, Run, Version};
 use crate::schema::Schema;
 use std::sync::Arc;
@@ -28,7 +29,7 @@ impl Share {
 }
 
 /// A place rows come from. It can seek to any position it once gave.
-pub trait Source: Send + Sync {
+pub trait Source: Inspect + Send + Sync {
     /// Opens a reader of this worker's share at the given positions; a partition without one starts at its beginning.
     /// An error when a position does not exist there any more, or not yet.
     fn open(&self, share: Share, from: &Checkpoint) -> Result<Box<dyn Reader>>;
@@ -39,6 +40,11 @@ pub trait Source: Send + Sync {
 
     /// Counts the rows of a span anew, for `verify`; `None` when the source does not have them any more.
     fn count(&self, span: &Span) -> Result<Option<u64>>;
+
+    /// What each partition holds now, without reading it; empty where there is nothing yet, or no such thing.
+    fn extents(&self) -> Result<Vec<Extent>> {
+        Ok(Vec::new())
+    }
 
     /// Is told what has been committed, for places that show it to others. Never waits, and nothing rests on it.
     fn committed(&self, _positions: &Checkpoint) {}
@@ -63,7 +69,7 @@ pub trait Reader: Send {
     fn read(&mut self) -> Result<Read>;
 
     /// Rows that are there and not read yet, where the source can tell cheaply.
-    fn behind(&mut self) -> Result<Option<u64>>;
+    fn lag(&mut self) -> Result<Lag>;
 }
 
 /// What one call of [`Apply::apply`] made of a chunk; every row is in one of these.
@@ -92,7 +98,7 @@ pub trait Apply: Send {
 }
 
 /// A place rows go to, which stores positions in the same atomic step.
-pub trait Sink: Audit + Send + Sync {
+pub trait Sink: Audit + Inspect + Send + Sync {
     /// The last commit, read without touching anything; `None` before the first.
     fn progress(&self, flow: &str) -> Result<Option<Progress>>;
 
@@ -156,6 +162,11 @@ pub trait Committer: Send {
 pub trait Audit {
     /// Checks everything committed by a flow, giving each finding as it is met. Memory does not grow with history.
     fn audit(&self, flow: &str, found: &mut dyn FnMut(Finding)) -> Result<Account>;
+
+    /// What is there of a flow, for people: read from names and records, without the proof.
+    fn holdings(&self, _flow: &str) -> Result<Holdings> {
+        Ok(Holdings::default())
+    }
 }
 
 /// One thing that is not as it should be.

@@ -10,9 +10,10 @@ use engine::plan::Plan;
 use engine::run::Running;
 use input::PARTITIONS;
 use operators::encode::EncodeConfig;
+use operators::inspect::Inspect;
 use operators::source::weather::WeatherConfig;
 use operators::stage::{Read, Reader, Share, Source};
-use operators::{Checkpoint, Chunk, Position, Result, Span};
+use operators::{Checkpoint, Chunk, Lag, Position, Result, Span};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -68,6 +69,8 @@ impl Reports {
     }
 }
 
+impl Inspect for Reports {}
+
 impl Source for Reports {
     fn open(&self, _: Share, _: &Checkpoint) -> Result<Box<dyn Reader>> {
         Ok(Box::new(Giving { reports: self.clone(), given: [0; PARTITIONS as usize], turn: 0 }))
@@ -106,7 +109,7 @@ impl Reader for Giving {
         Ok(Read::Rows(chunk, span))
     }
 
-    fn behind(&mut self) -> Result<Option<u64>> {
-        Ok(None)
+    fn lag(&mut self) -> Result<Lag> {
+        Ok(Lag::default())
     }
 }

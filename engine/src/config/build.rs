@@ -41,6 +41,14 @@ pub struct BuiltFlow {
     pub fingerprint: Fingerprint,
 }
 
+impl BuiltFlow {
+    /// Names of source, stages and sink, in the order rows pass them.
+    pub fn stage_names(&self) -> Vec<String> {
+        let stages = self.stages.iter().map(|stage| &stage.name);
+        [&self.source_name].into_iter().chain(stages).chain([&self.sink_name]).cloned().collect()
+    }
+}
+
 /// A stage between source and sink.
 pub struct NamedStage {
     /// Slot and kind: `decode.protobuf`.

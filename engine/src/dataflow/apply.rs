@@ -12,10 +12,10 @@ use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
-/// Adds a stage: chunks in, chunks out, and what was left out.
+/// Adds the stage at a place among all of the flow: chunks in, chunks out, and what was left out.
 pub(super) fn apply<'scope>(
     flow: &Arc<Flow>,
-    name: &str,
+    (place, name): (usize, &str),
     stage: &Arc<dyn Stage>,
     chunks: Edge<'scope, Parcel>,
 ) -> (Edge<'scope, Parcel>, Edge<'scope, Entry>) {
@@ -49,6 +49,9 @@ pub(super) fn apply<'scope>(
                     let left_out = left_out(&applied);
                     if left_out != Tally::default() {
                         entry_out.session(&epoch).give(Entry::LeftOut(left_out));
+                    }
+                    for chunk in &applied.rows {
+                        flow.meter.add_passed(place, chunk.len(), chunk.bytes());
                     }
                     let chunks = applied.rows.into_iter().chain(applied.dead_letters);
                     chunk_out.session(&epoch).give_iterator(chunks.map(|chunk| Parcel::new(chunk, &flow.budget)));

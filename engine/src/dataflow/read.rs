@@ -24,6 +24,9 @@ const CHUNKS_PER_TURN: usize = 16;
 /// An epoch stays open for `1 / GATHER` of the time between two commits at least.
 const GATHER: u32 = 10;
 
+/// The place of the source among the stages of a flow.
+const SOURCE: usize = 0;
+
 /// Adds the source to a graph. The returned activator must be used whenever the probe has moved.
 pub(super) fn read<'scope>(
     scope: Scope<'scope, Epoch>,
@@ -83,7 +86,8 @@ pub(super) fn read<'scope>(
                 }
                 match next(&fetched) {
                     Next::Rows(parcel, span) => {
-                        flow.meter.add_read(span.rows);
+                        flow.meter.add_read(epoch, span.rows);
+                        flow.meter.add_passed(SOURCE, span.rows, parcel.chunk().bytes());
                         if open.due.is_none() {
                             let wait = stays_open(closed, flow.commit.every.0);
                             open.due = Some(Instant::now() + wait);

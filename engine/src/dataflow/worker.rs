@@ -64,8 +64,8 @@ fn build(worker: &mut Worker, blueprint: &Blueprint, threads: &Threads) -> Graph
     let reader = worker.dataflow_named(&flow.name, |scope| {
         let (mut chunks, spans, reader) = read::read(scope, flow, threads, from.clone(), durable.clone());
         let mut entries = vec![spans.clone().map(Entry::Read)];
-        for (name, stage) in stages {
-            let (applied, left_out) = apply::apply(flow, name, stage, chunks);
+        for (place, (name, stage)) in (1..).zip(stages) {
+            let (applied, left_out) = apply::apply(flow, (place, name), stage, chunks);
             chunks = applied;
             entries.push(left_out);
         }

@@ -78,7 +78,7 @@ impl Watch {
                 for ((name, meter), seen) in meters.iter().zip(&mut restarts) {
                     let reading = meter.read();
                     if let Some(trouble) = reading.trouble.filter(|_| reading.restarts > *seen) {
-                        show.note(&format!("{name}: {trouble}; trying again from the last commit"));
+                        show.note(&format!("{name}: {}; trying again from the last commit", trouble.reason));
                     }
                     *seen = reading.restarts;
                 }
@@ -137,7 +137,7 @@ impl Line {
             Some((at, progress)) => format!("version {} committed {} ago", progress.version, ago(at.elapsed())),
             None => "nothing committed yet".to_owned(),
         };
-        let behind = match (reading.done, &reading.trouble, reading.behind) {
+        let behind = match (reading.done, &reading.trouble, reading.lag.total()) {
             (true, ..) => "done".to_owned(),
             (false, Some(_), _) => format!("trying again: {}", counted(reading.restarts, "restart")),
             (false, None, Some(0)) => "caught up".to_owned(),

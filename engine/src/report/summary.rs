@@ -11,10 +11,7 @@ pub(crate) fn intent(plan: &Plan) -> String {
     let mut text = format!("{}\n", heading(plan));
     for flow in &plan.flows {
         let built = &flow.built;
-        let stages = built.stages.iter().map(|stage| stage.name.as_str());
-        let names: Vec<_> =
-            [built.source_name.as_str()].into_iter().chain(stages).chain([built.sink_name.as_str()]).collect();
-        let _ = writeln!(text, "  {}: {}", built.name, names.join(" -> "));
+        let _ = writeln!(text, "  {}: {}", built.name, built.stage_names().join(" -> "));
         let _ = writeln!(text, "    from {}", built.source.about.summary);
         let _ = writeln!(text, "    to {}", built.sink.about.summary);
         let _ = writeln!(text, "    {}", resume(flow));

@@ -10,6 +10,7 @@ use operators::stage::Committer;
 use operators::{Error, Span};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Instant;
 
 /// Everything known about an epoch that both frontiers have passed.
 pub(crate) struct Batch {
@@ -39,7 +40,7 @@ pub(crate) struct CommitterThread {
 pub(crate) fn spawn(threads: &Threads, flow: &Arc<Flow>, begin: Begin, wake: Waker) -> CommitterThread {
     let (batches, inbox) = channel();
     let (outbox, done) = channel();
-    threads.spawn(flow, "committer", move |flow| commit_all(flow, begin, &inbox, &outbox, &wake));
+    threads.spawn(flow, "committer", &flow.sink_name, move |flow| commit_all(flow, begin, &inbox, &outbox, &wake));
     CommitterThread { batches, done }
 }
 
@@ -58,10 +59,12 @@ fn commit_all(
         let epoch = batch.epoch;
         let (commit, leases) = prepare(flow, batch, last.as_ref())?;
         let (tally, progress) = (commit.tally, commit.progress.clone());
+        let began = Instant::now();
         committer.commit(commit)?;
+        let took = began.elapsed();
         drop(leases);
         flow.source.committed(&progress.positions);
-        flow.meter.add_commit(tally, progress.clone());
+        flow.meter.add_commit(epoch, tally, progress.clone(), took);
         last = Some(progress);
         if outbox.send(epoch).is_err() {
             return Ok(());

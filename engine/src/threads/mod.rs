@@ -15,17 +15,18 @@ use std::thread::{Builder, JoinHandle};
 pub(crate) struct Threads(Mutex<Vec<JoinHandle<()>>>);
 
 impl Threads {
-    /// Starts a thread whose panics and errors end the attempt.
+    /// Starts a thread that works for a stage; its panics and errors end the attempt.
     pub(crate) fn spawn(
         &self,
         flow: &Arc<Flow>,
         role: &'static str,
+        stage: &str,
         body: impl FnOnce(&Arc<Flow>) -> Result<(), Error> + Send + 'static,
     ) {
-        let guarded = Arc::clone(flow);
+        let (guarded, stage) = (Arc::clone(flow), stage.to_owned());
         let name = format!("{role} {}", flow.name);
         let spawned = Builder::new().name(name).spawn(move || {
-            guarded.guard(role, || body(&guarded));
+            guarded.guard(&stage, || body(&guarded));
         });
         match spawned {
             Ok(handle) => self.0.lock().unwrap_or_else(PoisonError::into_inner).push(handle),

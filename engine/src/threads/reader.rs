@@ -36,7 +36,7 @@ pub(crate) fn spawn(
     wake: Waker,
 ) -> Receiver<Fetched> {
     let (sender, receiver) = sync_channel(READ_AHEAD);
-    threads.spawn(flow, "reader", move |flow| read_all(flow, share, &from, &sender, &wake));
+    threads.spawn(flow, "reader", &flow.source_name, move |flow| read_all(flow, share, &from, &sender, &wake));
     receiver
 }
 
@@ -56,7 +56,7 @@ fn read_all(
         // Asked before reading: what upstream had committed by then is in what is read now.
         let end_is_near = flow.end.is_near();
         if asked.is_none_or(|at| at.elapsed() >= BEHIND_EVERY) {
-            flow.meter.set_behind(share.index, reader.behind()?);
+            flow.meter.set_lag(share.index, reader.lag()?);
             asked = Some(Instant::now());
         }
         match reader.read()? {
@@ -72,7 +72,7 @@ fn read_all(
             Read::End => break,
         }
     }
-    flow.meter.set_behind(share.index, reader.behind()?);
+    flow.meter.set_lag(share.index, reader.lag()?);
     // Whether the worker is still there does not matter any more.
     let _ = sender.send(Fetched::End);
     wake();

@@ -43,7 +43,7 @@ pub(crate) struct WriterThread {
 pub(crate) fn spawn(threads: &Threads, flow: &Arc<Flow>, wake: Waker) -> WriterThread {
     let (orders, inbox) = channel();
     let (outbox, deliveries) = channel();
-    threads.spawn(flow, "writer", move |flow| write_all(flow, &inbox, &outbox, &wake));
+    threads.spawn(flow, "writer", &flow.sink_name, move |flow| write_all(flow, &inbox, &outbox, &wake));
     WriterThread { orders, deliveries }
 }
 
@@ -73,7 +73,9 @@ fn write_all(
                         entry.insert(Open { writer, held: flow.budget.lease(0) })
                     }
                 };
-                let now = writer.write(parcel.into_chunk())?;
+                let chunk = parcel.into_chunk();
+                flow.meter.add_taken(chunk.len(), chunk.bytes());
+                let now = writer.write(chunk)?;
                 held.resize(now.bytes);
                 if must_close(now, flow) {
                     flow.open.close(epoch);

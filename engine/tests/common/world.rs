@@ -5,6 +5,7 @@ use engine::config::pipeline::CommitConfig;
 use engine::config::{BuiltFlow, NamedStage};
 use engine::plan::{Plan, PlannedFlow, Resume};
 use operators::config::{Context, Interval, Size};
+use operators::inspect::Inspect;
 use operators::progress::{Commit, Contents, Progress, Receipt, Run, Version};
 use operators::source::SourceConfig;
 use operators::source::weather::WeatherConfig;
@@ -68,6 +69,8 @@ impl Audit for MemorySink {
         Ok(Account::default())
     }
 }
+
+impl Inspect for MemorySink {}
 
 impl Sink for MemorySink {
     fn progress(&self, _: &str) -> Result<Option<Progress>> {

@@ -29,6 +29,7 @@ mod written;
 use crate::config::Context;
 use crate::error::{Error, Problem, Result};
 use crate::gathered::Gatherer;
+use crate::inspect::Inspect;
 use crate::kafka::Place;
 use crate::kafka::config::{Brokers, Options, Security};
 use crate::kafka::topic::{self, Client, Topic};
@@ -134,6 +135,8 @@ struct Kafka {
 }
 
 struct KafkaSink(Arc<Kafka>);
+
+impl Inspect for KafkaSink {}
 
 impl Sink for KafkaSink {
     fn progress(&self, flow: &str) -> Result<Option<Progress>> {

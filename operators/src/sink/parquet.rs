@@ -5,6 +5,7 @@ mod writer;
 use crate::archive::{self, Archive, Batches, Flat};
 use crate::config::{Context, shown};
 use crate::error::{Problem, Result};
+use crate::inspect::Inspect;
 use crate::progress::{Progress, Run};
 use crate::schema::Schema;
 use crate::stage::{About, Account, Audit, BuiltSink, Finding, Inflow, Opened, Sink, Writer};
@@ -161,6 +162,8 @@ impl ParquetSink {
         Self { archive, layout, schema, properties }
     }
 }
+
+impl Inspect for ParquetSink {}
 
 impl Sink for ParquetSink {
     fn progress(&self, flow: &str) -> Result<Option<Progress>> {

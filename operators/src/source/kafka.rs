@@ -12,6 +12,7 @@ mod tests;
 
 use crate::config::Context;
 use crate::error::{Error, Problem, Result};
+use crate::inspect::Inspect;
 use crate::kafka::Place;
 use crate::kafka::config::{Brokers, Options, Security};
 use crate::kafka::topic::{Client, Topic};
@@ -146,6 +147,8 @@ impl Shared {
         ))
     }
 }
+
+impl Inspect for KafkaSource {}
 
 impl Source for KafkaSource {
     fn open(&self, share: Share, from: &Checkpoint) -> Result<Box<dyn Reader>> {

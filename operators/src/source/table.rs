@@ -6,7 +6,8 @@ mod sqlite;
 
 use crate::config::{ColumnType, Context, Interval, MysqlTls, Secret};
 use crate::error::{Problem, Result};
-use crate::position::{Checkpoint, Span};
+use crate::inspect::Inspect;
+use crate::position::{Checkpoint, Lag, Span};
 use crate::runtime::wait;
 use crate::schema::Schema;
 use crate::sql::dialect::{Column, find};
@@ -124,6 +125,8 @@ struct Table<D: Dialect> {
 
 struct TableSource<D: Dialect>(Arc<Table<D>>);
 
+impl Inspect for TableSource<Sqlite> {}
+
 impl Source for TableSource<Sqlite> {
     fn open(&self, share: Share, from: &Checkpoint) -> Result<Box<dyn Reader>> {
         reader(share, from, |next| sqlite::SqliteReader::open(Arc::clone(&self.0), next))
@@ -137,6 +140,8 @@ impl Source for TableSource<Sqlite> {
         self.0.count(span)
     }
 }
+
+impl Inspect for TableSource<MySql> {}
 
 impl Source for TableSource<MySql> {
     fn open(&self, share: Share, from: &Checkpoint) -> Result<Box<dyn Reader>> {
@@ -230,7 +235,7 @@ impl Reader for Idle {
         Ok(Read::End)
     }
 
-    fn behind(&mut self) -> Result<Option<u64>> {
-        Ok(Some(0))
+    fn lag(&mut self) -> Result<Lag> {
+        Ok(Lag::default())
     }
 }

@@ -3,7 +3,8 @@
 use crate::chunk::Chunk;
 use crate::config::Context;
 use crate::error::{Error, Problem, Result};
-use crate::position::{Checkpoint, Position, Span};
+use crate::inspect::Inspect;
+use crate::position::{Checkpoint, Lag, Position, Span};
 use crate::runtime::wait;
 use crate::schema::Schema;
 use crate::sql::column::AGAIN;
@@ -49,6 +50,8 @@ struct TopicSource {
     place: Place<Sqlite>,
     schema: Schema,
 }
+
+impl Inspect for TopicSource {}
 
 impl Source for TopicSource {
     fn open(&self, share: Share, from: &Checkpoint) -> Result<Box<dyn Reader>> {
@@ -99,19 +102,19 @@ impl Reader for TopicReader {
         })
     }
 
-    fn behind(&mut self) -> Result<Option<u64>> {
+    fn lag(&mut self) -> Result<Lag> {
         wait(async {
             if !self.ready().await? {
-                return Ok(None);
+                return Ok(Lag::default());
             }
             let partitions = self.partitions();
-            let Some(opened) = &mut self.opened else { return Ok(None) };
-            let mut behind = 0;
+            let Some(opened) = &mut self.opened else { return Ok(Lag::default()) };
+            let mut lag = Lag::default();
             for partition in partitions {
                 let end = topic::end(&mut opened.connection, &self.place, partition).await?;
-                behind += end.saturating_sub(at(&self.next, partition));
+                lag.0.insert(partition, end.saturating_sub(at(&self.next, partition)));
             }
-            Ok(Some(behind))
+            Ok(lag)
         })
     }
 }

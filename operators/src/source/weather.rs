@@ -6,7 +6,8 @@
 use crate::chunk::Chunk;
 use crate::config::Interval;
 use crate::error::{Error, Problem, Result};
-use crate::position::{Checkpoint, Position, Span};
+use crate::inspect::Inspect;
+use crate::position::{Checkpoint, Lag, Position, Span};
 use crate::schema::Schema;
 use crate::stage::{About, BuiltSource, Read, Reader, Share, Source};
 use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringBuilder, UInt64Array};
@@ -207,6 +208,8 @@ struct Weather {
     schema: Schema,
 }
 
+impl Inspect for Weather {}
+
 impl Source for Weather {
     fn open(&self, share: Share, from: &Checkpoint) -> Result<Box<dyn Reader>> {
         if !share.owns(PARTITION) {
@@ -234,8 +237,8 @@ impl Reader for Nothing {
         Ok(Read::End)
     }
 
-    fn behind(&mut self) -> Result<Option<u64>> {
-        Ok(None)
+    fn lag(&mut self) -> Result<Lag> {
+        Ok(Lag::default())
     }
 }
 
@@ -336,8 +339,8 @@ impl Reader for WeatherReader {
     }
 
     /// Rows are made when they are due, so none ever waits.
-    fn behind(&mut self) -> Result<Option<u64>> {
-        Ok(None)
+    fn lag(&mut self) -> Result<Lag> {
+        Ok(Lag::default())
     }
 }
 

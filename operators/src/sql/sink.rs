@@ -6,6 +6,7 @@ use super::{Place, Transaction, insert, progress};
 use crate::chunk::Chunk;
 use crate::error::{Error, Result};
 use crate::gathered::{Gathered, Gatherer};
+use crate::inspect::Inspect;
 use crate::progress::{Commit, Progress, Run};
 use crate::runtime::wait;
 use crate::stage::{Committer, Finding, Opened, Sink, Writer};
@@ -56,6 +57,8 @@ impl<T: Target> SqlSink<T> {
         Self { target: Arc::new(target), failpoints }
     }
 }
+
+impl<T: Target> Inspect for SqlSink<T> {}
 
 impl<T: Target> Sink for SqlSink<T> {
     fn progress(&self, flow: &str) -> Result<Option<Progress>> {

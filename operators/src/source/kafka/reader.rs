@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::kafka::batch::{Batches, Fetched, SETTINGS, is_position_lost};
 use crate::kafka::error;
 use crate::kafka::topic::{self, Client, Moment};
-use crate::position::{Checkpoint, Position, Span};
+use crate::position::{Checkpoint, Lag, Position, Span};
 use crate::stage::{Read, Reader, Share};
 use rdkafka::error::RDKafkaErrorCode as Code;
 use std::collections::{BTreeMap, VecDeque};
@@ -252,7 +252,7 @@ impl KafkaReader {
         let (written, since) = (self.client.written(self.lanes.keys().copied())?, Instant::now());
         loop {
             self.ask_ends()?;
-            if !self.ready.is_empty() || self.distance() > 0 {
+            if !self.ready.is_empty() || self.distance().total().is_some_and(|rows| rows > 0) {
                 return Ok(false);
             }
             let is_decided =
@@ -266,9 +266,10 @@ impl KafkaReader {
         }
     }
 
-    fn distance(&self) -> u64 {
-        let end = |partition| self.ends.offsets.get(partition).copied().unwrap_or_default();
-        self.lanes.iter().map(|(partition, lane)| end(partition).saturating_sub(lane.next)).sum()
+    fn distance(&self) -> Lag {
+        let end = |partition: &u32| self.ends.offsets.get(partition).copied().unwrap_or_default();
+        let lag = |(partition, lane): (&u32, &Lane)| (*partition, end(partition).saturating_sub(lane.next));
+        Lag(self.lanes.iter().map(lag).collect())
     }
 }
 
@@ -295,13 +296,13 @@ impl Reader for KafkaReader {
         })
     }
 
-    fn behind(&mut self) -> Result<Option<u64>> {
+    fn lag(&mut self) -> Result<Lag> {
         if self.topic.is_none() {
-            return Ok(None);
+            return Ok(Lag::default());
         }
         match self.ask_ends() {
-            Ok(()) => Ok(Some(self.distance())),
-            Err(Error::Unavailable { .. }) => Ok(None),
+            Ok(()) => Ok(self.distance()),
+            Err(Error::Unavailable { .. }) => Ok(Lag::default()),
             Err(error) => Err(error),
         }
     }

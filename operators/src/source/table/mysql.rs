@@ -4,7 +4,7 @@ use super::rows::Rows;
 use super::{AfterWait, Table};
 use crate::chunk::Chunk;
 use crate::error::Result;
-use crate::position::{Position, Span};
+use crate::position::{Lag, Position, Span};
 use crate::runtime::OwnRuntime;
 use crate::sql::column::{AGAIN, PAGE_BYTES, PAGE_ROWS};
 use crate::sql::mysql::late::{Late, Then};
@@ -67,8 +67,8 @@ impl Reader for MySqlReader {
         self.runtime.wait(self.rows.read())
     }
 
-    fn behind(&mut self) -> Result<Option<u64>> {
-        self.runtime.wait(self.rows.behind())
+    fn lag(&mut self) -> Result<Lag> {
+        self.runtime.wait(self.rows.lag())
     }
 }
 
@@ -106,12 +106,13 @@ impl TableRows {
         }
     }
 
-    async fn behind(&mut self) -> Result<Option<u64>> {
+    async fn lag(&mut self) -> Result<Lag> {
         if !self.ready().await? {
-            return Ok(None);
+            return Ok(Lag::default());
         }
         let last = self.greatest().await?;
-        Ok(Some(last.map_or(0, |last| last.saturating_add(1).saturating_sub(self.next))))
+        let end = last.map_or(0, |last| last.saturating_add(1));
+        Ok(Lag::of(0, end.saturating_sub(self.next)))
     }
 
     /// Whether there is a table to read; checks it whenever it appears.

@@ -5,7 +5,7 @@ use super::rows::Rows;
 use crate::chunk::Chunk;
 use crate::config::ColumnType;
 use crate::error::Result;
-use crate::position::{Position, Span};
+use crate::position::{Lag, Position, Span};
 use crate::runtime::wait;
 use crate::sql::Dialect;
 use crate::sql::column::AGAIN;
@@ -110,14 +110,15 @@ impl Reader for SqliteReader {
         })
     }
 
-    fn behind(&mut self) -> Result<Option<u64>> {
+    fn lag(&mut self) -> Result<Lag> {
         wait(async {
             if !self.ready().await? {
-                return Ok(None);
+                return Ok(Lag::default());
             }
-            let Some(opened) = &mut self.opened else { return Ok(None) };
+            let Some(opened) = &mut self.opened else { return Ok(Lag::default()) };
             let last = self.table.extreme("max", &mut opened.connection).await?;
-            Ok(Some(last.map_or(0, |last| (last.cast_unsigned() + 1).saturating_sub(self.next))))
+            let end = last.map_or(0, |last| last.cast_unsigned() + 1);
+            Ok(Lag::of(0, end.saturating_sub(self.next)))
         })
     }
 }

@@ -35,7 +35,7 @@ fn reads_every_row_once_however_it_is_cut() {
     let mut cuts = 0;
     for start in [0, 1, 2, 7, 8, 8192, 9500, 29_999, 30_000, 30_001] {
         let mut reader = built.source.open(ALL, &at(start)).unwrap();
-        assert_eq!(reader.behind().unwrap(), Some(30_001 - start));
+        assert_eq!(reader.lag().unwrap().total(), Some(30_001 - start));
         let pages = read_all(&mut *reader).unwrap();
         let mut next = start;
         let mut ids: Vec<u64> = Vec::new();
@@ -51,7 +51,7 @@ fn reads_every_row_once_however_it_is_cut() {
             assert_eq!(built.source.count(span).unwrap(), Some(span.rows));
         }
         assert!(ids.iter().eq(expected.iter().filter(|id| **id >= start)), "from {start}");
-        assert_eq!(reader.behind().unwrap(), Some(0));
+        assert_eq!(reader.lag().unwrap().total(), Some(0));
         cuts += pages.len();
     }
     println!("{} rows read from 10 positions in {cuts} pages", expected.len());
@@ -64,7 +64,7 @@ fn waits_for_a_table_that_is_not_there_yet_and_creates_nothing() {
     let built = source(dir.path(), SOURCE);
     let mut reader = built.source.open(ALL, &Checkpoint::default()).unwrap();
     assert!(matches!(reader.read().unwrap(), Read::CaughtUp(_)));
-    assert_eq!((reader.behind().unwrap(), built.source.count(&span(0, 9)).unwrap()), (None, None));
+    assert_eq!((reader.lag().unwrap().total(), built.source.count(&span(0, 9)).unwrap()), (None, None));
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing was created");
     execute(dir.path(), "CREATE TABLE other (id INTEGER PRIMARY KEY)");
     assert!(matches!(reader.read().unwrap(), Read::CaughtUp(_)));

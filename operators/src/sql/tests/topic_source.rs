@@ -43,7 +43,7 @@ fn messages(dir: &Path, share: Share, from: &Checkpoint) -> BTreeMap<u32, Vec<St
         let texts = values.iter().map(|value| String::from_utf8(value.unwrap().to_vec()).unwrap());
         all.entry(chunk.source).or_default().extend(texts);
     }
-    assert_eq!(reader.behind().unwrap(), Some(0));
+    assert_eq!(reader.lag().unwrap().total(), Some(0));
     all
 }
 
@@ -89,7 +89,7 @@ fn partitions_take_turns_and_pages_are_bounded() {
                (SELECT 1 AS value UNION ALL SELECT 2 UNION ALL SELECT 3);";
     execute(dir.path(), &format!("{CREATE}{}{big}", insert(0, 0, 20_000)));
     let mut reader = source(dir.path(), SOURCE).source.open(ALL, &Checkpoint::default()).unwrap();
-    assert_eq!(reader.behind().unwrap(), Some(20_003));
+    assert_eq!(reader.lag().unwrap().total(), Some(20_003));
     let spans: Vec<_> = read_all(&mut *reader).unwrap().iter().map(|(_, span)| (span.partition, span.rows)).collect();
     assert_eq!(spans, [(0, 8192), (1, 1), (0, 8192), (1, 1), (0, 3616), (1, 1)]);
 }
@@ -100,7 +100,7 @@ fn waits_for_a_topic_that_is_not_there_yet_and_creates_nothing() {
     let built = source(dir.path(), SOURCE);
     let mut reader = built.source.open(ALL, &Checkpoint::default()).unwrap();
     assert!(matches!(reader.read().unwrap(), Read::CaughtUp(_)));
-    assert_eq!((built.source.identity().unwrap(), reader.behind().unwrap()), (None, None));
+    assert_eq!((built.source.identity().unwrap(), reader.lag().unwrap().total()), (None, None));
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing was created");
     execute(dir.path(), "CREATE TABLE other (a)");
     assert!(matches!(reader.read().unwrap(), Read::CaughtUp(_)));

@@ -15,7 +15,7 @@ fn every_position_is_gone_on_from_exactly() {
         assert_eq!(given.values(0), values[usize::try_from(from).unwrap()..], "from {from}");
         assert_eq!(given.next, checkpoint(&[(0, 20)]));
         let mut reader = source.open(ALL, &checkpoint(&[(0, from)])).unwrap();
-        assert_eq!(reader.behind().unwrap(), Some(20 - from));
+        assert_eq!(reader.lag().unwrap().total(), Some(20 - from));
     }
 }
 
@@ -137,7 +137,7 @@ fn all_that_was_committed_before_is_read_before_it_is_caught_up() {
         let read: usize = given.messages.values().map(Vec::len).sum();
         assert_eq!(read, usize::try_from(round).unwrap(), "caught up before all was read");
     }
-    assert_eq!(reader.behind().unwrap(), Some(0));
+    assert_eq!(reader.lag().unwrap().total(), Some(0));
 }
 
 #[test]

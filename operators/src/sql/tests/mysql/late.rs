@@ -54,11 +54,11 @@ fn what_lies_before_the_gap_is_read_at_once() {
     let (mut reader, mut next) = (reader(&world), 0);
     assert_eq!(ids(&mut *reader, &mut next, 3), [1, 2, 3]);
     nothing_comes(&mut *reader);
-    assert_eq!(reader.behind().unwrap(), Some(2));
+    assert_eq!(reader.lag().unwrap().total(), Some(2));
     // The connection is lost: what it inserted is rolled back.
     drop(late);
     assert_eq!(ids(&mut *reader, &mut next, 1), [5]);
-    assert_eq!((next, reader.behind().unwrap()), (6, Some(0)));
+    assert_eq!((next, reader.lag().unwrap().total()), (6, Some(0)));
 }
 
 #[test]

@@ -35,11 +35,11 @@ fn reads_every_row_once_however_it_is_cut() {
     let end = expected.last().unwrap() + 1;
     for start in [0, 1, 2, 7, 8, 8192, 9500, 29_999, end] {
         let mut reader = built.source.open(ALL, &at(start)).unwrap();
-        assert_eq!(reader.behind().unwrap(), Some(end.saturating_sub(start)));
+        assert_eq!(reader.lag().unwrap().total(), Some(end.saturating_sub(start)));
         let mut next = start;
         let expected: Vec<u64> = expected.iter().copied().filter(|id| *id >= start).collect();
         assert_eq!(ids(&mut *reader, &mut next, expected.len()), expected, "from {start}");
-        assert_eq!((next, reader.behind().unwrap()), (end.max(start), Some(0)));
+        assert_eq!((next, reader.lag().unwrap().total()), (end.max(start), Some(0)));
         nothing_comes(&mut *reader);
     }
     assert_eq!(built.source.count(&span(0, u64::MAX)).unwrap(), Some(expected.len() as u64));
@@ -52,7 +52,7 @@ fn waits_for_a_table_that_is_not_there_yet() {
     let built = world.source(COLUMNS, "");
     let mut reader = built.source.open(ALL, &at(0)).unwrap();
     assert!(matches!(reader.read().unwrap(), Read::CaughtUp(_)));
-    assert_eq!((reader.behind().unwrap(), built.source.count(&span(0, 9)).unwrap()), (None, None));
+    assert_eq!((reader.lag().unwrap().total(), built.source.count(&span(0, 9)).unwrap()), (None, None));
     world.run(CREATE);
     assert!(matches!(reader.read().unwrap(), Read::CaughtUp(_)));
     world.run("INSERT INTO t (a) VALUES (7), (8)");
@@ -99,7 +99,7 @@ fn a_cursor_may_lie_above_the_greatest_signed_integer() {
     let (mut reader, first) = (built.source.open(ALL, &at(0)).unwrap(), 9_223_372_036_854_775_800);
     let expected: Vec<u64> = (first..first + 20).collect();
     assert_eq!(ids(&mut *reader, &mut 0, 20), expected);
-    assert_eq!(reader.behind().unwrap(), Some(0));
+    assert_eq!(reader.lag().unwrap().total(), Some(0));
     assert_eq!(built.source.count(&span(first + 9, first + 15)).unwrap(), Some(6));
     let middle = i64::MAX as u64 + 2;
     let mut reader = built.source.open(ALL, &at(middle)).unwrap();
