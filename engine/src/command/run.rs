@@ -3,14 +3,13 @@
 use super::Failed;
 use crate::halt::Halt;
 use crate::plan::Plan;
-use crate::report::{self, Watch, say};
+use crate::report::{self, Voice, Watch, say};
 use crate::run::Running;
 use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// What `run` can be told.
 #[derive(Debug, Args)]
@@ -31,25 +30,20 @@ pub(crate) struct RunArgs {
     pub(crate) workers: u32,
 }
 
-pub(crate) fn run(args: &RunArgs) -> Result<(), Failed> {
+pub(crate) fn run(args: &RunArgs, voice: Voice) -> Result<(), Failed> {
     let loaded = super::load(&args.file)?;
     let plan = Plan::new(loaded, args.flow.as_deref(), args.workers).map_err(Failed::Usage)?;
     if args.dry_run {
         say(report::graph::graph(&plan));
         return Ok(());
     }
-    say(report::summary::intent(&plan));
     let halt = Halt::new();
     stop_on_signals(&halt).map_err(|error| Failed::Running(format!("cannot listen for Ctrl-C: {error}")))?;
-    let began = Instant::now();
     let running = Running::new(plan, args.drain, Arc::clone(&halt));
-    let meters = running.meters();
-    let watch = Watch::start(meters.clone(), began, Arc::clone(&halt));
+    let watch = Watch::start(voice, running.plan(), running.meters(), Arc::clone(&halt));
     let result = running.run();
-    watch.end();
-    say(report::summary::account(&meters, began.elapsed()));
     let program = std::env::args().next().unwrap_or_else(|| "weatherflow".to_owned());
-    say(format!("to prove it:  {program} verify {}", args.file.display()));
+    watch.end(&format!("{program} verify {}", args.file.display()));
     result.map_err(|failure| Failed::Running(failure.to_string()))
 }
 

@@ -3,7 +3,7 @@
 
 use super::Failed;
 use crate::config::BuiltFlow;
-use crate::report::{counted, say};
+use crate::report::{counted, say, tell};
 use indicatif::HumanCount;
 use operators::Error;
 use operators::stage::{Account, Finding};
@@ -42,7 +42,7 @@ pub(crate) fn verify(file: &Path, json: bool) -> Result<(), Failed> {
         if json {
             say(line(&verified));
         } else {
-            say(text(&verified));
+            tell(text(&verified));
         }
     }
     if findings > 0 {
@@ -64,7 +64,7 @@ fn flow_of(flow: &BuiltFlow, id: &str, json: bool) -> Result<Verified, Error> {
         if json {
             say(line(&finding));
         } else {
-            say(format!("{}: {}", finding.path, finding.problem));
+            tell(format!("{}: {}", finding.path, finding.problem));
         }
     };
     let account = flow.sink.sink.audit(id, &mut found)?;
