@@ -45,7 +45,7 @@ pub fn main() -> ExitCode {
     let result = match command {
         Command::Run(args) => run::run(&args, voice),
         Command::Check { file } => check::check(&file),
-        Command::Verify { file, json } => verify::verify(&file, json),
+        Command::Verify { file, json } => verify::verify(&file, json, voice),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -102,8 +102,13 @@ const TICK: Duration = Duration::from_millis(250);
 pub(crate) struct Watch {
     began: Instant,
     meters: Meters,
-    /// Hung up at the end.
-    ticks: Option<(Sender<()>, JoinHandle<Box<dyn Show>>)>,
+    ticker: Option<Ticker>,
+}
+
+/// The thread that looks at the flows, until `end` hangs up.
+struct Ticker {
+    end: Sender<()>,
+    thread: JoinHandle<Box<dyn Show>>,
 }
 
 impl Watch {
@@ -111,7 +116,7 @@ impl Watch {
     pub(crate) fn start(voice: Voice, plan: &Plan, meters: Meters, halt: Arc<Halt>) -> Self {
         let began = Instant::now();
         let mut show: Box<dyn Show> = match voice {
-            Voice { quiet: true, .. } => return Self { began, meters, ticks: None },
+            Voice { quiet: true, .. } => return Self { began, meters, ticker: None },
             Voice { log_format: LogFormat::Json, .. } => Box::new(json::Json::default()),
             _ if std::io::stdout().is_terminal() => Box::new(live::Live::new(meters.len())),
             _ => Box::new(log::Log::new(began)),
@@ -146,12 +151,12 @@ impl Watch {
         };
         // A run is not worth less because nobody can watch it.
         let thread = std::thread::Builder::new().name("report".to_owned()).spawn(watch);
-        Self { began, meters, ticks: thread.ok().map(|thread| (end, thread)) }
+        Self { began, meters, ticker: thread.ok().map(|thread| Ticker { end, thread }) }
     }
 
     /// Sums up; `verify` is the command that proves it.
     pub(crate) fn end(self, verify: &str) {
-        let Some((end, thread)) = self.ticks else { return };
+        let Some(Ticker { end, thread }) = self.ticker else { return };
         drop(end);
         if let Ok(mut show) = thread.join() {
             show.end(&self.meters, self.began.elapsed(), verify);

@@ -23,7 +23,7 @@ pub(crate) use flat::Flat;
 
 use crate::error::{Error, Result};
 use crate::progress::{Progress, Run};
-use crate::stage::{Account, Closing, Finding, Opened};
+use crate::stage::{Account, Closing, Listen, Opened};
 use crate::store::{Cause, Store, StoreError};
 use names::DataFile;
 use parquet::file::metadata::KeyValue;
@@ -44,7 +44,7 @@ pub(crate) trait Layout: Send + Sync {
     fn seal(&self, file: &Unsealed<'_>, batch: &Closing) -> Result<Sealed>;
 
     /// The proof: reads back every file and every row, trusting nobody.
-    fn audit(&self, flow: &str, found: &mut dyn FnMut(Finding)) -> Result<Account>;
+    fn audit(&self, flow: &str, listener: &mut dyn Listen) -> Result<Account>;
 }
 
 /// A data file that has all its rows and is about to be closed.

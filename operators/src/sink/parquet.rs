@@ -8,7 +8,7 @@ use crate::error::{Problem, Result};
 use crate::inspect::Inspect;
 use crate::progress::{Progress, Run};
 use crate::schema::Schema;
-use crate::stage::{About, Account, Audit, BuiltSink, Finding, Inflow, Opened, Sink, Writer};
+use crate::stage::{About, Account, Audit, BuiltSink, Inflow, Listen, Opened, Sink, Writer};
 use crate::store::Store;
 use crate::store::hdfs::Hdfs;
 use crate::store::local::Local;
@@ -182,8 +182,8 @@ impl Sink for ParquetSink {
 }
 
 impl Audit for ParquetSink {
-    fn audit(&self, flow: &str, found: &mut dyn FnMut(Finding)) -> Result<Account> {
-        self.layout.audit(flow, found)
+    fn audit(&self, flow: &str, listener: &mut dyn Listen) -> Result<Account> {
+        self.layout.audit(flow, listener)
     }
 }
 

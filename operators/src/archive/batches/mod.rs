@@ -22,7 +22,7 @@ pub(super) use layout::Segment;
 use super::{Archive, Layout, Sealed, Unsealed, flat, names};
 use crate::error::Result;
 use crate::progress::{Progress, Run, Version};
-use crate::stage::{Account, Closing, Finding, Opened};
+use crate::stage::{Account, Closing, Listen, Opened};
 use crate::store::{Cause, StoreError};
 use commit::Publisher;
 use footer::Footer;
@@ -124,7 +124,7 @@ impl Layout for Batches {
         Ok(Sealed { says: footer.key_values()?, name: file.file.name(batch.version.0) })
     }
 
-    fn audit(&self, flow: &str, found: &mut dyn FnMut(Finding)) -> Result<Account> {
-        audit::audit(self, flow, found)
+    fn audit(&self, flow: &str, listener: &mut dyn Listen) -> Result<Account> {
+        audit::audit(self, flow, listener)
     }
 }

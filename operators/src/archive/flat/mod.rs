@@ -30,7 +30,7 @@ use super::{Archive, Layout, Sealed, Unsealed};
 use crate::error::{Error, Result};
 use crate::position::{Position, Span};
 use crate::progress::{Progress, Run, Tally, Version};
-use crate::stage::{Account, Closing, Finding, Opened};
+use crate::stage::{Account, Closing, Listen, Opened};
 use crate::store::{Cause, StoreError};
 use arrow::datatypes::SchemaRef;
 use commit::Publisher;
@@ -178,7 +178,7 @@ impl Layout for Flat {
     }
 
     /// Holds the names of all files, which this layout keeps in one directory.
-    fn audit(&self, flow: &str, found: &mut dyn FnMut(Finding)) -> Result<Account> {
-        audit::audit(self, flow, found)
+    fn audit(&self, flow: &str, listener: &mut dyn Listen) -> Result<Account> {
+        audit::audit(self, flow, listener)
     }
 }
