@@ -38,7 +38,9 @@ impl Show for Live {
 
     fn show(&mut self, flows: &[Now]) {
         let (_, width) = Term::stdout().size();
-        for (bar, line) in self.bars.iter().zip(self.table.lines(flows, width.into())) {
+        // A line that ends in the last column would be taken for one that goes on in the next.
+        let lines = self.table.lines(flows, usize::from(width).saturating_sub(1));
+        for (bar, line) in self.bars.iter().zip(lines) {
             bar.set_message(line);
         }
     }

@@ -26,7 +26,7 @@ const COLUMNS: [Column; 10] = [
     Column { title: "", floor: 6, spare: 1, cell: |now| sparkline(&now.history) },
     Column { title: "lag", floor: 5, spare: 0, cell: lag },
     Column { title: "version", floor: 7, spare: 5, cell: version },
-    Column { title: "ago", floor: 5, spare: 4, cell: |now| committed(now, |at, _| long(at)) },
+    Column { title: "ago", floor: 4, spare: 4, cell: |now| committed(now, |at, _| long(at)) },
     Column { title: "commit", floor: 6, spare: 2, cell: |now| committed(now, |_, took| short(took)) },
     Column { title: "epoch", floor: 6, spare: 2, cell: |now| now.reading.epoch_age.map_or(dash(), short) },
     Column { title: "mem", floor: 4, spare: 3, cell: memory },
@@ -166,12 +166,12 @@ mod tests {
     #[test]
     fn everything_is_shown_in_80_columns_when_numbers_are_ordinary() {
         let flows = [flow("generate", 2_530).1, flow("archive", 0).1];
-        let lines = lines(&flows, 80);
+        let lines = lines(&flows, 79);
         for title in ["flow", "rows", "rows/s", "lag", "version", "ago", "commit", "epoch", "mem"] {
             assert!(lines[0].contains(title), "{title}: {lines:#?}");
         }
         assert!(lines[1].contains("▁█") && lines[1].contains("1.2 s"), "{lines:#?}");
-        assert!(lines.iter().all(|line| measure_text_width(line) <= 80), "{lines:#?}");
+        assert!(lines.iter().all(|line| measure_text_width(line) <= 79), "{lines:#?}");
     }
 
     #[test]
