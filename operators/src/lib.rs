@@ -16,6 +16,7 @@
 //! | `archive`, [`store`] | batches of Parquet files and their proof; the files below them |
 //! | `sql` | what tables and topics share: databases, the progress row, transactions |
 //! | `kafka` | what source and sink of Kafka share: clusters, topics, what their answers mean |
+//! | [`show`] | rows as text: tables, JSON lines |
 //! | [`config`] | value types shared by the configs: durations, sizes, secrets, column types |
 //! | `message`, `gathered` | what sinks share: rows as messages, rows kept until their commit |
 //! | `protobuf`, `json`, `value`, `dead_letter` | what the codecs of both directions share |
@@ -46,6 +47,7 @@ pub mod schema;
 #[cfg(test)]
 #[path = "../tests/servers/mod.rs"]
 mod servers;
+pub mod show;
 pub mod sink;
 pub mod source;
 mod sql;

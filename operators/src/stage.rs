@@ -5,7 +5,7 @@
 
 use crate::chunk::Chunk;
 use crate::error::Result;
-use crate::inspect::{Extent, Holdings, Inspect};
+use crate::inspect::{Extent, Holdings, Inspect, StoredRows, Which};
 use crate::position::{Checkpoint, Lag, Span};
 use crate::progress::{Commit, Fingerprint, Progress, Receipt, Run, Version};
 use crate::schema::Schema;
@@ -166,6 +166,11 @@ pub trait Audit {
     /// What is there of a flow, for people: read from names and records, without the proof.
     fn holdings(&self, _flow: &str) -> Result<Holdings> {
         Ok(Holdings::default())
+    }
+
+    /// The rows it has committed of a flow, oldest first; `None` where they are read by a source.
+    fn stored(&self, _flow: &str, _which: &Which) -> Result<Option<StoredRows>> {
+        Ok(None)
     }
 }
 

@@ -5,7 +5,7 @@ mod writer;
 use crate::archive::{self, Archive, Batches, Flat};
 use crate::config::{Context, shown};
 use crate::error::{Problem, Result};
-use crate::inspect::Inspect;
+use crate::inspect::{Inspect, StoredRows, Which};
 use crate::progress::{Progress, Run};
 use crate::schema::Schema;
 use crate::stage::{About, Account, Audit, BuiltSink, Inflow, Listen, Opened, Sink, Writer};
@@ -184,6 +184,11 @@ impl Sink for ParquetSink {
 impl Audit for ParquetSink {
     fn audit(&self, flow: &str, listener: &mut dyn Listen) -> Result<Account> {
         self.layout.audit(flow, listener)
+    }
+
+    fn stored(&self, flow: &str, which: &Which) -> Result<Option<StoredRows>> {
+        let files = self.layout.files(flow, which.from)?;
+        Ok(Some(archive::stored::of_files(self.archive.clone(), files, which.partitions.clone())))
     }
 }
 
