@@ -2,6 +2,8 @@
 
 use super::Failed;
 use crate::halt::Halt;
+use crate::http::address::Address;
+use crate::http::{Outline, Server};
 use crate::plan::Plan;
 use crate::report::{self, Watch, say};
 use crate::run::Running;
@@ -29,6 +31,9 @@ pub(crate) struct RunArgs {
     /// Worker threads.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(crate) workers: u32,
+    /// Serve a live page, metrics and health here: a port of this machine alone (9090), or HOST:PORT.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) http: Option<Address>,
 }
 
 pub(crate) fn run(args: &RunArgs) -> Result<(), Failed> {
@@ -38,15 +43,25 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Failed> {
         say(report::graph::graph(&plan));
         return Ok(());
     }
+    let server = args.http.as_ref().map(Server::bind).transpose().map_err(Failed::Running)?;
     say(report::summary::intent(&plan));
+    if let Some(server) = &server {
+        say(format!("  live page and metrics: {}", server.url()));
+    }
     let halt = Halt::new();
     stop_on_signals(&halt).map_err(|error| Failed::Running(format!("cannot listen for Ctrl-C: {error}")))?;
     let began = Instant::now();
+    let outline = Outline::new(&plan);
     let running = Running::new(plan, args.drain, Arc::clone(&halt));
     let meters = running.meters();
+    let answering = server.map(|server| server.answer(outline.watch(meters.clone(), Arc::clone(&halt))));
+    let answering = answering.transpose().map_err(Failed::Running)?;
     let watch = Watch::start(meters.clone(), began, Arc::clone(&halt));
     let result = running.run();
     watch.end();
+    if let Some(answering) = answering {
+        answering.end();
+    }
     say(report::summary::account(&meters, began.elapsed()));
     let program = std::env::args().next().unwrap_or_else(|| "weatherflow".to_owned());
     say(format!("to prove it:  {program} verify {}", args.file.display()));
