@@ -20,6 +20,7 @@
 //! | [`config`] | value types shared by the configs: durations, sizes, secrets, column types |
 //! | `message`, `gathered` | what sinks share: rows as messages, rows kept until their commit |
 //! | `protobuf`, `json`, `value`, `dead_letter` | what the codecs of both directions share |
+//! | [`sample`] | a few values out of the rows that pass by, for people who watch |
 //! | `runtime` | where blocking stages wait for asynchronous libraries |
 //! | [`error`] | what can go wrong, in words for people |
 
@@ -43,6 +44,7 @@ mod protobuf;
 #[cfg(test)]
 mod replay;
 mod runtime;
+pub mod sample;
 pub mod schema;
 #[cfg(test)]
 #[path = "../tests/servers/mod.rs"]

@@ -14,7 +14,10 @@ pub(super) struct Json {
 }
 
 impl Show for Json {
-    fn begin(&mut self, plan: &Plan) {
+    fn begin(&mut self, plan: &Plan, page: Option<&str>) {
+        if let Some(page) = page {
+            print("http", json!({"url": page}));
+        }
         for flow in &plan.flows {
             print("begin", begin(flow));
         }

@@ -32,8 +32,8 @@ impl Live {
 }
 
 impl Show for Live {
-    fn begin(&mut self, plan: &Plan) {
-        tell(summary::intent(plan));
+    fn begin(&mut self, plan: &Plan, page: Option<&str>) {
+        tell(summary::intent(plan, page));
     }
 
     fn show(&mut self, flows: &[Now]) {

@@ -21,8 +21,8 @@ impl Log {
 }
 
 impl Show for Log {
-    fn begin(&mut self, plan: &Plan) {
-        tell(summary::intent(plan));
+    fn begin(&mut self, plan: &Plan, page: Option<&str>) {
+        tell(summary::intent(plan, page));
     }
 
     fn show(&mut self, flows: &[Now]) {

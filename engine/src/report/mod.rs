@@ -83,8 +83,8 @@ pub(crate) type Meters = Vec<(String, Arc<Meter>)>;
 
 /// One way to show a run, from its beginning to its end.
 trait Show: Send {
-    /// Before anything runs.
-    fn begin(&mut self, plan: &Plan);
+    /// Before anything runs; `page` is the live page's address.
+    fn begin(&mut self, plan: &Plan, page: Option<&str>);
     /// All flows at one moment; called at every tick.
     fn show(&mut self, flows: &[now::Now]);
     /// A flow begins again from its last commit.
@@ -113,7 +113,7 @@ struct Ticker {
 
 impl Watch {
     /// Says what will run, and shows it from now on.
-    pub(crate) fn start(voice: Voice, plan: &Plan, meters: Meters, halt: Arc<Halt>) -> Self {
+    pub(crate) fn start(voice: Voice, plan: &Plan, page: Option<String>, meters: Meters, halt: Arc<Halt>) -> Self {
         let began = Instant::now();
         let mut show: Box<dyn Show> = match voice {
             Voice { quiet: true, .. } => return Self { began, meters, ticker: None },
@@ -121,7 +121,7 @@ impl Watch {
             _ if std::io::stdout().is_terminal() => Box::new(live::Live::new(meters.len())),
             _ => Box::new(log::Log::new(began)),
         };
-        show.begin(plan);
+        show.begin(plan, page.as_deref());
         let (end, ended) = channel();
         let watched = meters.clone();
         let watch = move || {

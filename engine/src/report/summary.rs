@@ -7,8 +7,8 @@ use indicatif::{HumanBytes, HumanCount};
 use std::fmt::Write;
 use std::time::Duration;
 
-/// A few lines per flow: from where, through what, to where, and where it goes on.
-pub(super) fn intent(plan: &Plan) -> String {
+/// A few lines per flow: from where, through what, to where, and where it goes on; and where a live page is.
+pub(super) fn intent(plan: &Plan, page: Option<&str>) -> String {
     let mut text = format!("{}\n", heading(plan));
     for flow in &plan.flows {
         let built = &flow.built;
@@ -16,6 +16,9 @@ pub(super) fn intent(plan: &Plan) -> String {
         let _ = writeln!(text, "    from {}", built.source.about.summary);
         let _ = writeln!(text, "    to {}", built.sink.about.summary);
         let _ = writeln!(text, "    {}", resume(flow));
+    }
+    if let Some(page) = page {
+        let _ = writeln!(text, "  live page and metrics: {page}");
     }
     text
 }

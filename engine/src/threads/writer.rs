@@ -75,7 +75,7 @@ fn write_all(
                     }
                 };
                 let chunk = parcel.into_chunk();
-                flow.meter.add_taken(chunk.len(), chunk.bytes());
+                flow.meter.add_taken(&chunk);
                 let now = writer.write(chunk)?;
                 held.resize(now.bytes);
                 if must_close(now, flow) {
