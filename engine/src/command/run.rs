@@ -3,6 +3,7 @@
 use super::Failed;
 use crate::halt::Halt;
 use crate::plan::Plan;
+use crate::report::graph::Format;
 use crate::report::{self, Watch, say};
 use crate::run::Running;
 use clap::Args;
@@ -35,8 +36,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Failed> {
     let loaded = super::load(&args.file)?;
     let plan = Plan::new(loaded, args.flow.as_deref(), args.workers).map_err(Failed::Usage)?;
     if args.dry_run {
-        say(report::graph::graph(&plan));
-        return Ok(());
+        return super::graph::print(&plan, Format::Text);
     }
     say(report::summary::intent(&plan));
     let halt = Halt::new();

@@ -22,6 +22,11 @@ pub(crate) fn say(text: impl Display) {
     let _ = write!(std::io::stdout(), "{text}{end}");
 }
 
+/// Columns of the terminal that is printed to; 80 elsewhere.
+pub(crate) fn width() -> usize {
+    console::Term::stdout().size_checked().map_or(80, |(_, columns)| columns.into())
+}
+
 /// `1 flow`, `3 flows`
 pub(crate) fn counted(number: u64, thing: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };

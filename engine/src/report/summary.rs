@@ -1,7 +1,7 @@
 //! Before a run: what it will do. After it: what it did.
 
 use super::{Meters, counted};
-use crate::plan::{Plan, PlannedFlow, Resume};
+use crate::plan::{Plan, Resume};
 use indicatif::{HumanBytes, HumanCount};
 use std::fmt::Write;
 use std::time::Duration;
@@ -14,7 +14,7 @@ pub(crate) fn intent(plan: &Plan) -> String {
         let _ = writeln!(text, "  {}: {}", built.name, built.stage_names().join(" -> "));
         let _ = writeln!(text, "    from {}", built.source.about.summary);
         let _ = writeln!(text, "    to {}", built.sink.about.summary);
-        let _ = writeln!(text, "    {}", resume(flow));
+        let _ = writeln!(text, "    {}", resume(&flow.resume));
     }
     text
 }
@@ -26,8 +26,8 @@ pub(super) fn heading(plan: &Plan) -> String {
 }
 
 /// Where a flow goes on, in words.
-pub(super) fn resume(flow: &PlannedFlow) -> String {
-    match &flow.resume {
+pub(super) fn resume(resume: &Resume) -> String {
+    match resume {
         Resume::Beginning => "begins at the beginning: nothing is committed yet".to_owned(),
         Resume::After(progress) => {
             format!("goes on after version {}, at {{{}}}", progress.version, progress.positions)
