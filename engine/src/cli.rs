@@ -1,6 +1,6 @@
 //! The command line. Exit status: 0 fine, 1 failed while running, 2 wrong command line or file.
 
-use crate::command::{Failed, check, run, verify};
+use crate::command::{Failed, check, graph, run, verify};
 use crate::report::{LogFormat, Voice};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -25,6 +25,8 @@ enum Command {
         /// The pipeline file.
         file: PathBuf,
     },
+    /// Draw the graph that a pipeline file is compiled to.
+    Graph(graph::GraphArgs),
     /// Prove from what is committed that no row was lost or doubled.
     Verify {
         /// The pipeline file.
@@ -45,6 +47,7 @@ pub fn main() -> ExitCode {
     let result = match command {
         Command::Run(args) => run::run(&args, voice),
         Command::Check { file } => check::check(&file),
+        Command::Graph(args) => graph::graph(&args),
         Command::Verify { file, json } => verify::verify(&file, json, voice),
     };
     match result {

@@ -5,7 +5,8 @@ use crate::halt::Halt;
 use crate::http::address::Address;
 use crate::http::{Outline, Server};
 use crate::plan::Plan;
-use crate::report::{self, Voice, Watch, say};
+use crate::report::graph::Format;
+use crate::report::{Voice, Watch};
 use crate::run::Running;
 use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -39,8 +40,7 @@ pub(crate) fn run(args: &RunArgs, voice: Voice) -> Result<(), Failed> {
     let loaded = super::load(&args.file)?;
     let plan = Plan::new(loaded, args.flow.as_deref(), args.workers).map_err(Failed::Usage)?;
     if args.dry_run {
-        say(report::graph::graph(&plan));
-        return Ok(());
+        return super::graph::print(&plan, Format::Text);
     }
     let server = args.http.as_ref().map(Server::bind).transpose().map_err(Failed::Running)?;
     let halt = Halt::new();

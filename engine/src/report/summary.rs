@@ -2,7 +2,7 @@
 
 use super::{Meters, counted};
 use crate::halt::Failure;
-use crate::plan::{Plan, PlannedFlow, Resume};
+use crate::plan::{Plan, Resume};
 use indicatif::{HumanBytes, HumanCount};
 use std::fmt::Write;
 use std::time::Duration;
@@ -15,7 +15,7 @@ pub(super) fn intent(plan: &Plan, page: Option<&str>) -> String {
         let _ = writeln!(text, "  {}: {}", built.name, built.stage_names().join(" -> "));
         let _ = writeln!(text, "    from {}", built.source.about.summary);
         let _ = writeln!(text, "    to {}", built.sink.about.summary);
-        let _ = writeln!(text, "    {}", resume(flow));
+        let _ = writeln!(text, "    {}", resume(&flow.resume));
     }
     if let Some(page) = page {
         let _ = writeln!(text, "  live page and metrics: {page}");
@@ -30,8 +30,8 @@ pub(super) fn heading(plan: &Plan) -> String {
 }
 
 /// Where a flow goes on, in words.
-pub(super) fn resume(flow: &PlannedFlow) -> String {
-    match &flow.resume {
+pub(super) fn resume(resume: &Resume) -> String {
+    match resume {
         Resume::Beginning => "begins at the beginning: nothing is committed yet".to_owned(),
         Resume::After(progress) => {
             format!("goes on after version {}, at {{{}}}", progress.version, progress.positions)
