@@ -8,9 +8,10 @@
 mod reports;
 
 use engine::halt::Halt;
+use engine::plan::Plan;
 use engine::run::Running;
 use reports::input::PARTITIONS;
-use reports::{Reports, archive, plan};
+use reports::{Reports, archive, loaded};
 use std::path::Path;
 use std::time::Instant;
 
@@ -52,5 +53,5 @@ fn peak_memory() -> u64 {
 }
 
 fn job(dir: &Path, rows: u64) {
-    Running::new(plan(dir, rows, None), true, Halt::new()).run().unwrap();
+    Running::new(Plan::new(loaded(dir, rows), None, 1).unwrap(), true, Halt::new()).run().unwrap();
 }

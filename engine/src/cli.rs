@@ -5,6 +5,7 @@ use crate::report::{LogFormat, Voice};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use tracing_appender::non_blocking::WorkerGuard;
 
 /// Rows from a table through a topic to Parquet, exactly once, from one TOML file.
 #[derive(Debug, Parser)]
@@ -43,7 +44,7 @@ const LOG: &str = "error,engine=warn,operators=warn";
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
     let Cli { command, voice } = Cli::parse();
-    start_log(voice.log_format);
+    let _log = start_log(voice.log_format);
     let result = match command {
         Command::Run(args) => run::run(&args, voice),
         Command::Check { file } => check::check(&file),
@@ -67,15 +68,18 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Logs go to standard error, so that standard output has what was asked for and nothing else.
-fn start_log(format: LogFormat) {
+/// Logs go to standard error, so that standard output has what was asked for and nothing else. They are written until the
+/// guard is dropped, by a thread of their own: where nobody takes them, they are left out and hold nothing up.
+fn start_log(format: LogFormat) -> WorkerGuard {
+    let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
     let filter = tracing_subscriber::EnvFilter::try_from_default_env();
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter.unwrap_or_else(|_| LOG.into()))
-        .with_writer(std::io::stderr)
+        .with_writer(writer)
         .with_ansi(console::colors_enabled_stderr());
     match format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),
     }
+    guard
 }

@@ -19,7 +19,7 @@ const ROWS_SHARE: u64 = 2;
 
 /// A plan whose meters can be read while it runs.
 pub struct Running {
-    plan: Plan,
+    plan: Arc<Plan>,
     drain: bool,
     halt: Arc<Halt>,
     meters: Vec<Arc<Meter>>,
@@ -33,12 +33,12 @@ impl Running {
         let memory = plan.memory / ROWS_SHARE / plan.flows.len().max(1) as u64;
         let meter = |flow: &PlannedFlow| Arc::new(Meter::new(flow.built.stage_names(), Budget::new(memory)));
         let meters = plan.flows.iter().map(meter).collect();
-        Self { plan, drain, halt, meters, process: uuid::Uuid::now_v7().to_string() }
+        Self { plan: Arc::new(plan), drain, halt, meters, process: uuid::Uuid::now_v7().to_string() }
     }
 
     /// What runs.
-    pub fn plan(&self) -> &Plan {
-        &self.plan
+    pub(crate) fn plan(&self) -> Arc<Plan> {
+        Arc::clone(&self.plan)
     }
 
     /// The flows' names and meters, in the order of the file.

@@ -5,6 +5,7 @@ mod common;
 
 use common::{Job, both};
 use std::fs;
+use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::path::Path;
 use std::process::Stdio;
 
@@ -132,6 +133,36 @@ fn a_program_reads_the_run_line_by_line() {
     let output = job.output("run", &["--drain", "--log-format", "json"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(objects(&output.stderr).iter().any(|object| object["level"] == "ERROR"), "{}", both(&output));
+}
+
+/// A pipe that is full already, and its other end.
+fn stuck_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let flags = rustix::fs::fcntl_getfl(&writer).unwrap();
+    rustix::fs::fcntl_setfl(&writer, flags | rustix::fs::OFlags::NONBLOCK).unwrap();
+    while writer.write(&[b' '; 4096]).is_ok() {}
+    rustix::fs::fcntl_setfl(&writer, flags).unwrap();
+    (reader, writer)
+}
+
+/// Neither a terminal that was stopped with Ctrl-S nor a pager that is not scrolled holds back a row.
+#[test]
+fn output_that_nobody_takes_stops_nothing() {
+    let job = Job::new(10, 400, "0", "100ms");
+    let ((mut out, stdout), (mut err, stderr)) = (stuck_pipe(), stuck_pipe());
+    let mut command = job.command("run", &["--drain"]);
+    let mut child = command.env("RUST_LOG", "debug").stdout(stdout).stderr(stderr).spawn().unwrap();
+    drop(command);
+    while !job.archive().exists() || common::read_archive(&job.archive()).len() < 4000 {
+        assert_eq!(child.try_wait().unwrap(), None, "it waits for somebody to read what it has to say");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let log = std::thread::spawn(move || err.read_to_end(&mut Vec::new()));
+    let mut said = String::new();
+    out.read_to_string(&mut said).unwrap();
+    log.join().unwrap().unwrap();
+    assert!(child.wait().unwrap().success() && said.contains("to prove it:"), "{said}");
+    job.finish_and_prove();
 }
 
 #[test]

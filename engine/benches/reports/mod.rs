@@ -22,11 +22,7 @@ fn root() -> PathBuf {
 }
 
 /// The main job in a folder of its own.
-pub fn plan(dir: &Path, rows: u64, flow: Option<&str>) -> Plan {
-    Plan::new(loaded(dir, rows), flow, 1).unwrap()
-}
-
-fn loaded(dir: &Path, rows: u64) -> Loaded {
+pub fn loaded(dir: &Path, rows: u64) -> Loaded {
     let last = operators::source::weather::expected(&WeatherConfig::default(), rows - 1).1;
     let text = std::fs::read_to_string(root().join("pipelines/weather.toml")).unwrap();
     let text = text

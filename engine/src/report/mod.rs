@@ -114,7 +114,7 @@ struct Ticker {
 
 impl Watch {
     /// Says what will run, and shows it from now on.
-    pub(crate) fn start(voice: Voice, plan: &Plan, page: Option<String>, meters: Meters, halt: Arc<Halt>) -> Self {
+    pub(crate) fn start(voice: Voice, plan: Arc<Plan>, page: Option<String>, meters: Meters, halt: Arc<Halt>) -> Self {
         let began = Instant::now();
         let mut show: Box<dyn Show> = match voice {
             Voice { quiet: true, .. } => return Self { began, meters, ticker: None },
@@ -122,10 +122,11 @@ impl Watch {
             _ if std::io::stdout().is_terminal() => Box::new(live::Live::new(meters.len())),
             _ => Box::new(log::Log::new(began)),
         };
-        show.begin(plan, page.as_deref());
         let (end, ended) = channel();
         let watched = meters.clone();
+        // Whatever is printed is printed here: a terminal that stands still must not hold back a row.
         let watch = move || {
+            show.begin(&plan, page.as_deref());
             let mut rates: Vec<_> = watched.iter().map(|_| Rate::new(began)).collect();
             let mut restarts = vec![0; watched.len()];
             let mut noted = false;
