@@ -1,7 +1,9 @@
 //! The command line. Exit status: 0 fine, 1 failed while running, 2 wrong command line or file.
 
-use crate::command::{Failed, check, graph, run, verify};
-use clap::{Parser, Subcommand};
+use crate::command::{Failed, check, completions, graph, init, man, run, schema, stages, verify};
+use crate::help;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap_complete::Shell;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,8 +25,24 @@ enum Command {
         /// The pipeline file.
         file: PathBuf,
     },
-    /// Draw the graph that a pipeline file is compiled to.
+    /// Draw the graph that a pipeline file is compiled to; reads progress and touches nothing.
     Graph(graph::GraphArgs),
+    /// Write a commented pipeline file to begin with.
+    Init(init::InitArgs),
+    /// List the stages that a flow can have, or show the settings of one.
+    Stages {
+        /// Kind, or slot and kind: `parquet`, `sink.parquet`.
+        name: Option<String>,
+    },
+    /// Print the JSON Schema of pipeline files, with which editors complete and explain.
+    Schema,
+    /// Print a script that completes this command line in a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Print the manual page: `weatherflow man | man -l -`.
+    Man,
     /// Prove from what is committed that no row was lost or doubled.
     Verify {
         /// The pipeline file.
@@ -33,6 +51,11 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// The command line, as help, completions and the manual page show it.
+pub(crate) fn command() -> clap::Command {
+    help::paged(Cli::command())
 }
 
 /// What libraries say of their own tries is for those who ask by `RUST_LOG`; what it comes to is said by us.
@@ -46,10 +69,16 @@ pub fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
-    let result = match Cli::parse().command {
+    let cli = Cli::from_arg_matches(&command().get_matches()).unwrap_or_else(|error| error.exit());
+    let result = match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Check { file } => check::check(&file),
         Command::Graph(args) => graph::graph(&args),
+        Command::Init(args) => init::init(&args),
+        Command::Stages { name } => stages::stages(name.as_deref()),
+        Command::Schema => schema::schema(),
+        Command::Completions { shell } => completions::completions(shell),
+        Command::Man => man::man(),
         Command::Verify { file, json } => verify::verify(&file, json),
     };
     match result {

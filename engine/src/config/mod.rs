@@ -8,6 +8,8 @@
 //! | `{ env = ... }` and `{ file = ... }` | `resolve` |
 //! | values to config types | `read` |
 //! | config types to stages that fit together | `build`, `places` |
+//! | what may stand where, for people and editors | `catalogue`, `schema` |
+//! | a new file to begin with | `template` |
 //! | mistakes for people, without secrets | `diagnostic`, `mask` |
 
 mod build;
@@ -19,7 +21,9 @@ pub mod pipeline;
 mod places;
 mod read;
 mod resolve;
+mod schema;
 mod shape;
+mod template;
 mod tree;
 
 #[cfg(test)]
@@ -28,6 +32,12 @@ mod tests;
 pub use build::{BuiltFlow, NamedStage};
 pub use catalogue::{FieldDoc, StageDoc, catalogue, markdown};
 pub use diagnostic::Diagnostics;
+pub use schema::schema;
+
+pub(crate) use build::is_name;
+pub(crate) use catalogue::slots;
+pub(crate) use check::nearest;
+pub(crate) use template::template;
 
 use diagnostic::Diagnostic;
 use operators::config::Context;

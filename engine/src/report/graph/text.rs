@@ -20,7 +20,7 @@ pub(super) fn render(graph: &Graph, width: usize) -> String {
         for feed in graph.feeds.iter().filter(|feed| flow.nodes.iter().any(|node| node.id == feed.to)) {
             let from = graph.flows.iter().find(|flow| flow.nodes.iter().any(|node| node.id == feed.from));
             let from = from.map(|flow| flow.name.as_str()).unwrap_or_default();
-            lines.extend(arrow(&[format!("{}, as flow {from} commits it", feed.place)], inner));
+            lines.extend(arrow(&[format!("{}, as flow {from} commits it", feed.place)], inner + RIGHT));
         }
         lines.extend(wrapped(&format!("flow {}: {}", flow.name, flow.goes_on), width));
         lines.extend(draw(flow, inner));
