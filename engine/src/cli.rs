@@ -2,9 +2,9 @@
 
 use crate::command::{Failed, check, completions, graph, init, man, run, schema, stages, verify};
 use crate::help;
+use crate::report::{LogFormat, Voice};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -14,6 +14,8 @@ use std::process::ExitCode;
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    voice: Voice,
 }
 
 #[derive(Debug, Subcommand)]
@@ -63,15 +65,11 @@ const LOG: &str = "error,engine=warn,operators=warn";
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter.unwrap_or_else(|_| LOG.into()))
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
-    let cli = Cli::from_arg_matches(&command().get_matches()).unwrap_or_else(|error| error.exit());
-    let result = match cli.command {
-        Command::Run(args) => run::run(&args),
+    let matches = command().get_matches();
+    let Cli { command, voice } = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    start_log(voice.log_format);
+    let result = match command {
+        Command::Run(args) => run::run(&args, voice),
         Command::Check { file } => check::check(&file),
         Command::Graph(args) => graph::graph(&args),
         Command::Init(args) => init::init(&args),
@@ -79,7 +77,7 @@ pub fn main() -> ExitCode {
         Command::Schema => schema::schema(),
         Command::Completions { shell } => completions::completions(shell),
         Command::Man => man::man(),
-        Command::Verify { file, json } => verify::verify(&file, json),
+        Command::Verify { file, json } => verify::verify(&file, json, voice),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -88,9 +86,25 @@ pub fn main() -> ExitCode {
             ExitCode::from(2)
         }
         Err(Failed::Running(message)) => {
-            eprintln!("error: {message}");
+            match voice.log_format {
+                LogFormat::Text => eprintln!("error: {message}"),
+                LogFormat::Json => tracing::error!("{message}"),
+            }
             ExitCode::from(1)
         }
         Err(Failed::Said) => ExitCode::from(1),
+    }
+}
+
+/// Logs go to standard error, so that standard output has what was asked for and nothing else.
+fn start_log(format: LogFormat) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env();
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter.unwrap_or_else(|_| LOG.into()))
+        .with_writer(std::io::stderr)
+        .with_ansi(console::colors_enabled_stderr());
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
     }
 }

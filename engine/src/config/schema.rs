@@ -3,6 +3,9 @@
 //! Where a value is expected a reference to a variable or a file may stand too. Each alternative carries the words of
 //! its field, as editors look for them there.
 
+#[cfg(test)]
+mod tests;
+
 use super::pipeline::Pipeline;
 use super::shape::{Field, Format, Scalar, Shape};
 use serde_json::{Map, Value, json};

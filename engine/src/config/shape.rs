@@ -88,20 +88,6 @@ impl Shape {
     pub(super) fn is_secret(&self) -> bool {
         matches!(self, Self::Scalar(Scalar { format: Some(Format::Secret), .. }))
     }
-
-    /// The names of all secret fields in it.
-    pub(super) fn secrets(&self) -> Vec<&str> {
-        match self {
-            Self::Map(inner) | Self::List(inner) | Self::Either(_, inner) => inner.secrets(),
-            _ => self.fields().iter().flat_map(Field::secrets).collect(),
-        }
-    }
-}
-
-impl Field {
-    fn secrets(&self) -> Vec<&str> {
-        if self.shape.is_secret() { vec![&self.name] } else { self.shape.secrets() }
-    }
 }
 
 impl fmt::Display for Shape {
