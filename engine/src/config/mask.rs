@@ -97,10 +97,12 @@ fn passwords(text: &str) -> Vec<Range<usize>> {
 /// Whether a key is the name of a secret by its sound: `sasl.password`, `passwd`.
 pub(super) fn names_a_secret(key: &str) -> bool {
     let key = key.to_lowercase();
-    let last = key.rsplit(['.', '_', '-']).next().unwrap_or_default();
+    let last = key.rsplit('.').next().unwrap_or_default();
+    let misspelled = [last.replace(['_', '-'], ""), last.rsplit(['_', '-']).next().unwrap_or_default().to_owned()];
     let sounds =
         ["password", "passwd", "passphrase", "pwd", "secret", "token", "credential", "apikey", "api_key", ".pem"];
-    sounds.iter().any(|sound| key.contains(sound)) || strsim::damerau_levenshtein(last, "password") <= 2
+    sounds.iter().any(|sound| key.contains(sound))
+        || misspelled.iter().any(|word| strsim::damerau_levenshtein(word, "password") <= 2)
 }
 
 /// The values in a tree that stand under names of secrets, however wrong the place is. The name of a variable or the

@@ -14,7 +14,7 @@ use std::sync::Arc;
 ///
 /// ```toml
 /// [[flow.transform]]
-/// select = { columns = ["station_id", "degrees"], rename = { degrees = "celsius" } }
+/// select = { columns = ["date", "degrees"], rename = { date = "day" } }
 /// ```
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
