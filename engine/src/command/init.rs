@@ -55,7 +55,9 @@ pub(crate) fn init(args: &InitArgs) -> Result<(), Failed> {
          weatherflow check {file}\n  \
          weatherflow graph {file}\n  \
          weatherflow run {file}\n\n\
-         weatherflow stages shows all that a flow can be made of.",
+         weatherflow stages shows all that a flow can be made of. For an editor that completes and explains:\n  \
+         weatherflow schema > weatherflow.schema.json\n\
+         and make `#:schema weatherflow.schema.json` the first line of {file}.",
         args.source, args.sink
     ));
     Ok(())

@@ -2,7 +2,7 @@
 
 use super::Failed;
 use crate::report::say;
-use clap::Command;
+use clap::{Arg, Command};
 use clap_mangen::Man;
 use std::io::{self, Write};
 
@@ -33,9 +33,10 @@ fn page(text: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-/// A command as a part of the page.
+/// A command as a part of the page, without the options that all have.
 fn section(command: &Command, text: &mut Vec<u8>) -> io::Result<()> {
-    let man = Man::new(command.clone());
+    let shared = |arg: &Arg| arg.is_global_set() || arg.get_id() == "help";
+    let man = Man::new(command.clone().mut_args(|arg| if shared(&arg) { arg.hide(true) } else { arg }));
     let (mut synopsis, mut description, mut options) = (Vec::new(), Vec::new(), Vec::new());
     man.render_synopsis_section(&mut synopsis)?;
     man.render_description_section(&mut description)?;

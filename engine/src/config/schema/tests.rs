@@ -225,7 +225,7 @@ proptest! {
             let mut all = Vec::new();
             places(&value, &mut Vec::new(), &mut all);
             if !all.is_empty() {
-                change(&mut value, at.get(&all), &|old| changed(*number, old));
+                change(&mut value, at.get(&all).as_slice(), &|old| changed(*number, old));
             }
         }
         if let Err(disagreed) = agree(&validator(), &value) {
