@@ -12,65 +12,102 @@ use serde_json::{Map, Value, json};
 
 /// The schema, draft 2020-12; an error names a config type that cannot be described.
 pub fn schema() -> Result<Value, String> {
-    let mut schema = described(value(&Shape::of::<Pipeline>()?), "A pipeline file of weatherflow.");
+    let mut writer = Writer::default();
+    let file = writer.value(&Shape::of::<Pipeline>()?);
+    let mut schema = described(file, "A pipeline file of weatherflow.");
     schema.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
     schema.insert("title".to_owned(), json!("weatherflow pipeline"));
+    schema.insert("$defs".to_owned(), Value::Object(writer.definitions));
     Ok(Value::Object(schema))
 }
 
-/// What may stand at one place.
-fn value(shape: &Shape) -> Map<String, Value> {
-    match shape {
-        Shape::Table { fields, .. } => {
-            let required: Vec<_> = fields.iter().filter(|field| field.required).map(|field| &field.name).collect();
-            object(json!({
-                "type": "object",
-                "properties": properties(fields),
-                "required": required,
-                "additionalProperties": false,
-            }))
-        }
-        Shape::Choice(kinds) => object(json!({
-            "type": "object",
-            "properties": properties(kinds),
-            "additionalProperties": false,
-            "minProperties": 1,
-            "maxProperties": 1,
-        })),
-        Shape::Map(inner) => object(json!({ "type": "object", "additionalProperties": value(inner) })),
-        Shape::List(inner) => object(json!({ "type": "array", "items": value(inner) })),
-        Shape::Words(words) => {
-            let names: Vec<_> = words.iter().map(|(word, _)| word).collect();
-            let meanings: Vec<_> = words.iter().map(|(_, meaning)| meaning).collect();
-            let words = json!({ "enum": names, "x-taplo": { "docs": { "enumValues": meanings } } });
-            any_of([words.clone(), variable(&words), file()])
-        }
-        Shape::Scalar(single) => {
-            let (literal, default) = (scalar(single), default(single));
-            any_of([literal, variable(&default), file()])
-        }
-        Shape::Either(single, parts) => {
-            let mut either = value(single);
-            if let Some(Value::Array(cases)) = either.get_mut("anyOf") {
-                cases.push(Value::Object(value(parts)));
+/// Writes shapes, and keeps what many of them share.
+#[derive(Default)]
+struct Writer {
+    definitions: Map<String, Value>,
+}
+
+impl Writer {
+    /// What may stand at one place.
+    fn value(&mut self, shape: &Shape) -> Map<String, Value> {
+        match shape {
+            Shape::Table { fields, .. } => {
+                let required: Vec<_> = fields.iter().filter(|field| field.required).map(|field| &field.name).collect();
+                object(json!({
+                    "type": "object",
+                    "properties": self.properties(fields),
+                    "required": required,
+                    "additionalProperties": false,
+                }))
             }
-            either
+            Shape::Choice(kinds) => object(json!({
+                "type": "object",
+                "properties": self.properties(kinds),
+                "additionalProperties": false,
+                "minProperties": 1,
+                "maxProperties": 1,
+            })),
+            Shape::Map(inner) => object(json!({ "type": "object", "additionalProperties": self.value(inner) })),
+            Shape::List(inner) => object(json!({ "type": "array", "items": self.value(inner) })),
+            Shape::Words(words) => {
+                let names: Vec<_> = words.iter().map(|(word, _)| word.as_str()).collect();
+                let meanings: Vec<_> = words.iter().map(|(_, meaning)| meaning).collect();
+                let word = json!({ "enum": names, "x-taplo": { "docs": { "enumValues": meanings } } });
+                let kind = names.join("_");
+                self.or_reference(word, &kind, json!({ "enum": names }))
+            }
+            Shape::Scalar(single) => self.or_reference(scalar(single), &kind(single), default(single)),
+            Shape::Either(single, parts) => {
+                let mut either = self.value(single);
+                if let Some(Value::Array(cases)) = either.get_mut("anyOf") {
+                    cases.push(Value::Object(self.value(parts)));
+                }
+                either
+            }
         }
+    }
+
+    /// A value as it is written, or a reference to one; `kind` names what the default of a variable may be.
+    fn or_reference(&mut self, written: Value, kind: &str, default: Value) -> Map<String, Value> {
+        let variable = format!("variable_{kind}");
+        let references = json!([
+            written,
+            { "$ref": format!("#/$defs/{variable}") },
+            { "$ref": "#/$defs/file" },
+        ]);
+        self.definitions.entry(variable).or_insert_with(|| self::variable(&default));
+        self.definitions.entry("file").or_insert_with(file);
+        object(json!({ "anyOf": references }))
+    }
+
+    fn properties(&mut self, fields: &[Field]) -> Map<String, Value> {
+        let mut properties = Map::new();
+        for field in fields {
+            let doc = match &field.shape {
+                Shape::Table { doc, .. } if field.doc.len() < doc.len() => doc,
+                _ => &field.doc,
+            };
+            let mut property = described(self.value(&field.shape), doc);
+            let default = field.default.as_ref().and_then(|default| serde_json::from_str(default).ok());
+            property.extend(default.map(|default: Value| ("default".to_owned(), default)));
+            properties.insert(field.name.clone(), Value::Object(property));
+        }
+        properties
     }
 }
 
-fn properties(fields: &[Field]) -> Map<String, Value> {
-    let property = |field: &Field| {
-        let doc = match &field.shape {
-            Shape::Table { doc, .. } if !doc.is_empty() && field.doc.len() < doc.len() => doc,
-            _ => &field.doc,
-        };
-        let mut property = described(value(&field.shape), doc);
-        let default = field.default.as_ref().and_then(|default| serde_json::from_str(default).ok());
-        property.extend(default.map(|default: Value| ("default".to_owned(), default)));
-        (field.name.clone(), Value::Object(property))
+/// A name for all values of one kind: `text`, `whole_from_0_to_4294967295`.
+fn kind(scalar: &Scalar) -> String {
+    let types = [("text", scalar.text), ("whole", scalar.whole), ("number", scalar.number), ("flag", scalar.flag)];
+    let types: Vec<_> = types.iter().filter(|(_, may)| *may).map(|(name, _)| *name).collect();
+    let format = match scalar.format {
+        Some(Format::Date) => "date",
+        Some(Format::Duration) => "duration",
+        Some(Format::Size) => "size",
+        Some(Format::Secret) | None => &types.join("_or_"),
     };
-    fields.iter().map(property).collect()
+    let bound = |word: &str, bound: Option<i128>| bound.map(|bound| format!("_{word}_{bound}")).unwrap_or_default();
+    format!("{format}{}{}", bound("from", scalar.min), bound("to", scalar.max))
 }
 
 /// Adds words for people, to the first alternative too.
@@ -141,10 +178,6 @@ fn file() -> Value {
         "required": ["file"],
         "additionalProperties": false,
     })
-}
-
-fn any_of(cases: [Value; 3]) -> Map<String, Value> {
-    object(json!({ "anyOf": cases }))
 }
 
 fn object(value: Value) -> Map<String, Value> {

@@ -33,7 +33,7 @@ fn inner(graph: &Graph, width: usize) -> usize {
     let nodes = graph.flows.iter().flat_map(|flow| &flow.nodes);
     let abouts = nodes.map(|node| display_width(&node.about).max(display_width(&node.title()) + BORDERS));
     let edges = graph.flows.iter().flat_map(|flow| &flow.edges);
-    let labels = edges.map(|edge| display_width(&edge.carries.words().join(", ")));
+    let labels = edges.map(|edge| display_width(&edge.carries.words().join(", ")) + 1);
     let most = width.saturating_sub(LEFT + BORDERS + RIGHT).max(INNER_MIN);
     abouts.chain(labels).max().unwrap_or(0).clamp(INNER_MIN, most)
 }
@@ -75,18 +75,20 @@ fn boxed(node: &Node, inner: usize, onward: bool) -> Vec<String> {
 
 /// An arrow down, with words beside it.
 fn arrow(words: &[String], inner: usize) -> Vec<String> {
+    // They begin one column further in than text in a box.
+    let width = inner - 1;
     let mut lines: Vec<String> = Vec::new();
     let mut line = String::new();
     for (index, word) in words.iter().enumerate() {
         let comma = if index + 1 < words.len() { ", " } else { "" };
-        if !line.is_empty() && display_width(&line) + display_width(word) + comma.trim_end().len() > inner {
+        if !line.is_empty() && display_width(&line) + display_width(word) + comma.trim_end().len() > width {
             lines.push(std::mem::take(&mut line));
         }
         line += &format!("{word}{comma}");
     }
     lines.push(line);
     // A word may still be longer than a line.
-    let mut lines: Vec<_> = lines.iter().flat_map(|line| textwrap::wrap(line.trim_end(), inner)).collect();
+    let mut lines: Vec<_> = lines.iter().flat_map(|line| textwrap::wrap(line.trim_end(), width)).collect();
     let last = lines.pop().unwrap_or_default();
     lines.into_iter().map(|line| format!("   │ {line}")).chain([format!("   ▼ {last}")]).collect()
 }
