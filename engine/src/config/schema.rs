@@ -54,9 +54,9 @@ impl Writer {
                 let meanings: Vec<_> = words.iter().map(|(_, meaning)| meaning).collect();
                 let word = json!({ "enum": names, "x-taplo": { "docs": { "enumValues": meanings } } });
                 let kind = names.join("_");
-                self.or_reference(word, &kind, json!({ "enum": names }))
+                self.or_reference(&word, &kind, &json!({ "enum": names }))
             }
-            Shape::Scalar(single) => self.or_reference(scalar(single), &kind(single), default(single)),
+            Shape::Scalar(single) => self.or_reference(&scalar(single), &kind(single), &default(single)),
             Shape::Either(single, parts) => {
                 let mut either = self.value(single);
                 if let Some(Value::Array(cases)) = either.get_mut("anyOf") {
@@ -68,14 +68,14 @@ impl Writer {
     }
 
     /// A value as it is written, or a reference to one; `kind` names what the default of a variable may be.
-    fn or_reference(&mut self, written: Value, kind: &str, default: Value) -> Map<String, Value> {
+    fn or_reference(&mut self, written: &Value, kind: &str, default: &Value) -> Map<String, Value> {
         let variable = format!("variable_{kind}");
         let references = json!([
             written,
             { "$ref": format!("#/$defs/{variable}") },
             { "$ref": "#/$defs/file" },
         ]);
-        self.definitions.entry(variable).or_insert_with(|| self::variable(&default));
+        self.definitions.entry(variable).or_insert_with(|| self::variable(default));
         self.definitions.entry("file").or_insert_with(file);
         object(json!({ "anyOf": references }))
     }

@@ -33,20 +33,11 @@ pub(crate) fn say(text: impl Display) {
     let _ = write!(std::io::stdout(), "{text}{end}");
 }
 
-/// Columns of the terminal that is printed to; 80 elsewhere.
-pub(crate) fn width() -> usize {
-    console::Term::stdout().size_checked().map_or(80, |(_, columns)| columns.into())
-}
-
 /// Prints sentences, broken between words where the terminal ends, with what follows under what was begun.
 pub(crate) fn tell(text: impl Display) {
-    let term = console::Term::stdout();
-    if !term.is_term() {
-        return say(text);
-    }
-    let (_, width) = term.size();
+    let Some((_, columns)) = console::Term::stdout().size_checked() else { return say(text) };
     let text = text.to_string();
-    say(text.lines().map(|line| fold(line, width.into())).collect::<Vec<_>>().join("\n"));
+    say(text.lines().map(|line| fold(line, columns.into())).collect::<Vec<_>>().join("\n"));
 }
 
 /// A line in as many as it takes.
@@ -54,6 +45,11 @@ fn fold(line: &str, width: usize) -> String {
     let indent = line.len() - line.trim_start().len();
     let under = " ".repeat(indent + 2);
     textwrap::fill(line, textwrap::Options::new(width).subsequent_indent(&under).break_words(false))
+}
+
+/// Columns of the terminal that is printed to; 80 elsewhere.
+pub(crate) fn width() -> usize {
+    console::Term::stdout().size_checked().map_or(80, |(_, columns)| columns.into())
 }
 
 /// `1 flow`, `3 flows`

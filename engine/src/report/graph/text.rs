@@ -2,6 +2,7 @@
 //! on, on the right go spans and counts, which reach the commit beside the rows.
 
 use super::{Flow, Graph, Kind, Node};
+use std::borrow::Cow;
 use textwrap::core::display_width;
 
 /// Columns of the rails beside a box.
@@ -40,7 +41,7 @@ fn inner(graph: &Graph, width: usize) -> usize {
 
 fn wrapped(text: &str, width: usize) -> Vec<String> {
     let options = textwrap::Options::new(width).subsequent_indent("  ");
-    textwrap::wrap(text, options).into_iter().map(|line| line.into_owned()).collect()
+    textwrap::wrap(text, options).into_iter().map(Cow::into_owned).collect()
 }
 
 fn draw(flow: &Flow, inner: usize) -> Vec<String> {
