@@ -9,6 +9,10 @@ use textwrap::{Options, fill};
 /// Beyond this, lines are hard to read.
 const WIDTH_MAX: usize = 100;
 
+/// What stands below the list.
+const LAST: &str = "weatherflow stages NAME shows the settings of one, with an example. Any value may also be \
+    { env = \"NAME\", default = \"...\" } or { file = \"PATH\" }.";
+
 pub(crate) fn stages(name: Option<&str>) -> Result<(), Failed> {
     let all = catalogue();
     let width = width().min(WIDTH_MAX);
@@ -38,7 +42,7 @@ fn list(all: &[StageDoc], width: usize) -> String {
         }
         text.push('\n');
     }
-    text + "weatherflow stages NAME shows the settings of one, with an example.\n"
+    text + &fill(LAST, width) + "\n"
 }
 
 /// All that is known about a stage.

@@ -22,6 +22,8 @@ pub(super) fn open(path: &Path) -> Result<String, Diagnostics> {
     if bytes[..bytes.len().min(LOOK)].contains(&0) {
         return Err(refused(path, format!("{shown} is no text"), "a pipeline is a TOML file"));
     }
+    // Some editors of Windows begin a file with a mark that counts for nothing.
+    let bytes = bytes.strip_prefix("\u{FEFF}".as_bytes()).map(<[u8]>::to_vec).unwrap_or(bytes);
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
