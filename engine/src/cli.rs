@@ -27,9 +27,9 @@ enum Command {
         /// The pipeline file.
         file: PathBuf,
     },
-    /// Draw the graph that a pipeline file is compiled to; reads progress and touches nothing.
+    /// Draw the graph that a pipeline file is compiled to.
     ///
-    /// As JSON it has `flows`, each with `name`, `resume` (`state`: `beginning`, `after` with `version` and `positions`,
+    /// It reads how far each flow is and touches nothing. As JSON it has `flows`, each with `name`, `resume` (`state`: `beginning`, `after` with `version` and `positions`,
     /// `unknown` or `refused` with `reason`), `nodes` (`id`, `kind`, `stage`, `about`) and `edges` (`from`, `to`,
     /// `carries`, and the `columns` of rows); and `feeds`, the edges between flows.
     Graph(graph::GraphArgs),
@@ -40,7 +40,7 @@ enum Command {
         /// Kind, or slot and kind: `parquet`, `sink.parquet`.
         name: Option<String>,
     },
-    /// Print the JSON Schema of pipeline files, with which editors complete and explain.
+    /// Print the JSON Schema of pipeline files, for editors.
     Schema,
     /// Print a script that completes this command line in a shell.
     Completions {

@@ -1,7 +1,7 @@
 //! The page that `--help` prints: the commands in groups, in the order people meet them, then examples.
 
 use crate::report::width;
-use clap::Command;
+use clap::{Arg, ArgAction, Command};
 use std::fmt::Write;
 use textwrap::{Options, fill};
 
@@ -16,7 +16,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
 /// What stands at the end of the page.
 const EXAMPLES: &str = "\
 Examples:
-  weatherflow init weather                 a new file, weather.toml, to begin with
+  weatherflow init weather                 a new file to begin with
   weatherflow check weather.toml           every mistake at its place
   weatherflow graph weather.toml           what it is compiled to
   weatherflow run weather.toml             Ctrl-C commits what is open and stops
@@ -43,7 +43,18 @@ pub(crate) fn paged(command: Command) -> Command {
         }
     }
     let _ = write!(page, "\n{head}Options:{head:#}\n{{options}}{{after-help}}");
-    command.help_template(page).after_help(EXAMPLES).term_width(columns())
+    // The long form of the options would push the commands out of sight; the commands' own pages have room for it.
+    command
+        .help_template(page)
+        .after_help(EXAMPLES)
+        .term_width(columns())
+        .disable_help_flag(true)
+        .arg(flag(ArgAction::HelpShort))
+        .mut_subcommands(|command| command.arg(flag(ArgAction::Help)))
+}
+
+fn flag(action: ArgAction) -> Arg {
+    Arg::new("help").short('h').long("help").action(action).help("Print help")
 }
 
 fn columns() -> usize {
