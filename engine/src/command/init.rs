@@ -55,9 +55,10 @@ pub(crate) fn init(args: &InitArgs) -> Result<(), Failed> {
          weatherflow check {file}\n  \
          weatherflow graph {file}\n  \
          weatherflow run {file}\n\n\
-         weatherflow stages shows all that a flow can be made of. For an editor that completes and explains:\n  \
+         weatherflow stages shows all that a flow can be made of.\n\n\
+         An editor completes and explains the file after\n  \
          weatherflow schema > weatherflow.schema.json\n\
-         and make `#:schema weatherflow.schema.json` the first line of {file}.",
+         and with `#:schema weatherflow.schema.json` as its first line.",
         args.source, args.sink
     ));
     Ok(())

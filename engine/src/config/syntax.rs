@@ -9,7 +9,7 @@ const QUOTES: &str = "text stands in quotes";
 /// A mistake of the grammar: the parser's words, and the place they are about.
 pub(super) fn explained(message: &str, span: Range<usize>, text: &str) -> Diagnostic {
     let here = text.get(span.start..).unwrap_or_default();
-    let line = text.get(..span.start).and_then(|before| before.rsplit('\n').next()).unwrap_or_default();
+    let line = line_before(&span, text);
     let (words, help) = match message.split([',', ';']).next().unwrap_or_default() {
         _ if here.starts_with(['“', '”', '„', '‘', '’', '‚']) => {
             ("these quotes are not those of a keyboard", "write \"text\" or 'text'")
@@ -61,8 +61,22 @@ pub(super) fn explained(message: &str, span: Range<usize>, text: &str) -> Diagno
 
 /// Whether a mistake takes in the rest of the file: a list or a table that the next line finds open.
 pub(super) fn is_endless(message: &str, span: &Range<usize>, text: &str) -> bool {
-    let line = text.get(..span.start).and_then(|before| before.rsplit('\n').next()).unwrap_or_default();
-    message.starts_with("missing") && line.trim().is_empty()
+    message.starts_with("missing") && line_before(span, text).trim().is_empty()
+}
+
+/// A key that its table has already, or a table that its flow has already.
+pub(super) fn doubled(span: Range<usize>, text: &str) -> Diagnostic {
+    let key = text.get(span.clone()).unwrap_or_default();
+    if line_before(&span, text).trim_start().starts_with('[') {
+        return Diagnostic::new(span, format!("`{key}` stands here a second time"))
+            .help("a table stands once in its flow; a further flow begins with [[flow]]");
+    }
+    Diagnostic::new(span, format!("duplicate key `{key}`")).help("a key stands once in its table")
+}
+
+/// What stands before a place on its line.
+fn line_before<'a>(span: &Range<usize>, text: &'a str) -> &'a str {
+    text.get(..span.start).and_then(|before| before.rsplit('\n').next()).unwrap_or_default()
 }
 
 /// What stands where a value is expected and is none.

@@ -147,10 +147,7 @@ pub(super) fn parse(text: &str, found: &mut Diagnostics) -> (Node, Option<usize>
         if message == "duplicate key" {
             // Behind a syntax error a key may stand in another table than it seems to.
             if broken.is_none() {
-                let key = text.get(span.clone()).unwrap_or_default();
-                found.push(Diagnostic::new(span, format!("duplicate key `{key}`")).help(
-                    "a key stands once in its table, and a table once in its flow; a further flow begins with [[flow]]",
-                ));
+                found.push(syntax::doubled(span, text));
             }
             continue;
         }
