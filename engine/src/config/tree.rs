@@ -1,6 +1,6 @@
 //! The file as a tree of values that know their places in the text.
 
-use super::diagnostic::{Diagnostic, Diagnostics};
+use super::diagnostic::Diagnostics;
 use super::syntax;
 use std::ops::Range;
 use toml::de::{DeTable, DeValue};
