@@ -111,8 +111,11 @@ fn places(value: &Value, way: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
     }
 }
 
-/// Makes something else of the value at a place, and of its key where it has one; `None` takes it out.
-fn change(value: &mut Value, way: &[String], new: &dyn Fn(&str, &Value) -> Option<(String, Value)>) {
+/// A key and its value made of others; nothing takes them out.
+type Edit<'a> = &'a dyn Fn(&str, &Value) -> Option<(String, Value)>;
+
+/// Makes something else of the value at a place, and of its key where it has one.
+fn change(value: &mut Value, way: &[String], new: Edit<'_>) {
     let [step, rest @ ..] = way else { return };
     match value {
         Value::Table(table) if rest.is_empty() => {
