@@ -1,8 +1,10 @@
 //! The command line. Exit status: 0 fine, 1 failed while running, 2 wrong command line or file.
 
-use crate::command::{Failed, check, graph, run, verify};
+use crate::command::{Failed, check, completions, graph, init, man, run, schema, stages, verify};
+use crate::help;
 use crate::report::{LogFormat, Voice};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap_complete::Shell;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tracing_appender::non_blocking::WorkerGuard;
@@ -27,7 +29,27 @@ enum Command {
         file: PathBuf,
     },
     /// Draw the graph that a pipeline file is compiled to.
+    ///
+    /// It reads how far each flow is and touches nothing. As JSON it has `flows`, each with `name`, `resume` (`state`: `beginning`, `after` with `version` and `positions`,
+    /// `unknown` or `refused` with `reason`), `nodes` (`id`, `kind`, `stage`, `about`) and `edges` (`from`, `to`,
+    /// `carries`, and the `columns` of rows); and `feeds`, the edges between flows.
     Graph(graph::GraphArgs),
+    /// Write a commented pipeline file to begin with.
+    Init(init::InitArgs),
+    /// List the stages that a flow can have, or show the settings of one.
+    Stages {
+        /// Kind, or slot and kind: `parquet`, `sink.parquet`.
+        name: Option<String>,
+    },
+    /// Print the JSON Schema of pipeline files, for editors.
+    Schema,
+    /// Print a script that completes this command line in a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Print the manual page: `weatherflow man | man -l -`.
+    Man,
     /// Prove from what is committed that no row was lost or doubled.
     Verify {
         /// The pipeline file.
@@ -38,17 +60,28 @@ enum Command {
     },
 }
 
+/// The command line, as help, completions and the manual page show it.
+pub(crate) fn command() -> clap::Command {
+    help::paged(Cli::command())
+}
+
 /// What libraries say of their own tries is for those who ask by `RUST_LOG`; what it comes to is said by us.
 const LOG: &str = "error,engine=warn,operators=warn";
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
-    let Cli { command, voice } = Cli::parse();
+    let matches = command().get_matches();
+    let Cli { command, voice } = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let _log = start_log(voice.log_format);
     let result = match command {
         Command::Run(args) => run::run(&args, voice),
         Command::Check { file } => check::check(&file),
         Command::Graph(args) => graph::graph(&args),
+        Command::Init(args) => init::init(&args),
+        Command::Stages { name } => stages::stages(name.as_deref()),
+        Command::Schema => schema::schema(),
+        Command::Completions { shell } => completions::completions(shell),
+        Command::Man => man::man(),
         Command::Verify { file, json } => verify::verify(&file, json, voice),
     };
     match result {

@@ -9,7 +9,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`config`] | the pipeline file: parsed, resolved, checked, every mistake shown at its place |
-//! | [`cli`] | the command line: `run`, `check`, `verify` |
+//! | [`cli`], `help` | the command line, and the page that `--help` prints |
 //! | [`plan`] | what will run: stages built, schemas composed, resume point known |
 //! | [`run`] | starts a plan, begins a flow again from its last commit when a server does not answer |
 //! | `patience` | for how long, and how soon |
@@ -26,6 +26,7 @@ pub mod config;
 mod dataflow;
 mod flow;
 pub mod halt;
+mod help;
 mod http;
 pub mod meter;
 mod patience;

@@ -107,7 +107,7 @@ impl Look {
         self.answer.recv_timeout(patience).unwrap_or_else(|error| {
             Resume::Unknown(match error {
                 RecvTimeoutError::Timeout => {
-                    format!("{} does not answer within {} s", self.built.sink.about.summary, PATIENCE.as_secs())
+                    format!("{}: no answer within {} s", self.built.sink.about.summary, PATIENCE.as_secs())
                 }
                 RecvTimeoutError::Disconnected => "it could not be asked".to_owned(),
             })

@@ -42,7 +42,7 @@ fn wrong_files_are_explained() {
     });
     println!("{} wrong files, {errors} mistakes explained", wrong.len());
     assert!(failed.is_empty(), "other words than the snapshots for {}", failed.join(", "));
-    assert!(wrong.len() >= 25);
+    assert!(wrong.len() >= 60);
     let stems = |files: Vec<PathBuf>| files.iter().map(|path| stem(path)).collect::<BTreeSet<_>>();
     assert_eq!(stems(files("tests/snapshots", "snap")), stems(wrong), "snapshots and wrong files differ");
 }
@@ -65,10 +65,26 @@ fn a_file_that_cannot_be_read_is_named() {
     assert!(text.starts_with("error: cannot read tests/wrong/nowhere.toml: "), "{text}");
     assert!(text.ends_with("1 error in tests/wrong/nowhere.toml"), "{text}");
     let folder = tempfile::tempdir().unwrap();
-    let binary = folder.path().join("binary.toml");
-    std::fs::write(&binary, b"name = \"\xff\"").unwrap();
-    let Err(errors) = load(&binary) else { panic!("this is not UTF-8") };
-    assert!(errors.to_string().contains("UTF-8"), "{errors}");
+    let file = folder.path().join("x.toml");
+    let good = "name = \"x\"\n[[flow]]\nname = \"x\"\n[flow.source.weather]\n[flow.sink.parquet]\nurl = \"file:x\"\n";
+    let utf_16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();
+    let wrong = [
+        (b"name = \"\xff\"".to_vec(), "x.toml:1:9"),
+        (b"name = \"x\"\n# gr\xf6\xdfe".to_vec(), "x.toml:2:5"),
+        ([vec![0xFF, 0xFE], utf_16(good)].concat(), "is UTF-16 text"),
+        (b"PAR1\x00\x01\x02".to_vec(), "is no text"),
+        ("\u{FEFF}nam = 1".as_bytes().to_vec(), "x.toml:1:1"),
+    ];
+    for (bytes, expected) in &wrong {
+        std::fs::write(&file, bytes).unwrap();
+        let Err(errors) = load(&file) else { panic!("accepted {bytes:?}") };
+        assert!(errors.to_string().contains(expected), "{errors}");
+    }
+    let Err(errors) = load(folder.path()) else { panic!("this is a directory") };
+    let text = errors.to_string();
+    assert!(text.contains("is a directory") && text.contains("x.toml"), "{text}");
+    std::fs::write(&file, format!("\u{FEFF}{}", good.replace('\n', "\r\n"))).unwrap();
+    load(&file).unwrap_or_else(|errors| panic!("{errors}"));
 }
 
 /// The column decides what the text of a variable or file is, as the file cannot.

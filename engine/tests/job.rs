@@ -60,14 +60,9 @@ fn a_dry_run_and_a_check_touch_nothing() {
     let graph = job.output("run", &["--dry-run", "--workers", "3"]);
     assert!(graph.status.success(), "{}", both(&graph));
     let text = both(&graph);
-    for part in [
-        "decode.protobuf",
-        "exchange by partition over 3 workers",
-        "station_id: string",
-        "commit",
-        "resume",
-        "begins at the beginning",
-    ] {
+    for part in
+        ["decode.protobuf", "by partition, over 3 workers", "station_id: string", "commit", "begins at the beginning"]
+    {
         assert!(text.contains(part), "`{part}` is missing in:\n{text}");
     }
     assert!(job.output("check", &[]).status.success());

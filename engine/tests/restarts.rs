@@ -116,7 +116,7 @@ fn run_while(
     let calls = Arc::new(AtomicU32::new(0));
     let line = Line { calls: Arc::clone(&calls), cuts, lost, meanwhile };
     let mut plan = plan_into(DAYS, 10_000, 1 << 30, vec![], Arc::new(Remote { line, end: sink.clone() }));
-    plan.flows[0].built.retry_for = Interval(retry_for);
+    Arc::get_mut(&mut plan.flows[0].built).unwrap().retry_for = Interval(retry_for);
     let running = Running::new(plan, true, Halt::new());
     let (_, meter) = running.meters().remove(0);
     let result = running.run().map_err(|failure| failure.to_string());

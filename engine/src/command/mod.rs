@@ -1,8 +1,13 @@
 //! The commands, one file each.
 
 pub(crate) mod check;
+pub(crate) mod completions;
 pub(crate) mod graph;
+pub(crate) mod init;
+pub(crate) mod man;
 pub(crate) mod run;
+pub(crate) mod schema;
+pub(crate) mod stages;
 pub(crate) mod verify;
 
 use crate::config::{self, Loaded};

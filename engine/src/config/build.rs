@@ -96,12 +96,16 @@ pub(super) fn build(root: &Node, context: &Context, found: &mut Diagnostics) -> 
     built
 }
 
-/// Names become parts of paths and of SQL.
+/// Whether a pipeline or a flow may be called so: names become parts of paths and of SQL.
+pub(crate) fn is_name(name: &str) -> bool {
+    let may = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-');
+    !name.is_empty() && name.chars().all(may)
+}
+
 fn check_name(of: &str, node: &Node, found: &mut Diagnostics) -> Option<String> {
     let node = node.get("name")?;
     let name: String = read(node, found)?;
-    let may = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-');
-    if name.is_empty() || !name.chars().all(may) {
+    if !is_name(&name) {
         found.push(
             Diagnostic::new(node.span.clone(), format!("`{name}` is no name for a {of}"))
                 .help("a name has lower-case letters, digits, `_` and `-`, and at least one of them"),

@@ -11,10 +11,21 @@ pub struct StageDoc {
     pub slot: &'static str,
     /// Its name there: `topic`.
     pub kind: String,
+    /// What it is, in a few words.
+    pub brief: String,
     /// What it does.
     pub doc: String,
+    /// How it stands in a file.
+    pub example: String,
     /// Its keys; those that must be given come first.
     pub fields: Vec<FieldDoc>,
+}
+
+impl StageDoc {
+    /// Slot and kind: `sink.parquet`.
+    pub fn name(&self) -> String {
+        format!("{}.{}", self.slot, self.kind)
+    }
 }
 
 /// A key of a stage.
@@ -30,12 +41,30 @@ pub struct FieldDoc {
     pub default: Option<String>,
     /// What it says.
     pub doc: String,
+    /// The words that may stand there, where it is a choice, each with its meaning.
+    pub words: Vec<(String, String)>,
+    /// Its own keys, where it is a table.
+    pub fields: Vec<FieldDoc>,
+}
+
+/// A slot of a flow and what it is for: `source`, `Where rows come from.`
+pub(crate) fn slots() -> Vec<(&'static str, String)> {
+    let Ok(pipeline) = Shape::of::<Pipeline>() else { return Vec::new() };
+    let doc = |slot| flow(&pipeline).and_then(|flow| flow.field(slot)).map(|field| field.doc.clone());
+    SLOTS.into_iter().map(|slot| (slot, doc(slot).unwrap_or_default())).collect()
+}
+
+fn flow(pipeline: &Shape) -> Option<&Shape> {
+    match &pipeline.field("flow")?.shape {
+        Shape::List(flow) => Some(flow),
+        _ => None,
+    }
 }
 
 /// All stages, slot by slot in the order rows pass them.
 pub fn catalogue() -> Vec<StageDoc> {
     let Ok(pipeline) = Shape::of::<Pipeline>() else { return Vec::new() };
-    let Some(Shape::List(flow)) = pipeline.field("flow").map(|flow| &flow.shape) else { return Vec::new() };
+    let Some(flow) = flow(&pipeline) else { return Vec::new() };
     let kinds = |slot: &'static str| match flow.field(slot).map(|field| &field.shape) {
         Some(Shape::List(items)) => items.fields(),
         Some(shape) => shape.fields(),
@@ -45,22 +74,29 @@ pub fn catalogue() -> Vec<StageDoc> {
 }
 
 fn stage(slot: &'static str, kind: &Field) -> StageDoc {
-    let doc = match &kind.shape {
-        Shape::Table { doc, .. } if !doc.is_empty() => doc,
-        _ => &kind.doc,
+    let (doc, example) = match &kind.shape {
+        Shape::Table { doc, example, .. } if !doc.is_empty() => (doc, example.as_deref()),
+        _ => (&kind.doc, None),
     };
-    let field = |field: &Field| FieldDoc {
+    StageDoc {
+        slot,
+        kind: kind.name.clone(),
+        brief: kind.doc.clone(),
+        doc: doc.clone(),
+        example: example.unwrap_or_default().to_owned(),
+        fields: kind.shape.fields().iter().map(field).collect(),
+    }
+}
+
+fn field(field: &Field) -> FieldDoc {
+    FieldDoc {
         name: field.name.clone(),
         kind: kind_of(&field.shape),
         required: field.required,
         default: field.default.clone(),
         doc: field.doc.clone(),
-    };
-    StageDoc {
-        slot,
-        kind: kind.name.clone(),
-        doc: doc.clone(),
-        fields: kind.shape.fields().iter().map(field).collect(),
+        words: field.shape.words().to_vec(),
+        fields: field.shape.fields().iter().map(self::field).collect(),
     }
 }
 
@@ -80,7 +116,7 @@ pub fn markdown() -> String {
     let mut text = String::new();
     for stage in catalogue() {
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "**`{}.{}`** {}\n", stage.slot, stage.kind, stage.doc);
+        let _ = writeln!(text, "**`{}`** {}\n\n```toml\n{}\n```\n", stage.name(), stage.doc, stage.example);
         if stage.fields.is_empty() {
             continue;
         }

@@ -4,10 +4,11 @@
 //! by the type of its field. What is reported is taken out of the tree, so that later passes find only new mistakes.
 
 use super::diagnostic::{Diagnostic, Diagnostics};
-use super::mask;
+use super::meant::{home, nearest};
 use super::resolve::{Outside, Reference};
 use super::shape::{Field, Format, Scalar, Shape, names};
-use super::tree::{Node, Origin, Value};
+use super::syntax::of_a_shell;
+use super::tree::{Entry, Node, Origin, Value};
 
 /// Checks a tree, resolves its references, and takes out what is wrong. `broken` is the place of a syntax error:
 /// nothing is said about what stands behind it, nor about what seems to be missing.
@@ -18,13 +19,15 @@ pub(super) fn check(
     broken: Option<usize>,
     found: &mut Diagnostics,
 ) {
-    Checker { outside, broken, found }.value("the file", root, shape);
+    Checker { outside, broken, found, root: shape }.value("the file", root, shape);
 }
 
 struct Checker<'a> {
     outside: &'a Outside<'a>,
     broken: Option<usize>,
     found: &'a mut Diagnostics,
+    /// What the whole file may say.
+    root: &'a Shape,
 }
 
 /// Whether a node may stay; otherwise it was reported.
@@ -49,10 +52,6 @@ impl Checker<'_> {
             (Shape::Choice(kinds), Value::Table(_)) => self.choice(name, node, kinds),
             (Shape::Map(inner), Value::Table(entries)) => {
                 let all = entries.len();
-                // Under keys that no type knows, a secret may stand where it does not belong.
-                for entry in entries.iter().filter(|entry| mask::names_a_secret(&entry.key)) {
-                    self.found.hide(entry.node.span.clone());
-                }
                 entries.retain_mut(|entry| self.value(&entry.key, &mut entry.node, inner));
                 node.flawed |= entries.len() < all;
                 true
@@ -92,19 +91,14 @@ impl Checker<'_> {
             }
             // A key that is there already cannot be what was meant.
             let meant = nearest(&entry.key, absent.iter().map(|field| field.name.as_str()));
-            if let Some(field) = absent.iter().find(|field| Some(field.name.as_str()) == meant) {
-                misspelled.push(&field.name);
-                if field.shape.is_secret() {
-                    self.found.hide(entry.node.span.clone());
-                }
-            }
+            misspelled.extend(absent.iter().map(|field| &field.name).find(|name| Some(name.as_str()) == meant));
             let known = match fields {
                 [] => "this table takes no keys".to_owned(),
                 _ => format!("known keys: {}", names(fields.iter().map(|field| field.name.as_str()))),
             };
             self.report(
                 Diagnostic::new(entry.key_span.clone(), format!("unknown key `{}`", entry.key))
-                    .help(help(meant, &known)),
+                    .help(self.help(entry, meant, &known)),
             );
             false
         });
@@ -112,6 +106,19 @@ impl Checker<'_> {
         let missing = absent.into_iter().filter(|field| field.required && !misspelled.contains(&&field.name));
         self.missing(node, &missing.collect::<Vec<_>>());
         true
+    }
+
+    /// What an unknown key was meant to be, or where it belongs, and what is known here.
+    fn help(&self, entry: &Entry, meant: Option<&str>, known: &str) -> String {
+        let table = match &entry.node.value {
+            Value::Table(_) => true,
+            Value::List(items) => items.iter().any(|item| matches!(item.value, Value::Table(_))),
+            _ => false,
+        };
+        match meant.map_or_else(|| home(self.root, &entry.key, table), |_| None) {
+            Some(home) => format!("{home}; {known}"),
+            None => help(meant, known),
+        }
     }
 
     fn missing(&mut self, node: &Node, missing: &[&Field]) {
@@ -147,7 +154,7 @@ impl Checker<'_> {
             let meant = nearest(&entry.key, kinds.iter().map(|kind| kind.name.as_str()));
             self.report(
                 Diagnostic::new(entry.key_span.clone(), format!("unknown kind of {name} `{}`", entry.key))
-                    .help(help(meant, &format!("kinds of {name}: {all}"))),
+                    .help(self.help(entry, meant, &format!("kinds of {name}: {all}"))),
             );
         }
         if let [first, others @ ..] = entries.as_slice() {
@@ -294,6 +301,10 @@ fn wrong_type(name: &str, node: &Node, shape: &Shape) -> Diagnostic {
     let error = Diagnostic::new(node.span.clone(), format!("`{name}` must be {shape}, {is}"));
     match (&node.value, shape) {
         (Value::Date(_), Shape::Scalar(scalar)) if scalar.text => error.help("put it in quotes"),
+        (Value::Text(text), Shape::Scalar(_)) => match of_a_shell(text) {
+            Some(help) => error.help(help),
+            None => error,
+        },
         (Value::Table(_), Shape::Scalar(_) | Shape::Words(_)) => {
             error.help("a table here is a reference: { env = \"NAME\", default = \"...\" } or { file = \"PATH\" }")
         }
@@ -321,13 +332,4 @@ fn help(meant: Option<&str>, known: &str) -> String {
 /// A choice with its meaning, unless there are so many that they would not be read.
 fn explained(word: &str, doc: &str, choices: usize) -> String {
     if doc.is_empty() || choices > 4 { format!("`{word}`") } else { format!("`{word}` ({doc})") }
-}
-
-/// The choice that a word was most likely meant to be.
-fn nearest<'a>(word: &str, choices: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    choices
-        .map(|choice| (strsim::damerau_levenshtein(&word.to_lowercase(), choice), choice))
-        .filter(|(distance, choice)| *distance <= 1.max(choice.len().min(word.len()) / 3))
-        .min()
-        .map(|(_, choice)| choice)
 }

@@ -1,5 +1,6 @@
 //! Keeps secrets out of what is shown: values of secret fields, and passwords in URLs.
 
+use super::tree::{Entry, Node, Value};
 use std::ops::Range;
 
 const MASK: &str = "***";
@@ -65,45 +66,91 @@ fn lines(text: &str, range: &Range<usize>) -> Vec<Range<usize>> {
     parts
 }
 
-/// The passwords of URLs such as `mysql://user:password@host`; where a URL holds what it may not, such as quotes,
-/// rather too much is masked than too little.
+/// The passwords of URLs such as `mysql://user:password@host`, with a scheme or without, and of what stands behind a
+/// `?`; where a URL holds what it may not, such as quotes, rather too much is masked than too little.
 fn passwords(text: &str) -> Vec<Range<usize>> {
-    text.match_indices("://")
-        .filter_map(|(scheme, separator)| {
-            let start = scheme + separator.len();
-            let rest = &text[start..];
-            let url = rest.split(char::is_whitespace).next().unwrap_or_default();
-            let password = url.find(':')? + 1;
-            let at = url.rfind('@').filter(|at| *at > password)?;
-            Some(start + password..start + at)
-        })
-        .collect()
-}
-
-/// Whether a key is the name of a secret by its sound: `sasl.password`.
-pub(super) fn names_a_secret(key: &str) -> bool {
-    ["password", "secret", ".pem"].iter().any(|sound| key.to_lowercase().contains(sound))
-}
-
-/// What stands behind keys of these names, for text that is no TOML: up to the end of the line, or of the multi-line
-/// string that begins there.
-pub(super) fn assigned(text: &str, names: &[&str]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
-    for (key, name) in names.iter().flat_map(|name| text.match_indices(name)) {
-        let after = key + name.len();
-        let Some(equals) = text[after..].find(|c: char| !matches!(c, ' ' | '\t' | '"' | '\'')) else { continue };
-        if !text[after + equals..].starts_with('=') {
+    let mut begin = 0;
+    for word in text.split_inclusive(char::is_whitespace) {
+        let schemes = word.match_indices("://").map(|(at, separator)| at + separator.len());
+        let starts: Vec<_> = if word.contains("://") { schemes.collect() } else { vec![0] };
+        for start in starts {
+            let url = &word[start..];
+            if let Some(password) = url.find(':').map(|colon| colon + 1)
+                && let Some(at) = url.rfind('@').filter(|at| *at > password)
+            {
+                found.push(begin + start + password..begin + start + at);
+            }
+        }
+        for (at, _) in word.match_indices(['?', '&']) {
+            let setting = &word[at + 1..];
+            let end = setting.find(|c: char| c.is_whitespace() || "&\"'`".contains(c)).unwrap_or(setting.len());
+            if let Some((name, _)) = setting[..end].split_once('=').filter(|(name, _)| names_a_secret(name)) {
+                found.push(begin + at + 1 + name.len() + 1..begin + at + 1 + end);
+            }
+        }
+        begin += word.len();
+    }
+    found
+}
+
+/// Whether a key is the name of a secret by its sound: `sasl.password`, `passwd`.
+pub(super) fn names_a_secret(key: &str) -> bool {
+    let key = key.to_lowercase();
+    let last = key.rsplit('.').next().unwrap_or_default();
+    let misspelled = [last.replace(['_', '-'], ""), last.rsplit(['_', '-']).next().unwrap_or_default().to_owned()];
+    let sounds =
+        ["password", "passwd", "passphrase", "pwd", "secret", "token", "credential", "apikey", "api_key", ".pem"];
+    sounds.iter().any(|sound| key.contains(sound))
+        || misspelled.iter().any(|word| strsim::damerau_levenshtein(word, "password") <= 2)
+}
+
+/// The values in a tree that stand under names of secrets, however wrong the place is. The name of a variable or the
+/// path of a file is none.
+pub(super) fn named(root: &Node) -> Vec<Range<usize>> {
+    fn below(node: &Node, secret: bool, found: &mut Vec<Range<usize>>) {
+        match &node.value {
+            Value::Table(entries) => {
+                for Entry { key, node, .. } in entries {
+                    let reference = secret && matches!(key.as_str(), "env" | "file");
+                    below(node, !reference && (secret || names_a_secret(key)), found);
+                }
+            }
+            Value::List(items) => items.iter().for_each(|item| below(item, secret, found)),
+            _ if secret => found.push(node.span.clone()),
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    below(root, false, &mut found);
+    found
+}
+
+/// What stands behind names of secrets in a text that is no TOML: up to the end of the line, or of the multi-line string
+/// that begins there.
+pub(super) fn assigned(text: &str) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut rest = text;
+    while let Some(start) = rest.find(is_letter) {
+        let word = &rest[start..];
+        let end = word.find(|c| !is_letter(c)).unwrap_or(word.len());
+        rest = &word[end..];
+        if !names_a_secret(&word[..end]) {
             continue;
         }
-        let start = after + equals + 1;
-        let value = text[start..].trim_start_matches([' ', '\t']);
-        let start = text.len() - value.len();
+        let value = rest.strip_prefix(['"', '\'']).unwrap_or(rest).trim_start_matches([' ', '\t']);
+        let value = value.strip_prefix(['=', ':']).unwrap_or(value).trim_start_matches([' ', '\t']);
         let closing = ["\"\"\"", "\'\'\'"].into_iter().find(|quotes| value.starts_with(quotes));
         let length = match closing {
             Some(quotes) => value[quotes.len()..].find(quotes).map(|end| end + 2 * quotes.len()),
             None => value.find(['\n', '\r']),
         };
+        let start = text.len() - value.len();
         found.push(start..start + length.unwrap_or(value.len()));
     }
     found
+}
+
+fn is_letter(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '_' | '-' | '.')
 }

@@ -2,12 +2,14 @@
 //!
 //! | step | module |
 //! |---|---|
-//! | text to values that know their places | `tree` |
+//! | file to text, text to values that know their places | `open`, `tree`, `syntax` |
 //! | what may stand where, from the config types | `shape` |
-//! | unknown and missing keys, wrong types | `check` |
+//! | unknown and missing keys, wrong types | `check`, `meant` |
 //! | `{ env = ... }` and `{ file = ... }` | `resolve` |
 //! | values to config types | `read` |
 //! | config types to stages that fit together | `build`, `places` |
+//! | what may stand where, for people and editors | `catalogue`, `schema` |
+//! | a new file to begin with | `template` |
 //! | mistakes for people, without secrets | `diagnostic`, `mask` |
 
 mod build;
@@ -15,11 +17,16 @@ mod catalogue;
 mod check;
 mod diagnostic;
 mod mask;
+mod meant;
+mod open;
 pub mod pipeline;
 mod places;
 mod read;
 mod resolve;
+mod schema;
 mod shape;
+mod syntax;
+mod template;
 mod tree;
 
 #[cfg(test)]
@@ -28,6 +35,12 @@ mod tests;
 pub use build::{BuiltFlow, NamedStage};
 pub use catalogue::{FieldDoc, StageDoc, catalogue, markdown};
 pub use diagnostic::Diagnostics;
+pub use schema::schema;
+
+pub(crate) use build::is_name;
+pub(crate) use catalogue::slots;
+pub(crate) use meant::nearest;
+pub(crate) use template::template;
 
 use diagnostic::Diagnostic;
 use operators::config::Context;
@@ -54,8 +67,8 @@ pub fn load(path: &Path) -> Result<Loaded, Diagnostics> {
 }
 
 fn load_with(path: &Path, env: &dyn Fn(&str) -> Result<String, VarError>) -> Result<Loaded, Diagnostics> {
-    let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
-    let dir = std::path::absolute(path).map_err(|error| unreadable(path, &error))?;
+    let text = open::open(path)?;
+    let dir = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let context = Context { dir: dir.parent().unwrap_or(&dir).to_owned() };
     let mut found = Diagnostics::new(path.display().to_string(), text.clone());
     let Some(root) = checked::<Pipeline>(&text, &Outside { context: &context, env }, &mut found) else {
@@ -78,17 +91,11 @@ fn checked<T: JsonSchema>(text: &str, outside: &Outside<'_>, found: &mut Diagnos
         }
     };
     let (mut root, broken) = tree::parse(text, found);
+    mask::named(&root).into_iter().for_each(|secret| found.hide(secret));
     if !found.is_empty() {
         // The tree may lack what the text shows, so the text itself is searched.
-        mask::assigned(text, &shape.secrets()).into_iter().for_each(|secret| found.hide(secret));
+        mask::assigned(text).into_iter().for_each(|secret| found.hide(secret));
     }
     check::check(&mut root, &shape, outside, broken, found);
     broken.is_none().then_some(root)
-}
-
-fn unreadable(path: &Path, error: &std::io::Error) -> Diagnostics {
-    let shown = path.display().to_string();
-    let mut found = Diagnostics::new(shown.clone(), String::new());
-    found.push(Diagnostic::new(0..0, format!("cannot read {shown}: {error}")));
-    found
 }

@@ -2,6 +2,7 @@
 
 use super::check::whence;
 use super::diagnostic::{Diagnostic, Diagnostics};
+use super::syntax::of_a_shell;
 use super::tree::{Entry, Node, Step, Value};
 use serde::de::value::StrDeserializer;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, Visitor};
@@ -20,7 +21,9 @@ pub(super) fn read<T: DeserializeOwned>(node: &Node, found: &mut Diagnostics) ->
         let path: Vec<Step> = fault.path.into_iter().rev().collect();
         let place = node.nearest(&path);
         if !place.flawed && !found.knows(&place.span) {
-            found.push(Diagnostic::new(place.span.clone(), format!("{}{}", fault.message, whence(place))));
+            let error = Diagnostic::new(place.span.clone(), format!("{}{}", fault.message, whence(place)));
+            let help = if let Value::Text(text) = &place.value { of_a_shell(text) } else { None };
+            found.push(help.into_iter().fold(error, Diagnostic::help));
         }
         if path.is_empty() {
             return None;

@@ -7,8 +7,8 @@ use std::fmt;
 /// What may stand at one place of the file.
 #[derive(Debug)]
 pub(super) enum Shape {
-    /// A table with these keys and no others.
-    Table { doc: String, fields: Vec<Field> },
+    /// A table with these keys and no others; the example shows it in a file.
+    Table { doc: String, example: Option<String>, fields: Vec<Field> },
     /// A table with any keys.
     Map(Box<Shape>),
     /// A table with exactly one of these keys.
@@ -76,22 +76,17 @@ impl Shape {
         }
     }
 
-    pub(super) fn is_secret(&self) -> bool {
-        matches!(self, Self::Scalar(Scalar { format: Some(Format::Secret), .. }))
-    }
-
-    /// The names of all secret fields in it.
-    pub(super) fn secrets(&self) -> Vec<&str> {
+    /// The words of a choice, each with its meaning.
+    pub(super) fn words(&self) -> &[(String, String)] {
         match self {
-            Self::Map(inner) | Self::List(inner) | Self::Either(_, inner) => inner.secrets(),
-            _ => self.fields().iter().flat_map(Field::secrets).collect(),
+            Self::Words(words) => words,
+            Self::Either(single, _) | Self::List(single) => single.words(),
+            _ => &[],
         }
     }
-}
 
-impl Field {
-    fn secrets(&self) -> Vec<&str> {
-        if self.shape.is_secret() { vec![&self.name] } else { self.shape.secrets() }
+    pub(super) fn is_secret(&self) -> bool {
+        matches!(self, Self::Scalar(Scalar { format: Some(Format::Secret), .. }))
     }
 }
 
@@ -176,7 +171,7 @@ impl Reader<'_> {
                 }
                 // What must be given comes first, in the order of the type.
                 fields.sort_by_key(|field| required.iter().position(|name| *name == field.name).unwrap_or(usize::MAX));
-                Ok(Shape::Table { doc: doc(schema), fields })
+                Ok(Shape::Table { doc: doc(schema), example: example(schema), fields })
             }
             Some(values @ Value::Object(_)) => Ok(Shape::Map(Box::new(self.shape(values)?))),
             _ => Err(format!("an object that takes unknown keys: {schema}")),
@@ -198,7 +193,7 @@ impl Reader<'_> {
                 continue;
             }
             match self.object(case)? {
-                Shape::Table { doc, mut fields } if fields.len() == 1 => {
+                Shape::Table { doc, mut fields, .. } if fields.len() == 1 => {
                     kinds.extend(fields.pop().map(|field| Field { doc, ..field }));
                 }
                 other => return Err(format!("an enum with a case that is {other}: {case}")),
@@ -279,7 +274,18 @@ fn types(schema: &Value) -> Vec<&str> {
     }
 }
 
-/// A doc comment on one line.
+/// What opens and closes the example in a doc comment.
+const FENCES: [&str; 2] = ["```toml\n", "\n```"];
+
+/// A doc comment on one line, without its example.
 fn doc(schema: &Value) -> String {
-    text(schema, "description").unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
+    let text = text(schema, "description").unwrap_or_default();
+    let words = text.split(FENCES[0]).next().unwrap_or_default();
+    words.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The example in a doc comment.
+fn example(schema: &Value) -> Option<String> {
+    let (_, rest) = text(schema, "description")?.split_once(FENCES[0])?;
+    rest.split_once(FENCES[1]).map(|(example, _)| example.to_owned())
 }

@@ -239,6 +239,30 @@ fn every_table_of_the_file_knows_its_keys() {
     assert!(Shape::of::<Open>().unwrap_err().contains("unknown keys"));
 }
 
+/// In a file that is no TOML nothing but its name tells a secret.
+#[test]
+fn every_secret_is_known_by_its_name() {
+    fn secrets<'a>(shape: &'a Shape, found: &mut Vec<&'a str>) {
+        if let Shape::Map(inner) | Shape::List(inner) | Shape::Either(_, inner) = shape {
+            secrets(inner, found);
+        }
+        for field in shape.fields() {
+            found.extend(field.shape.is_secret().then_some(field.name.as_str()));
+            secrets(&field.shape, found);
+        }
+    }
+    let shape = Shape::of::<Pipeline>().unwrap();
+    let mut found = Vec::new();
+    secrets(&shape, &mut found);
+    assert!(found.len() >= 4 && found.iter().all(|name| super::mask::names_a_secret(name)), "{found:?}");
+    for misspelled in ["pasword", "passwort", "pass_word", "db-passwrd", "sasl.pasword", "PASSWD", "access_token"] {
+        assert!(super::mask::names_a_secret(misspelled), "{misspelled}");
+    }
+    for other in ["key", "partitions", "cursor", "station_id", "passengers", "ca"] {
+        assert!(!super::mask::names_a_secret(other), "{other}");
+    }
+}
+
 fn count(shape: &Shape, tables: &mut u32, keys: &mut u32) {
     match shape {
         Shape::Map(inner) | Shape::List(inner) => count(inner, tables, keys),

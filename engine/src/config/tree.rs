@@ -1,6 +1,7 @@
 //! The file as a tree of values that know their places in the text.
 
-use super::diagnostic::{Diagnostic, Diagnostics};
+use super::diagnostic::Diagnostics;
+use super::syntax;
 use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 
@@ -138,21 +139,26 @@ impl Node {
 /// is guesswork; a duplicate key leaves the tree sound.
 pub(super) fn parse(text: &str, found: &mut Diagnostics) -> (Node, Option<usize>) {
     let (root, errors) = DeTable::parse_recoverable(text);
+    let mut errors: Vec<_> = errors.iter().map(|error| (error.span().unwrap_or(0..0), error.message())).collect();
+    errors.sort_by_key(|(span, _)| span.start);
     let mut broken = None;
-    for error in errors {
-        let span = error.span().unwrap_or(0..0);
-        if error.message() == "duplicate key" {
-            let key = text.get(span.clone()).unwrap_or_default();
-            found.push(Diagnostic::new(span, format!("duplicate key `{key}`")).help(
-                "a key stands once in its table, and a table once in its flow; a further flow begins with [[flow]]",
-            ));
-        } else {
-            broken = Some(broken.map_or(span.start, |first: usize| first.min(span.start)));
-            // What begins like `true` or `false` is most often text without its quotes.
-            let unquoted =
-                !span.is_empty() && ["invalid boolean", "must be quoted"].iter().any(|it| error.message().contains(it));
-            let error = Diagnostic::new(span, format!("not TOML: {}", error.message()));
-            found.push(if unquoted { error.help("text stands in quotes") } else { error });
+    let mut line = None;
+    for (span, message) in errors {
+        if message == "duplicate key" {
+            // Behind a syntax error a key may stand in another table than it seems to.
+            if broken.is_none() {
+                found.push(syntax::doubled(span, text));
+            }
+            continue;
+        }
+        broken.get_or_insert(span.start);
+        // One mistake confuses the parser for the rest of its line.
+        let this = text.get(..span.start).map(|before| before.matches('\n').count());
+        if line.replace(this) != Some(this) {
+            found.push(syntax::explained(message, span.clone(), text));
+        }
+        if syntax::is_endless(message, &span, text) {
+            break;
         }
     }
     (Node::new(table(root.into_inner()), 0..0), broken)

@@ -186,6 +186,7 @@ pub fn plan_into(days: u32, commit_rows: u64, memory: u64, stages: Vec<Arc<dyn S
         sink_name: "sink.memory".into(),
         fingerprint: Default::default(),
     };
-    let flow = PlannedFlow { built, id: "test/test".into(), resume: Resume::Beginning, upstream: Vec::new() };
+    let flow =
+        PlannedFlow { built: Arc::new(built), id: "test/test".into(), resume: Resume::Beginning, upstream: Vec::new() };
     Plan { name: "test".into(), memory, workers: 1, flows: vec![flow] }
 }

@@ -24,6 +24,11 @@ use std::sync::Arc;
 ///
 /// Days are `"2000-01-31"`, timestamps RFC 3339 or a number of microseconds, bytes hexadecimal; a number may stand in
 /// quotes. A value that its column cannot hold exactly is an error; keys that are no columns are passed over.
+///
+/// ```toml
+/// [flow.decode.json]
+/// columns = { station_id = "string", date = "string", degrees = "float64" }
+/// ```
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JsonConfig {

@@ -28,6 +28,12 @@ use std::sync::Arc;
 ///
 /// A field declared `optional` is null where the message lacks it; any other holds its default. Unknown fields are
 /// passed over, an enum is its number. The message must be flat: nothing nested, repeated, or in a oneof.
+///
+/// ```toml
+/// [flow.decode.protobuf]
+/// schema = "../proto/report.proto"
+/// message = "weather.Report"
+/// ```
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProtobufConfig {

@@ -19,6 +19,10 @@ use std::sync::Arc;
 ///
 /// Days are written `"2000-01-31"`, timestamps RFC 3339, bytes hexadecimal. JSON has no NaN and no infinity, so a row
 /// that holds one is an error.
+///
+/// ```toml
+/// [flow.encode.json]
+/// ```
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JsonConfig {

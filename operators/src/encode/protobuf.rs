@@ -22,6 +22,12 @@ use std::sync::Arc;
 ///
 /// Every field needs a column of its own type; columns that are no fields stay beside the message. A null leaves an
 /// `optional` field unset, and is an error in any other.
+///
+/// ```toml
+/// [flow.encode.protobuf]
+/// schema = "../proto/report.proto"
+/// message = "weather.Report"
+/// ```
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProtobufConfig {

@@ -193,6 +193,12 @@ pub(crate) fn client(
     if brokers.0.iter().any(String::is_empty) || brokers.0.is_empty() {
         problems.push(Problem::at("brokers", "a broker without a name").help("write `host:port`, or a list of such"));
     }
+    if brokers.0.iter().any(|broker| broker.contains('@')) {
+        problems.push(
+            Problem::at("brokers", "a broker is a host and a port, and logs nobody in")
+                .help("write `host:port`, and who logs in under `security = { sasl = ... }`"),
+        );
+    }
     for (name, setting) in options {
         match option(name, setting) {
             Ok(value) => drop(config.set(name, value)),

@@ -19,6 +19,12 @@ const KEY: &str = "key";
 /// Spreads rows by the hash of a column, as Kafka's own clients do, and adds that column's bytes as `key`.
 ///
 /// Rows whose key is null take turns, as they do in Kafka's own clients; their `key` stays null.
+///
+/// ```toml
+/// [flow.partition.key]
+/// column = "station_id"
+/// partitions = 4
+/// ```
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeyConfig {

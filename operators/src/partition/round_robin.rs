@@ -12,6 +12,11 @@ use std::sync::Arc;
 /// Spreads rows evenly: each goes to the partition after the one before it.
 ///
 /// Every worker counts its own rows, and counts from partition 0 in each run.
+///
+/// ```toml
+/// [flow.partition.round_robin]
+/// partitions = 4
+/// ```
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RoundRobinConfig {

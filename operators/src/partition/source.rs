@@ -9,6 +9,10 @@ use serde::Deserialize;
 use std::sync::Arc;
 
 /// Keeps the partitions of the source.
+///
+/// ```toml
+/// [flow.partition.source]
+/// ```
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SourceConfig {}

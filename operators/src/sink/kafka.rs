@@ -49,6 +49,13 @@ use std::time::Duration;
 ///
 /// The partition stage decides the partition of each message, and how many the topic must have. Messages and progress
 /// are committed in one transaction; readers with `isolation.level = read_committed` see each message once.
+///
+/// ```toml
+/// [flow.sink.kafka]
+/// brokers = { env = "KAFKA_BROKERS", default = "localhost:9092" }
+/// topic = "reports"
+/// create = { partitions = 4 }
+/// ```
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KafkaConfig {

@@ -23,6 +23,12 @@ use std::sync::Arc;
 use writer::ParquetWriter;
 
 /// Writes Parquet files into a directory, one per partition and batch.
+///
+/// ```toml
+/// [flow.sink.parquet]
+/// url = "file:data/archive"
+/// compression = "zstd"
+/// ```
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ParquetConfig {

@@ -18,6 +18,12 @@ use sqlx::Sqlite;
 use std::sync::Arc;
 
 /// Inserts rows into a table; creates it, with an `id` that grows, when it is not there.
+///
+/// ```toml
+/// [flow.sink.table]
+/// url = "sqlite:data/reports.db"
+/// table = "reports"
+/// ```
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TableConfig {

@@ -21,6 +21,12 @@ use sqlx::{Row, Sqlite};
 use std::sync::Arc;
 
 /// Appends messages to an embedded topic: the column `value`, and `key` where there is one.
+///
+/// ```toml
+/// [flow.sink.topic]
+/// url = "sqlite:data/reports.db"
+/// topic = "reports"
+/// ```
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TopicConfig {

@@ -28,6 +28,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Reads the committed messages of a Kafka topic, each partition in its order; partitions added later are found.
+///
+/// ```toml
+/// [flow.source.kafka]
+/// brokers = { env = "KAFKA_BROKERS", default = "localhost:9092" }
+/// topic = "temperatures"
+/// ```
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KafkaConfig {

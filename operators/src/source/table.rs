@@ -25,6 +25,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Reads the rows of a table in the order of an id that only grows.
+///
+/// ```toml
+/// [flow.source.table]
+/// url = "sqlite:data/weather.db"
+/// table = "temperatures"
+/// columns = { station_id = "string", date = "string", degrees = "float64" }
+/// ```
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TableConfig {

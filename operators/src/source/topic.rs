@@ -22,6 +22,12 @@ use sqlx::{Connection, Row, Sqlite};
 use std::sync::Arc;
 
 /// Reads the messages of an embedded topic; gives the columns `key` and `value`, both bytes.
+///
+/// ```toml
+/// [flow.source.topic]
+/// url = "sqlite:data/topic.db"
+/// topic = "temperatures"
+/// ```
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TopicConfig {

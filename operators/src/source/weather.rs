@@ -31,6 +31,12 @@ const PARTITION: u32 = 0;
 /// Simulated weather stations: day d of station s is a pure function of the seed.
 ///
 /// Gives the columns `station_id` (`station-00`), `date` (`YYYY-MM-DD`) and `degrees` (Celsius, two decimals).
+///
+/// ```toml
+/// [flow.source.weather]
+/// stations = 10
+/// every = "0.1s"
+/// ```
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct WeatherConfig {

@@ -19,6 +19,11 @@ use std::sync::Arc;
 ///
 /// A float that becomes an integer loses its fraction, a number that becomes a float the digits it has no room for, a
 /// timestamp that becomes a date its time of day.
+///
+/// ```toml
+/// [[flow.transform]]
+/// cast = { columns = { degrees = "float32" } }
+/// ```
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CastConfig {

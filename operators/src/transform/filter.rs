@@ -17,6 +17,11 @@ use std::sync::Arc;
 ///
 /// Strings compare byte by byte, false is less than true. A float that is not a number passes `ne` and nothing else,
 /// and -0 equals 0.
+///
+/// ```toml
+/// [[flow.transform]]
+/// filter = { column = "degrees", ge = -10.0, lt = 0.0 }
+/// ```
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FilterConfig {

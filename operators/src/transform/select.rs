@@ -11,6 +11,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Keeps the columns named, in that order, under new names where given.
+///
+/// ```toml
+/// [[flow.transform]]
+/// select = { columns = ["date", "degrees"], rename = { date = "day" } }
+/// ```
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SelectConfig {

@@ -9,6 +9,7 @@ const WIDTH: usize = 48;
 // Writing to a string cannot fail, so its results are passed over.
 pub(super) fn render(graph: &Graph) -> String {
     let mut text = format!("digraph {} {{\n", quoted(&graph.pipeline));
+    text += "  graph [fontname=\"sans-serif\", fontsize=12]\n";
     text += "  node [shape=box, style=rounded, fontname=\"sans-serif\", fontsize=11]\n";
     text += "  edge [fontname=\"sans-serif\", fontsize=9]\n";
     for flow in &graph.flows {
@@ -32,7 +33,9 @@ fn cluster(flow: &Flow, text: &mut String) {
         let style = match edge.carries {
             Carries::Rows { .. } | Carries::Receipts => "",
             // They follow the rows and do not shape the picture.
-            Carries::Spans | Carries::Counts | Carries::Epochs => ", style=dashed, constraint=false",
+            Carries::Spans | Carries::Counts | Carries::Epochs => {
+                ", style=dashed, color=gray50, fontcolor=gray50, constraint=false"
+            }
         };
         let _ = writeln!(text, "    {} -> {} [label={label}{style}]", quoted(&edge.from), quoted(&edge.to));
     }

@@ -40,7 +40,7 @@ fn label<const N: usize>(lines: [&str; N]) -> String {
 fn escaped(text: &str) -> String {
     let mut safe = String::new();
     for c in text.chars() {
-        if matches!(c, '"' | '#' | ';' | '&' | '<' | '>' | '`' | '|' | '\\' | '*' | '_' | '~' | '[' | ']' | '{' | '}') {
+        if matches!(c, '"' | '#' | '&' | '<' | '>' | '`' | '%' | '{' | '}' | '\\') {
             let _ = write!(safe, "#{};", u32::from(c));
         } else {
             safe.push(c);

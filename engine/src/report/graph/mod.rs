@@ -6,6 +6,8 @@
 mod dot;
 mod json;
 mod mermaid;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use super::{counted, summary};
@@ -285,7 +287,7 @@ impl Carries {
     /// What an edge says about itself, in pieces between which a line may break.
     fn words(&self) -> Vec<String> {
         match self {
-            Self::Rows { columns } => columns.iter().map(Column::to_string).collect(),
+            Self::Rows { columns } => columns.iter().map(|column| plain(&column.to_string())).collect(),
             Self::Spans => vec!["spans".to_owned()],
             Self::Counts => vec!["counts".to_owned()],
             Self::Receipts => vec!["receipts".to_owned()],

@@ -2,6 +2,7 @@
 //! on, on the right go spans and counts, which reach the commit beside the rows.
 
 use super::{Flow, Graph, Kind, Node};
+use std::borrow::Cow;
 use textwrap::core::display_width;
 
 /// Columns of the rails beside a box.
@@ -20,7 +21,7 @@ pub(super) fn render(graph: &Graph, width: usize) -> String {
         for feed in graph.feeds.iter().filter(|feed| flow.nodes.iter().any(|node| node.id == feed.to)) {
             let from = graph.flows.iter().find(|flow| flow.nodes.iter().any(|node| node.id == feed.from));
             let from = from.map(|flow| flow.name.as_str()).unwrap_or_default();
-            lines.extend(arrow(&[format!("{}, as flow {from} commits it", feed.place)], inner));
+            lines.extend(arrow(&[format!("{}, as flow {from} commits it", feed.place)], inner + RIGHT));
         }
         lines.extend(wrapped(&format!("flow {}: {}", flow.name, flow.goes_on), width));
         lines.extend(draw(flow, inner));
@@ -33,14 +34,14 @@ fn inner(graph: &Graph, width: usize) -> usize {
     let nodes = graph.flows.iter().flat_map(|flow| &flow.nodes);
     let abouts = nodes.map(|node| display_width(&node.about).max(display_width(&node.title()) + BORDERS));
     let edges = graph.flows.iter().flat_map(|flow| &flow.edges);
-    let labels = edges.map(|edge| display_width(&edge.carries.words().join(", ")));
+    let labels = edges.map(|edge| display_width(&edge.carries.words().join(", ")) + 1);
     let most = width.saturating_sub(LEFT + BORDERS + RIGHT).max(INNER_MIN);
     abouts.chain(labels).max().unwrap_or(0).clamp(INNER_MIN, most)
 }
 
 fn wrapped(text: &str, width: usize) -> Vec<String> {
     let options = textwrap::Options::new(width).subsequent_indent("  ");
-    textwrap::wrap(text, options).into_iter().map(|line| line.into_owned()).collect()
+    textwrap::wrap(text, options).into_iter().map(Cow::into_owned).collect()
 }
 
 fn draw(flow: &Flow, inner: usize) -> Vec<String> {
@@ -75,18 +76,20 @@ fn boxed(node: &Node, inner: usize, onward: bool) -> Vec<String> {
 
 /// An arrow down, with words beside it.
 fn arrow(words: &[String], inner: usize) -> Vec<String> {
+    // They begin one column further in than text in a box.
+    let width = inner - 1;
     let mut lines: Vec<String> = Vec::new();
     let mut line = String::new();
     for (index, word) in words.iter().enumerate() {
         let comma = if index + 1 < words.len() { ", " } else { "" };
-        if !line.is_empty() && display_width(&line) + display_width(word) + comma.trim_end().len() > inner {
+        if !line.is_empty() && display_width(&line) + display_width(word) + comma.trim_end().len() > width {
             lines.push(std::mem::take(&mut line));
         }
         line += &format!("{word}{comma}");
     }
     lines.push(line);
     // A word may still be longer than a line.
-    let mut lines: Vec<_> = lines.iter().flat_map(|line| textwrap::wrap(line.trim_end(), inner)).collect();
+    let mut lines: Vec<_> = lines.iter().flat_map(|line| textwrap::wrap(line.trim_end(), width)).collect();
     let last = lines.pop().unwrap_or_default();
     lines.into_iter().map(|line| format!("   │ {line}")).chain([format!("   ▼ {last}")]).collect()
 }
