@@ -5,7 +5,7 @@ mod writer;
 use crate::archive::{self, Archive, Batches, Flat};
 use crate::config::{Context, shown};
 use crate::error::{Problem, Result};
-use crate::inspect::Inspect;
+use crate::inspect::{Ground, Holdings, Inspect, Seen};
 use crate::progress::{Progress, Run};
 use crate::schema::Schema;
 use crate::stage::{About, Account, Audit, BuiltSink, Finding, Inflow, Opened, Sink, Writer};
@@ -163,7 +163,18 @@ impl ParquetSink {
     }
 }
 
-impl Inspect for ParquetSink {}
+impl Inspect for ParquetSink {
+    fn connect(&self, _flow: &str) -> Vec<Result<Seen>> {
+        let place = &self.archive.place;
+        let asked = self.archive.store.root().map_err(|error| self.archive.failed(error));
+        vec![asked.map(|ground| match ground {
+            Ground::There => Seen::Fine(format!("directory {place} may be written to")),
+            Ground::Below(above) => {
+                Seen::NotYet(format!("directory {place} is not there yet; it will be made, and {above} allows that"))
+            }
+        })]
+    }
+}
 
 impl Sink for ParquetSink {
     fn progress(&self, flow: &str) -> Result<Option<Progress>> {
@@ -184,6 +195,10 @@ impl Sink for ParquetSink {
 impl Audit for ParquetSink {
     fn audit(&self, flow: &str, found: &mut dyn FnMut(Finding)) -> Result<Account> {
         self.layout.audit(flow, found)
+    }
+
+    fn holdings(&self, _flow: &str) -> Result<Holdings> {
+        self.layout.holdings()
     }
 }
 

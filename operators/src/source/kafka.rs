@@ -173,7 +173,9 @@ impl Source for KafkaSource {
         let ends = client.offsets(0..partitions, Moment::End)?;
         let of =
             |offsets: &BTreeMap<u32, u64>, partition| Position(offsets.get(&partition).copied().unwrap_or_default());
-        let extent = |partition| Extent { partition, first: of(&firsts, partition), next: of(&ends, partition) };
+        // The ends of transactions have offsets too, and compaction takes messages away.
+        let extent =
+            |partition| Extent { partition, first: of(&firsts, partition), next: of(&ends, partition), dense: false };
         Ok((0..partitions).map(extent).collect())
     }
 

@@ -232,7 +232,7 @@ impl<D: Dialect> Table<D> {
             let end = |column| row.as_ref().map_or(Ok(None), |row| D::text(row, column)).map_err(failed());
             let first = self.id(end(0)?)?.unwrap_or_default();
             let next = self.id(end(1)?)?.map_or(0, |greatest| greatest.saturating_add(1));
-            Ok(vec![Extent { partition: 0, first: Position(first), next: Position(next) }])
+            Ok(vec![Extent { partition: 0, first: Position(first), next: Position(next), dense: false }])
         });
         Ok(wait(asked)?.unwrap_or_default())
     }

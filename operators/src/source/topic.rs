@@ -86,7 +86,7 @@ impl Source for TopicSource {
             for partition in 0..partitions {
                 let first = Position(topic::first(connection, place, partition).await?);
                 let next = Position(topic::end(connection, place, partition).await?);
-                extents.push(Extent { partition, first, next });
+                extents.push(Extent { partition, first, next, dense: true });
             }
             Ok(extents)
         });

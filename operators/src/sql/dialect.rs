@@ -3,6 +3,7 @@
 
 use super::place::Place;
 use crate::error::Result;
+use crate::inspect::Seen;
 use arrow::datatypes::DataType;
 use chrono::{DateTime, Utc};
 use sqlx::database::HasStatementCache;
@@ -176,6 +177,15 @@ pub(crate) trait Dialect: Driver {
         database: &Self::Database,
         reading: impl AsyncFnMut(&mut Self::Connection) -> Result<T>,
     ) -> Result<Option<T>>;
+
+    /// Says what answers on a connection, and how it is spoken to.
+    async fn greet(database: &Self::Database, connection: &mut Self::Connection) -> Result<Seen>;
+
+    /// Whether a database that is a file may be written to, or made; `None` where a server decides that.
+    fn ground(database: &Self::Database) -> Option<Result<Seen>>;
+
+    /// Has a statement looked at and not executed: an error where this user may not execute it.
+    async fn try_out(connection: &mut Self::Connection, sql: String) -> sqlx::Result<()>;
 
     /// The connection itself.
     fn connection(opened: &mut Self::Opened) -> &mut Self::Connection;

@@ -7,6 +7,7 @@ use crate::kafka::batch::Message;
 use crate::kafka::scan::scan;
 use crate::kafka::topic::{self, Client};
 use std::ops::Range;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Offsets before the end that are read first: the last commit is there, unless many transactions failed since.
 const FIRST_READ: u64 = 32;
@@ -30,9 +31,14 @@ pub(super) struct Held {
     pub(super) at: u64,
     /// The last commit; `None` before the first.
     pub(super) last: Option<Record>,
+    /// When that was made, by the clock of its producer or its broker.
+    pub(super) committed_at: Option<SystemTime>,
     /// Reads that it took to find it.
     pub(super) reads: u32,
 }
+
+/// Takes an entry with its offset and time.
+type Found<'f> = dyn FnMut(u64, Option<SystemTime>, Entry) -> Result<()> + 'f;
 
 impl ProgressTopic {
     /// The topic of this name, which need not exist.
@@ -92,13 +98,13 @@ impl ProgressTopic {
             let from = end.saturating_sub(back).max(beginning);
             reads += 1;
             let mut held: Option<Held> = None;
-            self.each(from..end, &mut |at, entry| {
+            self.each(from..end, &mut |at, time, entry| {
                 let owner = entry.run().id.clone();
-                let last = match entry {
-                    Entry::Owner(_) => held.take().and_then(|held| held.last),
-                    Entry::Commit(record) => Some(*record),
+                let (last, committed_at) = match entry {
+                    Entry::Owner(_) => held.take().map(|held| (held.last, held.committed_at)).unwrap_or_default(),
+                    Entry::Commit(record) => (Some(*record), time),
                 };
-                held = Some(Held { owner, at, last, reads });
+                held = Some(Held { owner, at, last, committed_at, reads });
                 Ok(())
             })?;
             if let Some(held) = &held {
@@ -117,11 +123,12 @@ impl ProgressTopic {
         Ok(from..to)
     }
 
-    /// Gives the entries in a stretch of offsets, in their order.
-    pub(super) fn each(&self, stretch: Range<u64>, found: &mut dyn FnMut(u64, Entry) -> Result<()>) -> Result<()> {
-        let whole =
-            scan(self.place(), PARTITION, stretch, &mut |message| found(message.offset(), self.entry(message)?))?;
-        match whole {
+    /// Gives the entries in a stretch of offsets, in their order, each with its offset and time.
+    pub(super) fn each(&self, stretch: Range<u64>, found: &mut Found<'_>) -> Result<()> {
+        let time = |millis: i64| UNIX_EPOCH + Duration::from_millis(millis.cast_unsigned());
+        let mut take =
+            |message: Message<'_>| found(message.offset(), message.timestamp().map(time), self.entry(message)?);
+        match scan(self.place(), PARTITION, stretch, &mut take)? {
             true => Ok(()),
             false => Err(self.place().unavailable("entries were deleted while they were read")),
         }

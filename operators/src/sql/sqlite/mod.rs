@@ -9,6 +9,7 @@ use super::dialect::{Column, Dialect};
 use super::insert::BYTES;
 use super::place::Place;
 use crate::error::Result;
+use crate::inspect::Seen;
 use arrow::datatypes::DataType;
 use chrono::{DateTime, SecondsFormat, Utc};
 use database::{Database, Opened};
@@ -124,6 +125,19 @@ impl Dialect for Sqlite {
         reading: impl AsyncFnMut(&mut SqliteConnection) -> Result<T>,
     ) -> Result<Option<T>> {
         database.look(reading).await
+    }
+
+    async fn greet(database: &Database, _: &mut SqliteConnection) -> Result<Seen> {
+        Ok(Seen::Fine(format!("{database} is a SQLite database")))
+    }
+
+    fn ground(database: &Database) -> Option<Result<Seen>> {
+        Some(database.ground())
+    }
+
+    /// Whoever may write to the file may do anything.
+    async fn try_out(_: &mut SqliteConnection, _: String) -> sqlx::Result<()> {
+        Ok(())
     }
 
     fn connection(opened: &mut Opened) -> &mut SqliteConnection {

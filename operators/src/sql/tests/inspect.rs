@@ -9,7 +9,7 @@ const TOPIC: &str = r#"{"topic": {"url": "sqlite:weather.db", "topic": "x"}}"#;
 
 fn extents(dir: &Path, json: &str) -> crate::Result<Vec<(u32, u64, u64)>> {
     let extents = source(dir, json).source.extents()?;
-    Ok(extents.iter().map(|Extent { partition, first, next }| (*partition, first.0, next.0)).collect())
+    Ok(extents.iter().map(|Extent { partition, first, next, .. }| (*partition, first.0, next.0)).collect())
 }
 
 /// Everything in a folder, byte for byte.

@@ -5,7 +5,7 @@ use crate::inspect::Extent;
 
 fn extents(source: &dyn Source) -> Vec<(u32, u64, u64)> {
     let extents = source.extents().unwrap();
-    extents.iter().map(|Extent { partition, first, next }| (*partition, first.0, next.0)).collect()
+    extents.iter().map(|Extent { partition, first, next, .. }| (*partition, first.0, next.0)).collect()
 }
 
 #[test]

@@ -8,7 +8,7 @@ const COLUMNS: &str = r#"{"a": "int32"}"#;
 
 fn extents(world: &Own) -> crate::Result<Vec<(u32, u64, u64)>> {
     let extents = world.source(COLUMNS, "").source.extents()?;
-    Ok(extents.iter().map(|Extent { partition, first, next }| (*partition, first.0, next.0)).collect())
+    Ok(extents.iter().map(|Extent { partition, first, next, .. }| (*partition, first.0, next.0)).collect())
 }
 
 #[test]
