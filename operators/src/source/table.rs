@@ -6,7 +6,7 @@ mod sqlite;
 
 use crate::config::{ColumnType, Context, Interval, MysqlTls, Secret};
 use crate::error::{Problem, Result};
-use crate::inspect::{Extent, Inspect};
+use crate::inspect::{Extent, Inspect, Seen};
 use crate::position::{Checkpoint, Lag, Position, Span};
 use crate::runtime::wait;
 use crate::schema::Schema;
@@ -20,6 +20,8 @@ use crate::stage::{About, BuiltSource, Read, Reader, Share, Source};
 use arrow::datatypes::Field;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use sqlx::mysql::MySqlConnection;
+use sqlx::sqlite::SqliteConnection;
 use sqlx::{MySql, Sqlite};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -125,7 +127,14 @@ struct Table<D: Dialect> {
 
 struct TableSource<D: Dialect>(Arc<Table<D>>);
 
-impl Inspect for TableSource<Sqlite> {}
+impl Inspect for TableSource<Sqlite> {
+    fn connect(&self, _flow: &str) -> Vec<Result<Seen>> {
+        let table = &self.0;
+        table.connect(async |connection: &mut SqliteConnection| {
+            Ok(table.fits(connection).await?.is_some().then(|| "the columns that are read".to_owned()))
+        })
+    }
+}
 
 impl Source for TableSource<Sqlite> {
     fn open(&self, share: Share, from: &Checkpoint) -> Result<Box<dyn Reader>> {
@@ -145,7 +154,15 @@ impl Source for TableSource<Sqlite> {
     }
 }
 
-impl Inspect for TableSource<MySql> {}
+impl Inspect for TableSource<MySql> {
+    fn connect(&self, _flow: &str) -> Vec<Result<Seen>> {
+        let table = &self.0;
+        table.connect(async |connection: &mut MySqlConnection| {
+            let there = mysql::fits(table, connection).await?;
+            Ok(there.map(|there| format!("the columns that are read; {}", there.late.way())))
+        })
+    }
+}
 
 impl Source for TableSource<MySql> {
     fn open(&self, share: Share, from: &Checkpoint) -> Result<Box<dyn Reader>> {
@@ -214,6 +231,23 @@ impl<D: Dialect> Table<D> {
             count_by::<D>(connection, query).await.map(Some).map_err(self.place.failed("count rows"))
         });
         Ok(wait(counted)?.flatten())
+    }
+
+    /// Asks the database, and what the table is like: `fits` says it in words, or `None` where there is none.
+    fn connect(&self, mut fits: impl AsyncFnMut(&mut D::Connection) -> Result<Option<String>>) -> Vec<Result<Seen>> {
+        let place = &self.place;
+        let asked = D::look(&place.database, async |connection: &mut D::Connection| {
+            let greeting = D::greet(&place.database, connection).await;
+            let table = fits(connection).await.map(|there| match there {
+                Some(what) => Seen::Fine(format!("{place} is there, with {what}")),
+                None => place.awaited(),
+            });
+            Ok(vec![greeting, table])
+        });
+        match wait(asked) {
+            Ok(seen) => seen.unwrap_or_else(|| vec![Ok(place.awaited())]),
+            Err(error) => vec![Err(error)],
+        }
     }
 
     /// From the least id there is to behind the greatest, as lag is counted.

@@ -3,7 +3,7 @@
 use crate::chunk::Chunk;
 use crate::config::Context;
 use crate::error::{Error, Problem, Result};
-use crate::inspect::{Extent, Inspect};
+use crate::inspect::{Extent, Inspect, Seen};
 use crate::position::{Checkpoint, Lag, Position, Span};
 use crate::runtime::wait;
 use crate::schema::Schema;
@@ -11,7 +11,7 @@ use crate::sql::column::AGAIN;
 use crate::sql::sqlite::database::Opened;
 use crate::sql::sqlite::topic::{self, Topic};
 use crate::sql::sqlite::{Statement, page, statement};
-use crate::sql::{Kind, Place, signed};
+use crate::sql::{Dialect, Kind, Place, signed};
 use crate::stage::{About, BuiltSource, Read, Reader, Share, Source};
 use arrow::array::{BinaryBuilder, RecordBatch, UInt64Array};
 use arrow::datatypes::{DataType, Field};
@@ -51,7 +51,23 @@ struct TopicSource {
     schema: Schema,
 }
 
-impl Inspect for TopicSource {}
+impl Inspect for TopicSource {
+    fn connect(&self, _flow: &str) -> Vec<Result<Seen>> {
+        let place = &self.place;
+        let asked = place.database.look(async |connection| {
+            let greeting = Sqlite::greet(&place.database, connection).await;
+            let topic = topic::find(connection, place).await.map(|topic| match topic {
+                Some(topic) => Seen::Fine(format!("{place} is there, partitions: {}", topic.partitions)),
+                None => place.awaited(),
+            });
+            Ok(vec![greeting, topic])
+        });
+        match wait(asked) {
+            Ok(seen) => seen.unwrap_or_else(|| vec![Ok(place.awaited())]),
+            Err(error) => vec![Err(error)],
+        }
+    }
+}
 
 impl Source for TopicSource {
     fn open(&self, share: Share, from: &Checkpoint) -> Result<Box<dyn Reader>> {

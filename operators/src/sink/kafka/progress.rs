@@ -2,10 +2,12 @@
 
 use super::record::{Entry, Record};
 use crate::error::{Error, Result};
+use crate::inspect::Seen;
 use crate::kafka::Place;
 use crate::kafka::batch::Message;
+use crate::kafka::inspect;
 use crate::kafka::scan::scan;
-use crate::kafka::topic::{self, Client};
+use crate::kafka::topic::{self, Client, Operation};
 use std::ops::Range;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -15,6 +17,9 @@ const FIRST_READ: u64 = 32;
 const WIDER: u64 = 16;
 /// The topic's only partition.
 const PARTITION: u32 = 0;
+
+/// Settings of a topic.
+type Settings<'s> = &'s [(&'s str, &'s str)];
 
 /// The progress topic of one flow.
 pub(super) struct ProgressTopic {
@@ -52,15 +57,38 @@ impl ProgressTopic {
 
     /// Creates it where it is missing, as safe as the topic of the rows, and refuses one that would forget.
     pub(super) fn create(&self, rows: &Client) -> Result<()> {
-        let place = self.place();
         if !self.exists()? {
-            let [least] = topic::settings(&rows.place, ["min.insync.replicas"])?;
-            let least = least.as_deref().map(|least| ("min.insync.replicas", least));
-            let settings: Vec<_> =
-                [("cleanup.policy", "compact"), ("segment.bytes", "16777216")].into_iter().chain(least).collect();
-            topic::create(place, 1, rows.replication()?, &settings)?;
+            self.ask_for(rows, topic::create)?;
             self.client.appears()?;
         }
+        self.check_policy()
+    }
+
+    /// What it has to be, for a call that creates it or asks whether that could be done.
+    fn ask_for(
+        &self,
+        rows: &Client,
+        ask: impl FnOnce(&Place, u32, Option<u32>, Settings<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let [least] = topic::settings(&rows.place, ["min.insync.replicas"])?;
+        let least = least.as_deref().map(|least| ("min.insync.replicas", least));
+        let settings: Vec<_> =
+            [("cleanup.policy", "compact"), ("segment.bytes", "16777216")].into_iter().chain(least).collect();
+        ask(self.place(), 1, rows.replication()?, &settings)
+    }
+
+    /// Whether it is as a run needs it, or could be created.
+    pub(super) fn inspect(&self, rows: &Client) -> Result<Seen> {
+        if self.exists()? {
+            self.check_policy()?;
+            return inspect::topic(&self.client, &[Operation::Read, Operation::Write, Operation::DescribeConfigs]);
+        }
+        self.ask_for(rows, topic::may_create)?;
+        Ok(Seen::NotYet(format!("{} is not there yet; it will be made, and the brokers allow that", self.place())))
+    }
+
+    fn check_policy(&self) -> Result<()> {
+        let place = self.place();
         let [policy] = topic::settings(place, ["cleanup.policy"])?;
         if policy.as_deref() != Some("compact") {
             return Err(place.refused(format!(
