@@ -1,6 +1,6 @@
 //! The command line. Exit status: 0 fine, 1 failed while running, 2 wrong command line or file.
 
-use crate::command::{Failed, check, run, verify};
+use crate::command::{Failed, check, run, status, verify};
 use clap::{Parser, Subcommand};
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -22,6 +22,17 @@ enum Command {
     Check {
         /// The pipeline file.
         file: PathBuf,
+        /// Also ask every server whether all that a run needs is there, and change nothing.
+        #[arg(long)]
+        connect: bool,
+    },
+    /// Show where each flow stands, from what its sink and its source hold; it need not run.
+    Status {
+        /// The pipeline file.
+        file: PathBuf,
+        /// Print JSON, one object a flow; times are milliseconds since 1970.
+        #[arg(long)]
+        json: bool,
     },
     /// Prove from what is committed that no row was lost or doubled.
     Verify {
@@ -46,7 +57,8 @@ pub fn main() -> ExitCode {
         .init();
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(&args),
-        Command::Check { file } => check::check(&file),
+        Command::Check { file, connect } => check::check(&file, connect),
+        Command::Status { file, json } => status::status(&file, json),
         Command::Verify { file, json } => verify::verify(&file, json),
     };
     match result {

@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod run;
+pub(crate) mod status;
 pub(crate) mod verify;
 
 use crate::config::{self, Loaded};

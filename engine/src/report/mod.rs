@@ -1,8 +1,10 @@
 //! What people see of a run: what it will do, how it goes, what it did.
 
+pub(crate) mod connect;
 pub(crate) mod graph;
 mod live;
 mod log;
+pub(crate) mod standing;
 pub(crate) mod summary;
 
 use crate::halt::Halt;
@@ -20,6 +22,21 @@ pub(crate) fn say(text: impl Display) {
     let text = text.to_string();
     let end = if text.ends_with('\n') { "" } else { "\n" };
     let _ = write!(std::io::stdout(), "{text}{end}");
+}
+
+/// Columns of the terminal that is printed to; 80 elsewhere.
+pub(crate) fn width() -> usize {
+    console::Term::stdout().size_checked().map_or(80, |(_, columns)| columns.into())
+}
+
+/// Text behind a label, its lines broken at the width of a terminal and elsewhere left whole for other programs.
+fn beside(label: &str, text: &str) -> String {
+    let indent = " ".repeat(console::measure_text_width(label));
+    let width = if std::io::stdout().is_terminal() { width() } else { usize::MAX };
+    let options = textwrap::Options::new(width).subsequent_indent(&indent).break_words(false);
+    // The label may hold colours, which a line break must not count.
+    let lines = textwrap::fill(&format!("{indent}{text}"), options);
+    format!("{label}{}\n", lines.get(indent.len()..).unwrap_or_default())
 }
 
 /// `1 flow`, `3 flows`
@@ -159,6 +176,7 @@ fn ago(time: Duration) -> String {
     match time.as_secs() {
         seconds @ 0..=119 => format!("{seconds} s"),
         seconds @ 120..=7199 => format!("{} min", seconds / 60),
-        seconds => format!("{} h", seconds / 3600),
+        seconds @ 7200..=172_799 => format!("{} h", seconds / 3600),
+        seconds => format!("{} days", seconds / 86_400),
     }
 }

@@ -1,0 +1,184 @@
+//! `status`: where each flow stands, from what its sink and its source hold.
+
+use super::Failed;
+use crate::config::{BuiltFlow, Loaded};
+use crate::plan::fits;
+use crate::report::say;
+use crate::report::standing::text;
+use operators::Position;
+use operators::inspect::{Extent, Files, Holdings};
+use operators::progress::{Progress, Tally, Version};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Where a flow stands.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Standing {
+    pub(crate) flow: String,
+    pub(crate) source: String,
+    pub(crate) sink: String,
+    /// The last commit; `None` before the first, or when the sink could not be asked.
+    #[serde(flatten)]
+    pub(crate) last: Option<Last>,
+    pub(crate) partitions: Vec<Partition>,
+    /// Rows of all partitions that are still to be read, where the source can tell.
+    pub(crate) behind: Option<Behind>,
+    pub(crate) files: Option<Files>,
+    #[serde(skip)]
+    pub(crate) commit_every: Duration,
+    /// What keeps the flow from going on, or this from being told.
+    pub(crate) problems: Vec<String>,
+}
+
+/// The last commit of a flow.
+#[derive(Debug, Serialize)]
+pub(crate) struct Last {
+    pub(crate) version: Version,
+    pub(crate) run: String,
+    #[serde(serialize_with = "milliseconds")]
+    pub(crate) committed_at: Option<SystemTime>,
+    /// Rows of all commits.
+    pub(crate) rows: Tally,
+}
+
+/// A partition of the source.
+#[derive(Debug, Serialize)]
+pub(crate) struct Partition {
+    pub(crate) partition: u32,
+    /// The next to be read; `None` when nothing was committed of it.
+    pub(crate) position: Option<Position>,
+    /// The oldest that the source still has.
+    pub(crate) first: Option<Position>,
+    /// Behind the newest that the source has.
+    pub(crate) next: Option<Position>,
+    pub(crate) behind: Option<Behind>,
+}
+
+/// Rows that are still to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Behind {
+    pub(crate) rows: u64,
+    /// Whether it is that many; otherwise that many at most, as positions may lack rows.
+    pub(crate) exact: bool,
+}
+
+pub(crate) fn status(file: &Path, json: bool) -> Result<(), Failed> {
+    let loaded = super::load(file)?;
+    let mut wrong = false;
+    thread::scope(|scope| {
+        // All are asked before the first answer is waited for.
+        let asked: Vec<_> = loaded.built.iter().map(|flow| scope.spawn(|| standing(flow, &loaded))).collect();
+        for (index, asked) in asked.into_iter().enumerate() {
+            let standing = asked.join().unwrap_or_else(|_| Standing {
+                flow: loaded.built[index].name.clone(),
+                problems: vec!["asking it ended in a panic; this is a bug in weatherflow".to_owned()],
+                ..Standing::default()
+            });
+            wrong |= !standing.problems.is_empty();
+            if json {
+                say(serde_json::to_string(&standing).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}")));
+            } else {
+                say(format!("{}{}", if index > 0 { "\n" } else { "" }, text(&standing)));
+            }
+        }
+    });
+    if wrong { Err(Failed::Said) } else { Ok(()) }
+}
+
+/// Asks source and sink of a flow side by side.
+fn standing(flow: &BuiltFlow, loaded: &Loaded) -> Standing {
+    let id = loaded.pipeline.flow_id(&flow.name);
+    let (extents, sink) = thread::scope(|scope| {
+        let extents = scope.spawn(|| flow.source.source.extents());
+        let sink = held(flow, &id);
+        (extents.join(), sink)
+    });
+    let mut standing = Standing {
+        flow: flow.name.clone(),
+        source: flow.source.about.summary.clone(),
+        sink: flow.sink.about.summary.clone(),
+        commit_every: flow.commit.every.0,
+        ..Standing::default()
+    };
+    let mut problem = |error: operators::Error| {
+        let words = error.to_string();
+        if !standing.problems.contains(&words) {
+            standing.problems.push(words);
+        }
+    };
+    let (progress, holdings) = sink.unwrap_or_else(|error| {
+        problem(error);
+        Default::default()
+    });
+    let extents = extents.unwrap_or_else(|_| Ok(Vec::new())).unwrap_or_else(|error| {
+        problem(error);
+        Vec::new()
+    });
+    // A source that did not answer has said so, and need not be asked again.
+    if let Some(progress) = &progress
+        && let Err(error) = fits(flow, progress)
+    {
+        problem(error);
+    }
+    standing.partitions = partitions(progress.as_ref(), &extents);
+    standing.behind = total(&standing.partitions);
+    standing.files = holdings.files;
+    standing.last = progress.map(|progress| Last {
+        version: progress.version,
+        run: progress.run.id,
+        committed_at: holdings.committed_at,
+        rows: progress.totals,
+    });
+    standing
+}
+
+/// The last commit and what is there beside it.
+fn held(flow: &BuiltFlow, id: &str) -> operators::Result<(Option<Progress>, Holdings)> {
+    let sink = &flow.sink.sink;
+    match sink.progress(id)? {
+        Some(progress) => Ok((Some(progress), sink.holdings(id)?)),
+        None => Ok((None, Holdings::default())),
+    }
+}
+
+/// The partitions that the flow has read or the source has.
+fn partitions(progress: Option<&Progress>, extents: &[Extent]) -> Vec<Partition> {
+    let positions = progress.map(|progress| &progress.positions.0);
+    let extents: BTreeMap<_, _> = extents.iter().map(|extent| (extent.partition, extent)).collect();
+    let all: BTreeSet<_> = positions.into_iter().flat_map(BTreeMap::keys).chain(extents.keys()).copied().collect();
+    let partition = |partition| {
+        let position = positions.and_then(|positions| positions.get(&partition)).copied();
+        let extent = extents.get(&partition).copied();
+        Partition {
+            partition,
+            position,
+            first: extent.map(|extent| extent.first),
+            next: extent.map(|extent| extent.next),
+            behind: extent.map(|extent| behind(position, extent)),
+        }
+    };
+    all.into_iter().map(partition).collect()
+}
+
+fn behind(position: Option<Position>, extent: &Extent) -> Behind {
+    // What lay before the first is gone, and cannot be read any more.
+    let from = position.map_or(extent.first, |position| position.max(extent.first));
+    let rows = extent.next.0.saturating_sub(from.0);
+    Behind { rows, exact: extent.dense || rows == 0 }
+}
+
+fn total(partitions: &[Partition]) -> Option<Behind> {
+    let known: Option<Vec<Behind>> = partitions.iter().map(|partition| partition.behind).collect();
+    let known = known.filter(|known| !known.is_empty())?;
+    let add = |sum: Behind, one: &Behind| Behind { rows: sum.rows + one.rows, exact: sum.exact && one.exact };
+    Some(known.iter().fold(Behind { rows: 0, exact: true }, add))
+}
+
+/// Times are milliseconds since 1970.
+fn milliseconds<S: serde::Serializer>(time: &Option<SystemTime>, serializer: S) -> Result<S::Ok, S::Error> {
+    let since = time.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    since.map(|since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)).serialize(serializer)
+}

@@ -1,0 +1,119 @@
+//! Where a flow stands, for people.
+
+use super::{ago, beside, counted};
+use crate::command::status::{Behind, Last, Partition, Standing};
+use console::style;
+use indicatif::{HumanBytes, HumanCount, HumanDuration};
+use operators::Position;
+use operators::inspect::Files;
+use std::time::{Duration, SystemTime};
+
+/// From so many files on it is worth a word that they are small.
+const MANY: u64 = 50;
+/// Nobody waits longer for rows to be readable.
+const LONGEST: Duration = Duration::from_hours(24);
+
+/// A heading, a few labelled lines, and a line for each partition.
+pub(crate) fn text(standing: &Standing) -> String {
+    let mut text = format!("{}: {}\n", style(&standing.flow).bold(), heading(standing));
+    let mut labelled = |label: &str, words: &str| text += &beside(&format!("  {label:<8} "), words);
+    if !standing.source.is_empty() {
+        labelled("from", &standing.source);
+        labelled("to", &standing.sink);
+    }
+    if let Some(Last { rows, .. }) = &standing.last {
+        let mut words = format!("{} committed", HumanCount(rows.written));
+        for (rows, what) in
+            [(rows.filtered, "filtered"), (rows.skipped, "skipped"), (rows.dead_letters, "dead letters")]
+        {
+            if rows > 0 {
+                words += &format!(", {} {what}", HumanCount(rows));
+            }
+        }
+        labelled("rows", &words);
+    }
+    if let Some(files) = &standing.files {
+        labelled("files", &format!("{}, {}", HumanCount(files.count), HumanBytes(files.bytes)));
+        if let Some(advice) = advice(files, standing.commit_every) {
+            labelled("", &style(advice).yellow().to_string());
+        }
+    }
+    if let Some(behind) = standing.behind {
+        labelled("behind", &in_words(behind));
+    }
+    for partition in standing.partitions.iter().filter(|partition| partition.position < partition.first) {
+        let (Some(position), Some(first)) = (partition.position, partition.first) else { continue };
+        let words = format!(
+            "partition {} of the source begins at {first} by now, and the flow stands at {position}",
+            partition.partition
+        );
+        labelled("note", &words);
+    }
+    for problem in &standing.problems {
+        let label = format!("  {} ", style("problem ").red().bold());
+        text += &beside(&label, problem);
+    }
+    text + &table(&standing.partitions)
+}
+
+fn heading(standing: &Standing) -> String {
+    let Some(Last { version, committed_at, .. }) = &standing.last else {
+        return if standing.problems.is_empty() { "nothing committed yet" } else { "cannot be told" }.to_owned();
+    };
+    let since = committed_at.and_then(|at| SystemTime::now().duration_since(at).ok());
+    format!("version {version}{}", since.map_or(String::new(), |since| format!(", {} ago", ago(since))))
+}
+
+fn in_words(behind: Behind) -> String {
+    match behind {
+        Behind { rows: 0, .. } => "caught up".to_owned(),
+        Behind { rows, exact: true } => counted_rows(rows),
+        Behind { rows, exact: false } => format!("up to {}", counted_rows(rows)),
+    }
+}
+
+fn counted_rows(rows: u64) -> String {
+    if rows == 1 { counted(rows, "row") } else { format!("{} rows", HumanCount(rows)) }
+}
+
+/// What makes larger files, when most are small.
+fn advice(files: &Files, every: Duration) -> Option<String> {
+    if files.count < MANY || files.small * 2 <= files.count {
+        return None;
+    }
+    let small = format!("{} of them are below {}", HumanCount(files.small), HumanBytes(Files::SMALL));
+    let average = (files.bytes / files.count).max(1);
+    let longer = every.checked_mul(u32::try_from(Files::SMALL / average).unwrap_or(u32::MAX));
+    let would_do = longer.filter(|longer| *longer > every && *longer <= LONGEST);
+    let would_do =
+        would_do.map_or(String::new(), |longer| format!("; {} would do at this rate", HumanDuration(longer)));
+    Some(format!(
+        "{small}, which is slow to read: a longer commit.every makes fewer and larger ones (now {every:?}{would_do})"
+    ))
+}
+
+fn table(partitions: &[Partition]) -> String {
+    let number =
+        |position: Option<Position>| position.map_or("-".to_owned(), |Position(at)| HumanCount(at).to_string());
+    let row = |partition: &Partition| {
+        let behind = partition.behind.map_or("-".to_owned(), |behind| match behind {
+            Behind { rows, exact: true } => HumanCount(rows).to_string(),
+            Behind { rows, exact: false } => format!("<= {}", HumanCount(rows)),
+        });
+        [partition.partition.to_string(), number(partition.position), number(partition.next), behind]
+    };
+    if partitions.is_empty() {
+        return String::new();
+    }
+    let head = ["partition", "position", "source ends", "behind"].map(str::to_owned);
+    let rows: Vec<_> = [head].into_iter().chain(partitions.iter().map(row)).collect();
+    let mut text = String::new();
+    for row in &rows {
+        for (column, cell) in row.iter().enumerate() {
+            let width = rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
+            text += &format!("  {cell:>width$}");
+        }
+        text.push('\n');
+    }
+    text
+}
