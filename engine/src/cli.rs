@@ -49,13 +49,19 @@ const LOG: &str = "error,engine=warn,operators=warn";
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
+    let command = Cli::parse().command;
+    let log = match command {
+        // What these are told by a server they print themselves.
+        Command::Check { .. } | Command::Status { .. } => "error",
+        _ => LOG,
+    };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env();
     tracing_subscriber::fmt()
-        .with_env_filter(filter.unwrap_or_else(|_| LOG.into()))
+        .with_env_filter(filter.unwrap_or_else(|_| log.into()))
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
-    let result = match Cli::parse().command {
+    let result = match command {
         Command::Run(args) => run::run(&args),
         Command::Check { file, connect } => check::check(&file, connect),
         Command::Status { file, json } => status::status(&file, json),

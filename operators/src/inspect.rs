@@ -100,7 +100,7 @@ pub(crate) fn ground(directory: &Path) -> io::Result<Ground> {
             Ok(found) if !found.is_dir() => return Err(named(above, io::ErrorKind::NotADirectory.into())),
             Ok(_) => {
                 may(above, Access::WRITE_OK | Access::EXEC_OK)?;
-                return Ok(if above == directory { Ground::There } else { Ground::Below(shown(above)) });
+                return Ok(if above == directory { Ground::There } else { Ground::Below(here(above)) });
             }
         }
     }
@@ -118,7 +118,13 @@ fn may(path: &Path, access: Access) -> io::Result<()> {
 
 /// The system's words say what, and not where.
 fn named(path: &Path, error: io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{}: {error}", shown(path)))
+    io::Error::new(error.kind(), format!("{}: {error}", here(path)))
+}
+
+/// A directory for people; that of the process needs a name too.
+fn here(path: &Path) -> String {
+    let path = shown(path);
+    if path.is_empty() { ".".to_owned() } else { path }
 }
 
 #[cfg(test)]

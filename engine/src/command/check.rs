@@ -41,7 +41,7 @@ fn ask(loaded: &Loaded) -> Result<(), Failed> {
         }
     });
     if failed > 0 {
-        say(format!("\n{} failed; nothing was changed", counted(failed, "look")));
+        say(format!("\n{} in the way of a run; nothing was changed", counted(failed, "thing")));
         return Err(Failed::Said);
     }
     say("\nall that was asked is as a run needs it; nothing was changed");
@@ -67,7 +67,7 @@ fn sink(flow: &BuiltFlow, loaded: &Loaded) -> Vec<Line> {
     let mut lines: Vec<_> = flow.sink.sink.connect(&id).into_iter().map(told).collect();
     if lines.iter().all(|line| line.mark != Mark::Failed) {
         let goes_on = flow.sink.sink.progress(&id).and_then(|progress| match progress {
-            None => Ok(Seen::Fine("holds no commit of this flow yet: it begins at the beginning".to_owned())),
+            None => Ok(Seen::Fine("nothing is committed yet: the flow begins at the beginning".to_owned())),
             Some(progress) => {
                 fits(flow, &progress)?;
                 let (version, positions) = (progress.version, progress.positions);

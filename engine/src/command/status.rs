@@ -20,9 +20,7 @@ pub(crate) struct Standing {
     pub(crate) flow: String,
     pub(crate) source: String,
     pub(crate) sink: String,
-    /// The last commit; `None` before the first, or when the sink could not be asked.
-    #[serde(flatten)]
-    pub(crate) last: Option<Last>,
+    pub(crate) last_commit: LastCommit,
     pub(crate) partitions: Vec<Partition>,
     /// Rows of all partitions that are still to be read, where the source can tell.
     pub(crate) behind: Option<Behind>,
@@ -33,13 +31,25 @@ pub(crate) struct Standing {
     pub(crate) problems: Vec<String>,
 }
 
+/// What is known of the last commit; for programs an object or null.
+#[derive(Debug, Default, Serialize)]
+#[serde(untagged)]
+pub(crate) enum LastCommit {
+    /// The sink could not be asked.
+    #[default]
+    Unknown,
+    /// There is none yet.
+    Never,
+    Made(Commit),
+}
+
 /// The last commit of a flow.
 #[derive(Debug, Serialize)]
-pub(crate) struct Last {
+pub(crate) struct Commit {
     pub(crate) version: Version,
     pub(crate) run: String,
     #[serde(serialize_with = "milliseconds")]
-    pub(crate) committed_at: Option<SystemTime>,
+    pub(crate) at: Option<SystemTime>,
     /// Rows of all commits.
     pub(crate) rows: Tally,
 }
@@ -109,10 +119,18 @@ fn standing(flow: &BuiltFlow, loaded: &Loaded) -> Standing {
             standing.problems.push(words);
         }
     };
-    let (progress, holdings) = sink.unwrap_or_else(|error| {
-        problem(error);
-        Default::default()
-    });
+    let (progress, committed) = match sink {
+        Ok(None) => (None, LastCommit::Never),
+        Ok(Some((progress, holdings))) => {
+            standing.files = holdings.files;
+            let (version, run, rows) = (progress.version, progress.run.id.clone(), progress.totals);
+            (Some(progress), LastCommit::Made(Commit { version, run, at: holdings.committed_at, rows }))
+        }
+        Err(error) => {
+            problem(error);
+            (None, LastCommit::Unknown)
+        }
+    };
     let extents = extents.unwrap_or_else(|_| Ok(Vec::new())).unwrap_or_else(|error| {
         problem(error);
         Vec::new()
@@ -125,23 +143,15 @@ fn standing(flow: &BuiltFlow, loaded: &Loaded) -> Standing {
     }
     standing.partitions = partitions(progress.as_ref(), &extents);
     standing.behind = total(&standing.partitions);
-    standing.files = holdings.files;
-    standing.last = progress.map(|progress| Last {
-        version: progress.version,
-        run: progress.run.id,
-        committed_at: holdings.committed_at,
-        rows: progress.totals,
-    });
+    standing.last_commit = committed;
     standing
 }
 
-/// The last commit and what is there beside it.
-fn held(flow: &BuiltFlow, id: &str) -> operators::Result<(Option<Progress>, Holdings)> {
+/// The last commit and what is there beside it; `None` before the first.
+fn held(flow: &BuiltFlow, id: &str) -> operators::Result<Option<(Progress, Holdings)>> {
     let sink = &flow.sink.sink;
-    match sink.progress(id)? {
-        Some(progress) => Ok((Some(progress), sink.holdings(id)?)),
-        None => Ok((None, Holdings::default())),
-    }
+    let Some(progress) = sink.progress(id)? else { return Ok(None) };
+    Ok(Some((progress, sink.holdings(id)?)))
 }
 
 /// The partitions that the flow has read or the source has.

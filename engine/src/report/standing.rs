@@ -1,7 +1,7 @@
 //! Where a flow stands, for people.
 
 use super::{ago, beside, counted};
-use crate::command::status::{Behind, Last, Partition, Standing};
+use crate::command::status::{Behind, Commit, LastCommit, Partition, Standing};
 use console::style;
 use indicatif::{HumanBytes, HumanCount, HumanDuration};
 use operators::Position;
@@ -21,7 +21,7 @@ pub(crate) fn text(standing: &Standing) -> String {
         labelled("from", &standing.source);
         labelled("to", &standing.sink);
     }
-    if let Some(Last { rows, .. }) = &standing.last {
+    if let LastCommit::Made(Commit { rows, .. }) = &standing.last_commit {
         let mut words = format!("{} committed", HumanCount(rows.written));
         for (rows, what) in
             [(rows.filtered, "filtered"), (rows.skipped, "skipped"), (rows.dead_letters, "dead letters")]
@@ -57,11 +57,14 @@ pub(crate) fn text(standing: &Standing) -> String {
 }
 
 fn heading(standing: &Standing) -> String {
-    let Some(Last { version, committed_at, .. }) = &standing.last else {
-        return if standing.problems.is_empty() { "nothing committed yet" } else { "cannot be told" }.to_owned();
-    };
-    let since = committed_at.and_then(|at| SystemTime::now().duration_since(at).ok());
-    format!("version {version}{}", since.map_or(String::new(), |since| format!(", {} ago", ago(since))))
+    match &standing.last_commit {
+        LastCommit::Unknown => "its last commit is not known".to_owned(),
+        LastCommit::Never => "nothing committed yet".to_owned(),
+        LastCommit::Made(Commit { version, at, .. }) => {
+            let since = at.and_then(|at| SystemTime::now().duration_since(at).ok());
+            format!("version {version}{}", since.map_or(String::new(), |since| format!(", {} ago", ago(since))))
+        }
+    }
 }
 
 fn in_words(behind: Behind) -> String {
@@ -93,8 +96,7 @@ fn advice(files: &Files, every: Duration) -> Option<String> {
 }
 
 fn table(partitions: &[Partition]) -> String {
-    let number =
-        |position: Option<Position>| position.map_or("-".to_owned(), |Position(at)| HumanCount(at).to_string());
+    let number = |position: Option<Position>| position.map_or("-".to_owned(), |position| position.to_string());
     let row = |partition: &Partition| {
         let behind = partition.behind.map_or("-".to_owned(), |behind| match behind {
             Behind { rows, exact: true } => HumanCount(rows).to_string(),

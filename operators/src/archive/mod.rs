@@ -81,7 +81,7 @@ pub(crate) struct Archive {
 impl Archive {
     /// A path below the directory, for people.
     pub(crate) fn path(&self, path: &str) -> String {
-        names::join(&self.place, path)
+        if path.is_empty() { self.place.clone() } else { names::join(&self.place, path) }
     }
 
     /// When a file was written.

@@ -242,7 +242,7 @@ impl<D: Dialect> Table<D> {
                 Some(what) => Seen::Fine(format!("{place} is there, with {what}")),
                 None => place.awaited(),
             });
-            Ok(vec![greeting, table])
+            Ok(greeting.into_iter().chain([table]).collect())
         });
         match wait(asked) {
             Ok(seen) => seen.unwrap_or_else(|| vec![Ok(place.awaited())]),

@@ -11,7 +11,7 @@ use crate::sql::column::AGAIN;
 use crate::sql::sqlite::database::Opened;
 use crate::sql::sqlite::topic::{self, Topic};
 use crate::sql::sqlite::{Statement, page, statement};
-use crate::sql::{Dialect, Kind, Place, signed};
+use crate::sql::{Kind, Place, signed};
 use crate::stage::{About, BuiltSource, Read, Reader, Share, Source};
 use arrow::array::{BinaryBuilder, RecordBatch, UInt64Array};
 use arrow::datatypes::{DataType, Field};
@@ -55,17 +55,12 @@ impl Inspect for TopicSource {
     fn connect(&self, _flow: &str) -> Vec<Result<Seen>> {
         let place = &self.place;
         let asked = place.database.look(async |connection| {
-            let greeting = Sqlite::greet(&place.database, connection).await;
-            let topic = topic::find(connection, place).await.map(|topic| match topic {
+            topic::find(connection, place).await.map(|topic| match topic {
                 Some(topic) => Seen::Fine(format!("{place} is there, partitions: {}", topic.partitions)),
                 None => place.awaited(),
-            });
-            Ok(vec![greeting, topic])
+            })
         });
-        match wait(asked) {
-            Ok(seen) => seen.unwrap_or_else(|| vec![Ok(place.awaited())]),
-            Err(error) => vec![Err(error)],
-        }
+        vec![wait(asked).map(|seen| seen.unwrap_or_else(|| place.awaited()))]
     }
 }
 

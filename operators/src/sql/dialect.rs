@@ -133,6 +133,8 @@ pub(crate) trait Dialect: Driver {
     const SAME: &'static str;
     /// Values of one statement at most.
     const VALUES: usize;
+    /// What else it may mean that a table is not there.
+    const OR_HIDDEN: &'static str;
     /// Whether integers above `i64::MAX` can be stored.
     const UNSIGNED: bool;
 
@@ -178,8 +180,8 @@ pub(crate) trait Dialect: Driver {
         reading: impl AsyncFnMut(&mut Self::Connection) -> Result<T>,
     ) -> Result<Option<T>>;
 
-    /// Says what answers on a connection, and how it is spoken to.
-    async fn greet(database: &Self::Database, connection: &mut Self::Connection) -> Result<Seen>;
+    /// Says what server answers on a connection, and how it is spoken to; `None` where there is none.
+    async fn greet(database: &Self::Database, connection: &mut Self::Connection) -> Option<Result<Seen>>;
 
     /// Whether a database that is a file may be written to, or made; `None` where a server decides that.
     fn ground(database: &Self::Database) -> Option<Result<Seen>>;

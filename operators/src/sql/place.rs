@@ -116,7 +116,7 @@ impl<D: Dialect> Place<D> {
 
     /// What a source says of a place that another is to make.
     pub(crate) fn awaited(&self) -> Seen {
-        Seen::NotYet(format!("{self} is not there yet, as far as this user can see; the flow waits for it"))
+        Seen::NotYet(format!("{self} is not there yet{}; the flow waits for it", D::OR_HIDDEN))
     }
 
     /// What is stored contradicts itself.

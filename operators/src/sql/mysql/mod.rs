@@ -46,6 +46,7 @@ impl Dialect for MySql {
     const ON_CONFLICT: &'static str = "ON DUPLICATE KEY UPDATE";
     const SAME: &'static str = "<=>";
     const VALUES: usize = 65_535;
+    const OR_HIDDEN: &'static str = ", or this user may not see it";
     const UNSIGNED: bool = true;
 
     fn quoted(name: &str) -> String {
@@ -160,12 +161,17 @@ impl Dialect for MySql {
         Ok(Some(seen))
     }
 
-    async fn greet(database: &Server, connection: &mut MySqlConnection) -> Result<Seen> {
-        let (version, encrypted) = within(PATIENCE, catalog::greeting(connection)).await.map_err(|error| {
-            Error::Sql { action: "ask for the version".into(), place: database.to_string(), source: error.into() }
-        })?;
-        let encrypted = encrypted.map_or("not encrypted".to_owned(), |version| format!("encrypted with {version}"));
-        Ok(Seen::Fine(format!("{version} answers at {database}, {encrypted}")))
+    async fn greet(database: &Server, connection: &mut MySqlConnection) -> Option<Result<Seen>> {
+        let greeting = within(PATIENCE, catalog::greeting(connection)).await;
+        let failed = |error: sqlx::Error| Error::Sql {
+            action: "ask for the version".into(),
+            place: database.to_string(),
+            source: error.into(),
+        };
+        Some(greeting.map_err(failed).map(|(version, tls)| {
+            let encrypted = tls.map_or("not encrypted".to_owned(), |tls| format!("encrypted with {tls}"));
+            Seen::Fine(format!("{version} answers at {database}, {encrypted}"))
+        }))
     }
 
     fn ground(_: &Server) -> Option<Result<Seen>> {

@@ -42,6 +42,7 @@ impl Dialect for Sqlite {
     const ON_CONFLICT: &'static str = "ON CONFLICT (flow) DO UPDATE SET";
     const SAME: &'static str = "IS";
     const VALUES: usize = 32_766;
+    const OR_HIDDEN: &'static str = "";
     const UNSIGNED: bool = false;
 
     /// In a SELECT write it behind its table (`t."name"`): SQLite takes a quoted name that is no column for a text.
@@ -127,8 +128,8 @@ impl Dialect for Sqlite {
         database.look(reading).await
     }
 
-    async fn greet(database: &Database, _: &mut SqliteConnection) -> Result<Seen> {
-        Ok(Seen::Fine(format!("{database} is a SQLite database")))
+    async fn greet(_: &Database, _: &mut SqliteConnection) -> Option<Result<Seen>> {
+        None
     }
 
     fn ground(database: &Database) -> Option<Result<Seen>> {
