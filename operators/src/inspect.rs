@@ -96,8 +96,8 @@ pub(crate) fn ground(directory: &Path) -> io::Result<Ground> {
     for above in directory.ancestors() {
         match above.metadata() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(named(above, error)),
-            Ok(found) if !found.is_dir() => return Err(named(above, io::ErrorKind::NotADirectory.into())),
+            Err(error) => return Err(named(above, &error)),
+            Ok(found) if !found.is_dir() => return Err(named(above, &io::ErrorKind::NotADirectory.into())),
             Ok(_) => {
                 may(above, Access::WRITE_OK | Access::EXEC_OK)?;
                 return Ok(if above == directory { Ground::There } else { Ground::Below(here(above)) });
@@ -113,11 +113,11 @@ pub(crate) fn may_write(file: &Path) -> io::Result<()> {
 }
 
 fn may(path: &Path, access: Access) -> io::Result<()> {
-    accessat(CWD, path, access, AtFlags::EACCESS).map_err(|error| named(path, error.into()))
+    accessat(CWD, path, access, AtFlags::EACCESS).map_err(|error| named(path, &error.into()))
 }
 
 /// The system's words say what, and not where.
-fn named(path: &Path, error: io::Error) -> io::Error {
+fn named(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", here(path)))
 }
 

@@ -1,5 +1,8 @@
 //! What a flow will need of a cluster, asked without changing anything.
 
+#[cfg(test)]
+mod tests;
+
 use super::TIMEOUT;
 use super::topic::{Client, Operation};
 use crate::error::Result;
