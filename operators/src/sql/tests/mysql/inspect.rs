@@ -92,7 +92,7 @@ fn a_sink_says_what_is_there_and_what_it_may_do_with_it() {
     assert!(seen.len() == 1 && seen[0].contains("Access denied for user") && seen[0].contains("Look at"), "{seen:?}");
     assert!(!seen[0].contains(":wrong"), "{seen:?}");
 
-    world.run("ALTER TABLE weatherflow_progress ENGINE = MyISAM");
+    world.run("ALTER TABLE weatherflow_dead_letters ENGINE = MyISAM");
     let seen = connect(&all);
     assert!(seen.iter().any(|line| line.starts_with("wrong: ") && line.contains("MyISAM")), "{seen:?}");
     world.run(&format!("DROP USER {0}_all, {0}_reader", world.name));
