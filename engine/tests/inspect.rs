@@ -94,6 +94,13 @@ fn embedded_parts_tell_where_they_stand_and_stay_as_they_are() {
     assert_eq!((&flows[2]["files"]["count"], &flows[2]["files"]["bytes"]), (&files.len().into(), &bytes.into()));
     assert_eq!(flows[2]["behind"], serde_json::json!({ "rows": 0, "exact": true }));
 
+    // What was read and is gone is no table that is still to come.
+    fs::rename(job.dir.path().join("data/weather.db"), job.dir.path().join("data/away.db")).unwrap();
+    let checked = job.output("check", &["--connect"]);
+    assert_eq!(checked.status.code(), Some(1));
+    assert_says(&both(&checked), &["FAILED", "data/weather.db is not there yet", "has read it up to {0: 1001}"]);
+    fs::rename(job.dir.path().join("data/away.db"), job.dir.path().join("data/weather.db")).unwrap();
+
     // Rows of a table are at most as many as their ids; messages of the embedded topic are as many as their offsets.
     fs::remove_dir_all(job.archive()).unwrap();
     let flows = status(&job.output("status", &["--json"]));

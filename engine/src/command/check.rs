@@ -1,10 +1,11 @@
 //! `check`: the file, and when asked the servers it names.
 
-use super::Failed;
+use super::{Failed, PANICKED};
 use crate::config::{BuiltFlow, Loaded};
 use crate::plan::{feeders, fits};
 use crate::report::connect::{Asked, Line, Mark};
 use crate::report::{self, counted, say};
+use operators::Checkpoint;
 use operators::inspect::Seen;
 use std::path::Path;
 use std::thread;
@@ -31,9 +32,12 @@ fn ask(loaded: &Loaded) -> Result<(), Failed> {
                 .stages
                 .iter()
                 .map(|stage| Asked { stage: stage.name.clone(), lines: vec![fine(&stage.built.about.summary)] });
-            let broken = |_| vec![line(Mark::Failed, "asking it ended in a panic; this is a bug in weatherflow")];
-            let source = Asked { stage: flow.source_name.clone(), lines: source.join().unwrap_or_else(broken) };
-            let sink = Asked { stage: flow.sink_name.clone(), lines: sink.join().unwrap_or_else(broken) };
+            let broken = || vec![line(Mark::Failed, PANICKED)];
+            let (sink, read) = sink.join().unwrap_or_else(|_| (broken(), None));
+            let mut source = source.join().unwrap_or_else(|_| broken());
+            read.into_iter().for_each(|read| lost(&mut source, &read));
+            let source = Asked { stage: flow.source_name.clone(), lines: source };
+            let sink = Asked { stage: flow.sink_name.clone(), lines: sink };
             let stages: Vec<_> = [source].into_iter().chain(between).chain([sink]).collect();
             let lines = stages.iter().flat_map(|stage| &stage.lines);
             failed += lines.filter(|line| line.mark == Mark::Failed).count() as u64;
@@ -61,22 +65,35 @@ fn source(flow: &BuiltFlow, loaded: &Loaded) -> Vec<Line> {
     or_summary(seen.collect(), &flow.source.about.summary)
 }
 
-/// What a sink says, and whether the flow could go on from what it holds.
-fn sink(flow: &BuiltFlow, loaded: &Loaded) -> Vec<Line> {
+/// A source that was read and is not there any more is lost, whoever makes another.
+fn lost(source: &mut [Line], read: &Checkpoint) {
+    for line in source.iter_mut().filter(|line| line.mark == Mark::NotYet) {
+        line.mark = Mark::Failed;
+        line.text += &format!(
+            ". But it was there: the flow has read it up to {{{read}}}. Put it back, or give the flow a new sink and let it \
+             begin there"
+        );
+    }
+}
+
+/// What a sink says, whether the flow could go on from what it holds, and how far the source was read.
+fn sink(flow: &BuiltFlow, loaded: &Loaded) -> (Vec<Line>, Option<Checkpoint>) {
     let id = loaded.pipeline.flow_id(&flow.name);
     let mut lines: Vec<_> = flow.sink.sink.connect(&id).into_iter().map(told).collect();
+    let mut read = None;
+    // A server that has not answered is not asked again.
     if lines.iter().all(|line| line.mark != Mark::Failed) {
         let goes_on = flow.sink.sink.progress(&id).and_then(|progress| match progress {
             None => Ok(Seen::Fine("nothing is committed yet: the flow begins at the beginning".to_owned())),
             Some(progress) => {
+                let positions = read.insert(progress.positions.clone());
                 fits(flow, &progress)?;
-                let (version, positions) = (progress.version, progress.positions);
-                Ok(Seen::Fine(format!("the flow goes on after version {version}, at {{{positions}}}")))
+                Ok(Seen::Fine(format!("the flow goes on after version {}, at {{{positions}}}", progress.version)))
             }
         });
         lines.push(told(goes_on));
     }
-    or_summary(lines, &flow.sink.about.summary)
+    (or_summary(lines, &flow.sink.about.summary), read)
 }
 
 fn or_summary(lines: Vec<Line>, summary: &str) -> Vec<Line> {

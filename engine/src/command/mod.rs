@@ -20,6 +20,9 @@ pub(crate) enum Failed {
     Said,
 }
 
+/// What is said of a look that never came back.
+const PANICKED: &str = "asking it ended in a panic; this is a bug in weatherflow";
+
 /// Reads and checks a file; every command goes through here, so that all accept the same files.
 fn load(file: &Path) -> Result<Loaded, Failed> {
     config::load(file).map_err(|errors| Failed::Usage(errors.render(std::io::stderr().is_terminal())))

@@ -1,13 +1,13 @@
 //! `status`: where each flow stands, from what its sink and its source hold.
 
-use super::Failed;
+use super::{Failed, PANICKED};
 use crate::config::{BuiltFlow, Loaded};
 use crate::plan::fits;
 use crate::report::say;
 use crate::report::standing::text;
-use operators::Position;
 use operators::inspect::{Extent, Files, Holdings};
 use operators::progress::{Progress, Tally, Version};
+use operators::{Error, Position};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -84,7 +84,7 @@ pub(crate) fn status(file: &Path, json: bool) -> Result<(), Failed> {
         for (index, asked) in asked.into_iter().enumerate() {
             let standing = asked.join().unwrap_or_else(|_| Standing {
                 flow: loaded.built[index].name.clone(),
-                problems: vec!["asking it ended in a panic; this is a bug in weatherflow".to_owned()],
+                problems: vec![PANICKED.to_owned()],
                 ..Standing::default()
             });
             wrong |= !standing.problems.is_empty();
@@ -113,7 +113,7 @@ fn standing(flow: &BuiltFlow, loaded: &Loaded) -> Standing {
         commit_every: flow.commit.every.0,
         ..Standing::default()
     };
-    let mut problem = |error: operators::Error| {
+    let mut problem = |error: Error| {
         let words = error.to_string();
         if !standing.problems.contains(&words) {
             standing.problems.push(words);
@@ -131,15 +131,17 @@ fn standing(flow: &BuiltFlow, loaded: &Loaded) -> Standing {
             (None, LastCommit::Unknown)
         }
     };
-    let extents = extents.unwrap_or_else(|_| Ok(Vec::new())).unwrap_or_else(|error| {
+    let extents = extents.unwrap_or_else(|_| Err(Error::Other(PANICKED.to_owned())));
+    let is_silent = extents.is_err();
+    let extents = extents.unwrap_or_else(|error| {
         problem(error);
         Vec::new()
     });
-    // A source that did not answer has said so, and need not be asked again.
-    if let Some(progress) = &progress
-        && let Err(error) = fits(flow, progress)
-    {
-        problem(error);
+    match progress.as_ref().map(|progress| fits(flow, progress)) {
+        // It has just said so.
+        Some(Err(Error::Unavailable { .. })) if is_silent => {}
+        Some(Err(error)) => problem(error),
+        Some(Ok(())) | None => {}
     }
     standing.partitions = partitions(progress.as_ref(), &extents);
     standing.behind = total(&standing.partitions);
@@ -191,4 +193,64 @@ fn total(partitions: &[Partition]) -> Option<Behind> {
 fn milliseconds<S: serde::Serializer>(time: &Option<SystemTime>, serializer: S) -> Result<S::Ok, S::Error> {
     let since = time.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     since.map(|since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)).serialize(serializer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use operators::Checkpoint;
+    use operators::progress::{Fingerprint, Run};
+
+    fn stands_at(positions: &[(u32, u64)]) -> Progress {
+        Progress {
+            version: Version::FIRST,
+            run: Run { id: "one".into(), flow: "weather/test".into() },
+            fingerprint: Fingerprint::default(),
+            source: None,
+            positions: Checkpoint(positions.iter().map(|(partition, at)| (*partition, Position(*at))).collect()),
+            totals: Tally::default(),
+        }
+    }
+
+    fn extent(partition: u32, first: u64, next: u64, dense: bool) -> Extent {
+        Extent { partition, first: Position(first), next: Position(next), dense }
+    }
+
+    /// Rows, and whether it is that many.
+    type Told = Option<(u64, bool)>;
+
+    fn behind_of(progress: Option<&Progress>, extents: &[Extent]) -> (Vec<Told>, Told) {
+        let of = |behind: Behind| (behind.rows, behind.exact);
+        let partitions = partitions(progress, extents);
+        (partitions.iter().map(|partition| partition.behind.map(of)).collect(), total(&partitions).map(of))
+    }
+
+    #[test]
+    fn rows_still_to_be_read_are_counted_from_what_is_still_there() {
+        let flow = stands_at(&[(0, 10), (1, 20)]);
+        let of = |extents: &[Extent]| behind_of(Some(&flow), extents);
+        let dense = [extent(0, 0, 15, true), extent(1, 0, 20, true)];
+        assert_eq!(of(&dense), (vec![Some((5, true)), Some((0, true))], Some((5, true))));
+        let gaps = [extent(0, 0, 15, false), extent(1, 0, 20, false)];
+        assert_eq!(
+            of(&gaps),
+            (vec![Some((5, false)), Some((0, true))], Some((5, false))),
+            "nothing is exactly nothing"
+        );
+        let expired = [extent(0, 12, 15, false), extent(1, 30, 30, false)];
+        assert_eq!(of(&expired), (vec![Some((3, false)), Some((0, true))], Some((3, false))));
+        let truncated = [extent(0, 0, 5, false), extent(1, 0, 20, false)];
+        assert_eq!(of(&truncated).1, Some((0, true)));
+        let added = [extent(0, 0, 10, true), extent(1, 0, 20, true), extent(2, 3, 7, true)];
+        assert_eq!(of(&added).1, Some((4, true)), "a partition that was never read is read from its first");
+    }
+
+    #[test]
+    fn what_cannot_be_told_is_not_counted() {
+        let flow = stands_at(&[(0, 10), (1, 20)]);
+        assert_eq!(behind_of(Some(&flow), &[]), (vec![None, None], None));
+        assert_eq!(behind_of(Some(&flow), &[extent(0, 0, 15, true)]), (vec![Some((5, true)), None], None));
+        assert_eq!(behind_of(None, &[]), (vec![], None));
+        assert_eq!(behind_of(None, &[extent(0, 2, 15, true)]), (vec![Some((13, true))], Some((13, true))));
+    }
 }

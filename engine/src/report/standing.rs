@@ -44,7 +44,7 @@ pub(crate) fn text(standing: &Standing) -> String {
     for partition in standing.partitions.iter().filter(|partition| partition.position < partition.first) {
         let (Some(position), Some(first)) = (partition.position, partition.first) else { continue };
         let words = format!(
-            "partition {} of the source begins at {first} by now, and the flow stands at {position}",
+            "partition {} of the source begins at {first}, and the flow stands at {position}",
             partition.partition
         );
         labelled("note", &words);
@@ -118,4 +118,71 @@ fn table(partitions: &[Partition]) -> String {
         text.push('\n');
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use operators::progress::{Tally, Version};
+
+    fn standing(files: Files, every: Duration) -> Standing {
+        let rows = Tally { read: 1_300, written: 1_234, filtered: 60, dead_letters: 6, ..Tally::default() };
+        let at = SystemTime::now().checked_sub(Duration::from_secs(185));
+        Standing {
+            flow: "archive".into(),
+            source: "topic t on boss:9092".into(),
+            sink: "Parquet files in data".into(),
+            last_commit: LastCommit::Made(Commit { version: Version(42), run: "one".into(), at, rows }),
+            partitions: vec![Partition {
+                partition: 3,
+                position: Some(Position(1_290)),
+                first: Some(Position(1_300)),
+                next: Some(Position(2_400)),
+                behind: Some(Behind { rows: 1_100, exact: false }),
+            }],
+            behind: Some(Behind { rows: 1_100, exact: false }),
+            files: Some(files),
+            commit_every: every,
+            problems: vec!["boss:9092 does not answer".into()],
+        }
+    }
+
+    #[test]
+    fn everything_that_is_known_is_told() {
+        let files = Files { count: 12, bytes: 12 << 20, small: 12 };
+        let expected = "archive: version 42, 3 min ago
+  from     topic t on boss:9092
+  to       Parquet files in data
+  rows     1,234 committed, 60 filtered, 6 dead letters
+  files    12, 12.00 MiB
+  behind   up to 1,100 rows
+  note     partition 3 of the source begins at 1300, and the flow stands at 1290
+  problem  boss:9092 does not answer
+  partition  position  source ends    behind
+          3      1290         2400  <= 1,100
+";
+        console::set_colors_enabled(false);
+        assert_eq!(text(&standing(files, Duration::from_secs(10))), expected);
+        let unknown = Standing { last_commit: LastCommit::Unknown, ..standing(files, Duration::ZERO) };
+        assert!(text(&unknown).starts_with("archive: its last commit is not known\n"));
+    }
+
+    #[test]
+    fn small_files_are_told_once_there_are_many() {
+        let seconds = Duration::from_secs(10);
+        let told = |count, small, each: u64, every| advice(&Files { count, bytes: count * each, small }, every);
+        assert_eq!(told(49, 49, 1 << 10, seconds), None);
+        assert_eq!(told(100, 50, 32 << 20, seconds), None, "half of them are large");
+        let words = told(100, 100, 1 << 20, seconds).unwrap();
+        assert_eq!(
+            words,
+            "100 of them are below 16.00 MiB, which is slow to read: a longer commit.every makes fewer and larger ones \
+             (now 10s; 3 minutes would do at this rate)"
+        );
+        // So little comes that no interval anybody would want makes a large file.
+        let words = told(100, 100, 4 << 10, seconds).unwrap();
+        assert!(words.ends_with("(now 10s; 11 hours would do at this rate)"), "{words}");
+        let words = told(100, 100, 100, seconds).unwrap();
+        assert!(words.ends_with("(now 10s)"), "{words}");
+    }
 }

@@ -131,7 +131,7 @@ impl Inspect for TableSource<Sqlite> {
     fn connect(&self, _flow: &str) -> Vec<Result<Seen>> {
         let table = &self.0;
         table.connect(async |connection: &mut SqliteConnection| {
-            Ok(table.fits(connection).await?.is_some().then(|| "the columns that are read".to_owned()))
+            Ok(table.fits(connection).await?.map(|_| table.columns()))
         })
     }
 }
@@ -159,7 +159,7 @@ impl Inspect for TableSource<MySql> {
         let table = &self.0;
         table.connect(async |connection: &mut MySqlConnection| {
             let there = mysql::fits(table, connection).await?;
-            Ok(there.map(|there| format!("the columns that are read; {}", there.late.way())))
+            Ok(there.map(|there| format!("{}; {}", table.columns(), there.late.way())))
         })
     }
 }
@@ -204,6 +204,12 @@ impl<D: Dialect> Table<D> {
 
     fn cursor(&self) -> String {
         format!("t.{}", D::quoted(&self.config.cursor))
+    }
+
+    /// The columns to read, for people.
+    fn columns(&self) -> String {
+        let columns: Vec<_> = self.config.columns.keys().map(String::as_str).collect();
+        format!("the columns {}", columns.join(", "))
     }
 
     /// The columns to read, the cursor first.

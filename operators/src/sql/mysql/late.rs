@@ -138,7 +138,7 @@ impl Late {
     /// How late commits are waited for, in words.
     pub(crate) fn way(&self) -> String {
         match &self.way {
-            Way::Look => "rows that commit late are waited for by looking at open transactions".to_owned(),
+            Way::Look => "this user sees open transactions, so that none of their rows is missed".to_owned(),
             Way::Clock { wait, .. } => format!("rows that commit late are waited for {wait:?}"),
         }
     }

@@ -107,7 +107,7 @@ fn a_source_says_whether_it_can_read_and_see_open_transactions() {
     world.run("CREATE TABLE t (id BIGINT AUTO_INCREMENT PRIMARY KEY, a INT)");
     let seen = connect(&world.url());
     assert!(seen[0].contains("encrypted with TLS"), "{seen:?}");
-    assert!(seen[1].starts_with("fine: ") && seen[1].contains("looking at open transactions"), "{seen:?}");
+    assert!(seen[1].starts_with("fine: ") && seen[1].contains("sees open transactions"), "{seen:?}");
     let reader = url(&world, &user(&world, "reader", "SELECT"), "hunter2");
     let seen = connect(&reader);
     assert!(seen[1].starts_with("wrong: ") && seen[1].contains("PROCESS"), "{seen:?}");
