@@ -17,6 +17,7 @@
 //! | `threads` | blocking I/O beside the workers: reader, writer, committer |
 //! | [`halt`], [`budget`] | how everything stops, and how memory stays bounded |
 //! | [`meter`] | what a running flow tells people |
+//! | `http` | what it tells over HTTP: the live page, metrics, health |
 
 pub mod budget;
 pub mod cli;
@@ -25,6 +26,7 @@ pub mod config;
 mod dataflow;
 mod flow;
 pub mod halt;
+mod http;
 pub mod meter;
 mod patience;
 pub mod plan;

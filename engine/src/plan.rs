@@ -1,8 +1,15 @@
 //! What will run: every stage built, schemas composed, the resume point of each flow known.
 
+use crate::config::pipeline::Pipeline;
 use crate::config::{BuiltFlow, Loaded};
 use operators::Error;
 use operators::progress::Progress;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+/// How long sinks are waited for that do not say what they hold: a plan is for people who want to see it.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A pipeline, ready to run.
 pub struct Plan {
@@ -19,7 +26,7 @@ pub struct Plan {
 /// A flow, ready to run.
 pub struct PlannedFlow {
     /// Its stages.
-    pub built: BuiltFlow,
+    pub built: Arc<BuiltFlow>,
     /// Pipeline and flow, under which its progress is stored: `weather/archive`.
     pub id: String,
     /// Where it goes on.
@@ -42,7 +49,8 @@ pub enum Resume {
 }
 
 impl Plan {
-    /// Plans the flows of a file, or the one named. Reads the sinks' progress and changes nothing.
+    /// Plans the flows of a file, or the one named. Reads the sinks' progress, all at once and for some seconds at most,
+    /// and changes nothing.
     pub fn new(loaded: Loaded, only: Option<&str>, workers: u32) -> Result<Self, String> {
         let Loaded { pipeline, mut built } = loaded;
         let names: Vec<_> = built.iter().map(|flow| flow.name.clone()).collect();
@@ -53,13 +61,14 @@ impl Plan {
             }
         }
         let upstream: Vec<Vec<usize>> = built.iter().map(|flow| feeders(flow, &built)).collect();
-        let flows = built
+        let asked = Instant::now();
+        let looks: Vec<_> = built.into_iter().map(|built| Look::begin(built, &pipeline)).collect();
+        let flows = looks
             .into_iter()
             .zip(upstream)
-            .map(|(built, upstream)| {
-                let id = pipeline.flow_id(&built.name);
-                let resume = resume(&built, &id);
-                PlannedFlow { built, id, resume, upstream }
+            .map(|(look, upstream)| {
+                let resume = look.end(PATIENCE.saturating_sub(asked.elapsed()));
+                PlannedFlow { built: look.built, id: look.id, resume, upstream }
             })
             .collect();
         Ok(Self { name: pipeline.name, memory: pipeline.memory.0, workers, flows })
@@ -70,6 +79,41 @@ impl Plan {
 pub(crate) fn feeders(flow: &BuiltFlow, all: &[BuiltFlow]) -> Vec<usize> {
     let feeds = |other: &BuiltFlow| other.sink.place == flow.source.place;
     all.iter().enumerate().filter(|(_, other)| feeds(other)).map(|(index, _)| index).collect()
+}
+
+/// A flow whose sink is being asked where it goes on.
+struct Look {
+    built: Arc<BuiltFlow>,
+    id: String,
+    answer: Receiver<Resume>,
+}
+
+impl Look {
+    fn begin(built: BuiltFlow, pipeline: &Pipeline) -> Self {
+        let id = pipeline.flow_id(&built.name);
+        let built = Arc::new(built);
+        let (told, answer) = channel();
+        let look = {
+            let (built, id) = (Arc::clone(&built), id.clone());
+            // Nobody may be listening any more.
+            move || drop(told.send(resume(&built, &id)))
+        };
+        // A thread that could not be started has dropped its end, and the answer is unknown.
+        let _ = std::thread::Builder::new().name("resume".to_owned()).spawn(look);
+        Self { built, id, answer }
+    }
+
+    /// The answer, if it comes in time; a server that hangs is left to its own time-outs.
+    fn end(&self, patience: Duration) -> Resume {
+        self.answer.recv_timeout(patience).unwrap_or_else(|error| {
+            Resume::Unknown(match error {
+                RecvTimeoutError::Timeout => {
+                    format!("{} does not answer within {} s", self.built.sink.about.summary, PATIENCE.as_secs())
+                }
+                RecvTimeoutError::Disconnected => "it could not be asked".to_owned(),
+            })
+        })
+    }
 }
 
 fn resume(flow: &BuiltFlow, id: &str) -> Resume {

@@ -1,6 +1,8 @@
 //! What can be asked of the places rows come from and go to. Nothing here changes anything, so that it can be asked
 //! while a pipeline runs.
 
+use crate::archive;
+use crate::chunk::Chunk;
 use crate::config::shown;
 use crate::error::Result;
 use crate::position::Position;
@@ -125,6 +127,42 @@ fn named(path: &Path, error: &io::Error) -> io::Error {
 fn here(path: &Path) -> String {
     let path = shown(path);
     if path.is_empty() { ".".to_owned() } else { path }
+}
+
+/// Which committed rows are asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Which {
+    /// The first batch.
+    pub from: FirstBatch,
+    /// The partitions they were written to; all of them when none is named.
+    pub partitions: Vec<u32>,
+}
+
+/// The first of the batches that are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstBatch {
+    /// The oldest.
+    Oldest,
+    /// The newest, and so the last too.
+    Newest,
+    /// The one of this number.
+    Number(u64),
+}
+
+/// Rows as they are stored.
+pub struct Stored {
+    /// The batch they were committed in, where the file tells.
+    pub batch: Option<u64>,
+    /// The rows, or dead letters; their position is their number in the file.
+    pub chunk: Chunk,
+}
+
+/// Stored rows, a few thousand at a time.
+pub type StoredRows = Box<dyn Iterator<Item = Result<Stored>>>;
+
+/// The rows of a Parquet file of this machine, whoever wrote it.
+pub fn parquet_file(path: &Path) -> Result<StoredRows> {
+    archive::stored::of_file(path)
 }
 
 #[cfg(test)]

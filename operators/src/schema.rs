@@ -2,6 +2,7 @@
 
 use crate::error::Problem;
 use arrow::datatypes::{DataType, Field, SchemaRef};
+use serde::Serialize;
 use std::fmt;
 use std::sync::Arc;
 
@@ -13,6 +14,16 @@ impl Schema {
     /// The columns in their order.
     pub fn new(fields: Vec<Field>) -> Self {
         Self(Arc::new(arrow::datatypes::Schema::new(fields)))
+    }
+
+    /// The columns in their order, in words.
+    pub fn columns(&self) -> Vec<Column> {
+        let column = |field: &Arc<Field>| Column {
+            name: field.name().clone(),
+            data_type: type_name(field.data_type()),
+            nullable: field.is_nullable(),
+        };
+        self.0.fields().iter().map(column).collect()
     }
 
     pub(crate) fn field(&self, column: &str) -> Option<&Field> {
@@ -36,14 +47,30 @@ impl Schema {
 }
 
 impl fmt::Display for Schema {
-    /// `station_id: string, degrees: float64?`, where `?` marks a column that may hold nulls.
+    /// `station_id: string, degrees: float64?`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, field) in self.0.fields().iter().enumerate() {
-            let separator = if i == 0 { "" } else { ", " };
-            let mark = if field.is_nullable() { "?" } else { "" };
-            write!(f, "{separator}{}: {}{mark}", field.name(), type_name(field.data_type()))?;
-        }
-        Ok(())
+        let columns: Vec<_> = self.columns().iter().map(Column::to_string).collect();
+        f.write_str(&columns.join(", "))
+    }
+}
+
+/// A column, in words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Column {
+    /// Unique among the columns of its edge.
+    pub name: String,
+    /// As pipeline files spell it: `string`.
+    #[serde(rename = "type")]
+    pub data_type: String,
+    /// Whether it may hold nulls.
+    pub nullable: bool,
+}
+
+impl fmt::Display for Column {
+    /// `degrees: float64?`, where `?` marks a column that may hold nulls.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mark = if self.nullable { "?" } else { "" };
+        write!(f, "{}: {}{mark}", self.name, self.data_type)
     }
 }
 

@@ -4,7 +4,7 @@
 #[path = "../../../operators/benches/input/mod.rs"]
 pub mod input;
 
-use engine::config::load;
+use engine::config::{Loaded, load};
 use engine::halt::Halt;
 use engine::plan::Plan;
 use engine::run::Running;
@@ -21,8 +21,12 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// The main job's file, edited for a folder of its own.
+/// The main job in a folder of its own.
 pub fn plan(dir: &Path, rows: u64, flow: Option<&str>) -> Plan {
+    Plan::new(loaded(dir, rows), flow, 1).unwrap()
+}
+
+fn loaded(dir: &Path, rows: u64) -> Loaded {
     let last = operators::source::weather::expected(&WeatherConfig::default(), rows - 1).1;
     let text = std::fs::read_to_string(root().join("pipelines/weather.toml")).unwrap();
     let text = text
@@ -32,14 +36,15 @@ pub fn plan(dir: &Path, rows: u64, flow: Option<&str>) -> Plan {
         .replace("{ env = \"AUTOGRADER_DELAY_OVERRIDE_VAL\", default = \"0.1s\" }", "0");
     let file = dir.join("weather.toml");
     std::fs::write(&file, text).unwrap();
-    let loaded = load(&file).map_err(|errors| errors.render(false)).unwrap();
-    Plan::new(loaded, flow, 1).unwrap()
+    load(&file).map_err(|errors| errors.render(false)).unwrap()
 }
 
 /// Archives the Reports into a directory on one worker.
 pub fn archive(dir: &Path, reports: &Reports) {
-    let mut plan = plan(dir, 10, Some("archive"));
-    plan.flows[0].built.source.source = Arc::new(reports.clone());
+    let mut loaded = loaded(dir, 10);
+    let archive = loaded.built.iter_mut().find(|flow| flow.name == "archive").unwrap();
+    archive.source.source = Arc::new(reports.clone());
+    let plan = Plan::new(loaded, Some("archive"), 1).unwrap();
     let running = Running::new(plan, true, Halt::new());
     let (_, meter) = running.meters().remove(0);
     running.run().unwrap();

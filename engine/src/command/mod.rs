@@ -1,12 +1,12 @@
 //! The commands, one file each.
 
 pub(crate) mod check;
+pub(crate) mod graph;
 pub(crate) mod run;
 pub(crate) mod status;
 pub(crate) mod verify;
 
 use crate::config::{self, Loaded};
-use std::io::IsTerminal;
 use std::path::Path;
 
 /// Why a command did not succeed.
@@ -25,5 +25,5 @@ const PANICKED: &str = "asking it ended in a panic; this is a bug in weatherflow
 
 /// Reads and checks a file; every command goes through here, so that all accept the same files.
 fn load(file: &Path) -> Result<Loaded, Failed> {
-    config::load(file).map_err(|errors| Failed::Usage(errors.render(std::io::stderr().is_terminal())))
+    config::load(file).map_err(|errors| Failed::Usage(errors.render(console::colors_enabled_stderr())))
 }

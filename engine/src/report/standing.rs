@@ -1,6 +1,6 @@
 //! Where a flow stands, for people.
 
-use super::{ago, beside, counted};
+use super::{beside, counted};
 use crate::command::status::{Behind, Commit, LastCommit, Partition, Standing};
 use console::style;
 use indicatif::{HumanBytes, HumanCount, HumanDuration};
@@ -64,6 +64,15 @@ fn heading(standing: &Standing) -> String {
             let since = at.and_then(|at| SystemTime::now().duration_since(at).ok());
             format!("version {version}{}", since.map_or(String::new(), |since| format!(", {} ago", ago(since))))
         }
+    }
+}
+
+fn ago(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..=119 => format!("{seconds} s"),
+        seconds @ 120..=7199 => format!("{} min", seconds / 60),
+        seconds @ 7200..=172_799 => format!("{} h", seconds / 3600),
+        seconds => format!("{} days", seconds / 86_400),
     }
 }
 

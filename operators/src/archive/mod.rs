@@ -8,6 +8,7 @@
 //! | `publish` | how a run takes the directory over, and the one rename |
 //! | `resolve` | what to conclude from what was seen; pure |
 //! | `footer` | how a Parquet file is read back |
+//! | `stored` | the rows of files, for people who want to see them |
 //! | `side_by_side` | work on several files at once |
 
 mod batches;
@@ -17,14 +18,15 @@ pub(crate) mod names;
 mod publish;
 mod resolve;
 mod side_by_side;
+pub(crate) mod stored;
 
 pub(crate) use batches::Batches;
 pub(crate) use flat::Flat;
 
 use crate::error::{Error, Result};
-use crate::inspect::{Files, Holdings};
+use crate::inspect::{self, FirstBatch, Holdings};
 use crate::progress::{Progress, Run};
-use crate::stage::{Account, Closing, Finding, Opened};
+use crate::stage::{Account, Closing, Listen, Opened};
 use crate::store::{Cause, Entry, EntryKind, Store, StoreError};
 use names::DataFile;
 use parquet::file::metadata::KeyValue;
@@ -49,7 +51,21 @@ pub(crate) trait Layout: Send + Sync {
     fn holdings(&self) -> Result<Holdings>;
 
     /// The proof: reads back every file and every row, trusting nobody.
-    fn audit(&self, flow: &str, found: &mut dyn FnMut(Finding)) -> Result<Account>;
+    fn audit(&self, flow: &str, listener: &mut dyn Listen) -> Result<Account>;
+
+    /// The files a flow has committed, from a batch on, each found when it is asked for.
+    fn files(&self, flow: &str, from: FirstBatch) -> Result<Files>;
+}
+
+/// Committed files, oldest batch first.
+pub(crate) type Files = Box<dyn Iterator<Item = Result<CommittedFile>>>;
+
+/// A file that counts.
+pub(crate) struct CommittedFile {
+    /// Below the directory.
+    path: String,
+    file: DataFile,
+    batch: u64,
 }
 
 /// A data file that has all its rows and is about to be closed.
@@ -143,13 +159,13 @@ impl Archive {
 }
 
 /// The data files among these names.
-fn data_files(entries: &[Entry]) -> Files {
-    let mut files = Files::default();
+fn data_files(entries: &[Entry]) -> inspect::Files {
+    let mut files = inspect::Files::default();
     for entry in entries {
         if let EntryKind::File(bytes) = entry.kind
             && DataFile::parse(&entry.name).is_some()
         {
-            files += Files::one(bytes);
+            files += inspect::Files::one(bytes);
         }
     }
     files

@@ -19,16 +19,18 @@ mod newest;
 
 pub(super) use layout::Segment;
 
-use super::{Archive, Layout, Sealed, Unsealed, data_files, flat, names};
+use super::names::DataFile;
+use super::{Archive, CommittedFile, Files, Layout, Sealed, Unsealed, data_files, flat, names};
 use crate::error::Result;
-use crate::inspect::{Files, Holdings};
+use crate::inspect::{self, FirstBatch, Holdings};
 use crate::progress::{Progress, Run, Version};
-use crate::stage::{Account, Closing, Finding, Opened};
+use crate::stage::{Account, Closing, Listen, Opened};
 use crate::store::{Cause, StoreError};
 use commit::Publisher;
 use footer::Footer;
 use manifest::Manifest;
 use newest::Newest;
+use std::iter;
 
 /// A directory of batches.
 #[derive(Clone)]
@@ -129,7 +131,7 @@ impl Layout for Batches {
         let Some(version) = self.newest_version()? else { return Ok(Holdings::default()) };
         let committed_at = self.archive.modified(&names::join(&layout::batch(version), layout::CHECKPOINT))?;
         let list = |path: &str| self.archive.store.list(path).map_err(|e| self.archive.failed(e));
-        let mut files = Files::default();
+        let mut files = inspect::Files::default();
         for segment in list("")?.iter().filter_map(|entry| Segment::parse(&entry.name)) {
             let batches = list(&segment.name())?;
             let batches = batches.iter().filter_map(|entry| segment.batch(&entry.name));
@@ -140,7 +142,32 @@ impl Layout for Batches {
         Ok(Holdings { committed_at: Some(committed_at), files: Some(files) })
     }
 
-    fn audit(&self, flow: &str, found: &mut dyn FnMut(Finding)) -> Result<Account> {
-        audit::audit(self, flow, found)
+    fn audit(&self, flow: &str, listener: &mut dyn Listen) -> Result<Account> {
+        audit::audit(self, flow, listener)
+    }
+
+    fn files(&self, flow: &str, from: FirstBatch) -> Result<Files> {
+        let Some(newest) = self.newest(flow)? else { return Ok(Box::new(iter::empty())) };
+        let newest = newest.progress.version.0;
+        let first = self.archive.first(from, newest)?;
+        let batches = self.clone();
+        Ok(Box::new((first..=newest).flat_map(move |version| batches.files_of(Version(version)))))
+    }
+}
+
+impl Batches {
+    fn files_of(&self, version: Version) -> Vec<Result<CommittedFile>> {
+        let directory = layout::batch(version);
+        let file = |name: &str| {
+            let path = names::join(&directory, name);
+            match DataFile::parse(name) {
+                Some((file, batch)) if batch == version.0 => Ok(CommittedFile { path, file, batch }),
+                _ => Err(self.archive.damaged(&path, "the checkpoint lists a file of this name, which no batch has")),
+            }
+        };
+        match self.manifest(version) {
+            Ok(manifest) => manifest.files.iter().map(|entry| file(&entry.name)).collect(),
+            Err(error) => vec![Err(error)],
+        }
     }
 }
