@@ -23,10 +23,11 @@ hdfs_prepare() {
     for web in hdfs datanode static secondary; do mkdir -p "$DIR/conf/webapps/$web"; done
     configuration >"$DIR/conf/core-site.xml" \
         fs.defaultFS "hdfs://127.0.0.1:$(port 9000)" \
-        hadoop.tmp.dir "$DIR/namenode/tmp"
+        hadoop.tmp.dir "$DIR/namenode/tmp" \
+        hadoop.user.group.static.mapping.overrides "weatherflow=supergroup;weatherman=supergroup"
     configuration >"$DIR/conf/hdfs-site.xml" \
         dfs.replication 3 \
-        dfs.permissions.enabled false \
+        dfs.permissions.enabled true \
         dfs.namenode.name.dir "file://$DIR/namenode/name" \
         dfs.namenode.rpc-address "127.0.0.1:$(port 9000)" \
         dfs.namenode.http-address "127.0.0.1:$(hdfs_http_port namenode)" \

@@ -80,6 +80,10 @@ ssl.truststore.type=PEM
 ssl.truststore.location=$DIR/certificates/ca.pem
 ssl.client.auth=requested
 sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
+# Everybody may do anything, until a test grants something on a resource: then nobody else may, but those without login.
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+allow.everyone.if.no.acl.found=true
+super.users=User:ANONYMOUS
 PROPERTIES
     local listener mechanism
     for listener in sasl_plaintext sasl_ssl; do

@@ -1,6 +1,6 @@
 //! The command line. Exit status: 0 fine, 1 failed while running, 2 wrong command line or file.
 
-use crate::command::{Failed, check, completions, graph, init, man, run, schema, stages, verify};
+use crate::command::{Failed, check, completions, graph, init, man, run, schema, stages, status, verify};
 use crate::help;
 use crate::report::{LogFormat, Voice};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -27,6 +27,17 @@ enum Command {
     Check {
         /// The pipeline file.
         file: PathBuf,
+        /// Also ask every server whether all that a run needs is there, and change nothing.
+        #[arg(long)]
+        connect: bool,
+    },
+    /// Show where each flow stands, from what its sink and its source hold; it need not run.
+    Status {
+        /// The pipeline file.
+        file: PathBuf,
+        /// Print JSON, one object a flow; times are milliseconds since 1970.
+        #[arg(long)]
+        json: bool,
     },
     /// Draw the graph that a pipeline file is compiled to.
     ///
@@ -72,10 +83,16 @@ const LOG: &str = "error,engine=warn,operators=warn";
 pub fn main() -> ExitCode {
     let matches = command().get_matches();
     let Cli { command, voice } = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    let _log = start_log(voice.log_format);
+    let level = match command {
+        // What these are told by a server they print themselves.
+        Command::Check { .. } | Command::Status { .. } => "error",
+        _ => LOG,
+    };
+    let _log = start_log(level, voice.log_format);
     let result = match command {
         Command::Run(args) => run::run(&args, voice),
-        Command::Check { file } => check::check(&file),
+        Command::Check { file, connect } => check::check(&file, connect),
+        Command::Status { file, json } => status::status(&file, json),
         Command::Graph(args) => graph::graph(&args),
         Command::Init(args) => init::init(&args),
         Command::Stages { name } => stages::stages(name.as_deref()),
@@ -103,11 +120,11 @@ pub fn main() -> ExitCode {
 
 /// Logs go to standard error, so that standard output has what was asked for and nothing else. They are written until the
 /// guard is dropped, by a thread of their own: where nobody takes them, they are left out and hold nothing up.
-fn start_log(format: LogFormat) -> WorkerGuard {
+fn start_log(level: &str, format: LogFormat) -> WorkerGuard {
     let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
     let filter = tracing_subscriber::EnvFilter::try_from_default_env();
     let log = tracing_subscriber::fmt()
-        .with_env_filter(filter.unwrap_or_else(|_| LOG.into()))
+        .with_env_filter(filter.unwrap_or_else(|_| level.into()))
         .with_writer(writer)
         .with_ansi(console::colors_enabled_stderr());
     match format {

@@ -75,7 +75,8 @@ impl Plan {
     }
 }
 
-fn feeders(flow: &BuiltFlow, all: &[BuiltFlow]) -> Vec<usize> {
+/// The flows whose sink is a flow's source, by index.
+pub(crate) fn feeders(flow: &BuiltFlow, all: &[BuiltFlow]) -> Vec<usize> {
     let feeds = |other: &BuiltFlow| other.sink.place == flow.source.place;
     all.iter().enumerate().filter(|(_, other)| feeds(other)).map(|(index, _)| index).collect()
 }

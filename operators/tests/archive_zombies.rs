@@ -8,6 +8,7 @@ mod archive_world;
 
 use archive_world::{Chance, Job};
 use operators::Error;
+use operators::inspect::Ground;
 use operators::sink::parquet::Layout;
 use operators::store::faulty::{Fault, Faulty};
 use operators::store::memory::Memory;
@@ -16,6 +17,7 @@ use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
+use std::time::SystemTime;
 
 /// Calls of one copy that go wrong, in every second seed.
 const FAULTS: u64 = 2;
@@ -117,6 +119,16 @@ impl<S: Store> Store for Taking<S> {
     fn delete(&self, path: &str) -> Result<bool> {
         self.turns.take(self.copy);
         self.below.delete(path)
+    }
+
+    fn modified(&self, path: &str) -> Result<SystemTime> {
+        self.turns.take(self.copy);
+        self.below.modified(path)
+    }
+
+    fn root(&self) -> Result<Ground> {
+        self.turns.take(self.copy);
+        self.below.root()
     }
 }
 

@@ -6,8 +6,9 @@ mod archive_world;
 mod servers;
 
 use archive_world::{FLOW, Job, assert_whole, chunk_of, files, first_commit, run, sink, write};
+use operators::inspect::{Inspect, Seen};
 use operators::progress::Version;
-use operators::stage::{Closing, Sink};
+use operators::stage::{Audit, Closing, Sink};
 use operators::store::faulty::{Fault, Faulty};
 use operators::store::hdfs::Hdfs;
 use operators::store::{Cause, Store, StoreError};
@@ -240,4 +241,22 @@ fn staged(store: &Hdfs, n: u64) -> String {
         Err(StoreError { cause: Cause::NotFound, .. }) => name,
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn a_directory_tells_what_it_holds_and_whether_it_may_be_written_to() {
+    let Some(store) = store("told") else { return };
+    let connect = || sink(&store).connect(FLOW).remove(0).unwrap();
+    let Seen::NotYet(text) = connect() else { panic!("{:?}", connect()) };
+    assert!(text.contains("not there yet"), "{text}");
+    assert!(matches!(store.list(""), Err(StoreError { cause: Cause::NotFound, .. })), "asking made it");
+    JOB.live(&sink(&store), "one").unwrap();
+    let before = files(&store, "");
+    let Seen::Fine(text) = connect() else { panic!("{:?}", connect()) };
+    assert!(text.contains("may be written to"), "{text}");
+    let held = sink(&store).holdings(FLOW).unwrap();
+    let data = before.iter().filter(|path| path.ends_with(".parquet")).count() as u64;
+    assert_eq!(held.files.map(|files| (files.count, files.small)), Some((data, data)));
+    assert!(held.committed_at.unwrap().elapsed().unwrap().as_secs() < 600);
+    assert_eq!(files(&store, ""), before);
 }

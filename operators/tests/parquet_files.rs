@@ -4,14 +4,15 @@
 
 mod archive_world;
 
-use archive_world::{FLOW, Job, assert_whole, audit, run, schema, sink};
+use archive_world::{FLOW, Job, assert_whole, audit, files, run, schema, sink};
 use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, UInt64Array};
 use operators::chunk::Kind;
 use operators::config::Context;
+use operators::inspect::{Files, Holdings};
 use operators::progress::{Contents, Version};
 use operators::sink::SinkConfig;
 use operators::sink::parquet::{Compression, Layout, ParquetSink};
-use operators::stage::{Closing, Inflow, Sink};
+use operators::stage::{Audit, Closing, Inflow, Sink};
 use operators::store::Store;
 use operators::store::faulty::{Call, Fault, Faulty};
 use operators::store::local::Local;
@@ -182,4 +183,28 @@ fn a_directory_deleted_under_us_stops_the_flow() {
     let error = deleted.unwrap_err().to_string();
     assert!(error.contains("batch 1 is gone") && error.contains("Batch 2 was not published"), "{error}");
     assert!(memory.read("segment=000000/batch=00000000000000000002/_checkpoint.json").is_err());
+}
+
+#[test]
+fn what_is_there_is_told_from_names_alone() {
+    for layout in [Layout::Batches, Layout::Flat] {
+        let (memory, world) = (Memory::default(), Job { partitions: 3, positions: 9, step: 3 }.laid_out(layout));
+        assert_eq!(world.sink(&memory).holdings(FLOW).unwrap(), Holdings::default());
+        assert_eq!(memory.list("").err().map(|error| error.to_string()), Some("cannot list : not found".to_owned()));
+        world.live(&world.sink(&memory), "one").unwrap();
+        let counted = Faulty::new(Arc::new(memory.clone()), []);
+        let holdings = world.sink(&counted).holdings(FLOW).unwrap();
+        let (_, account) = audit(&world.sink(&memory));
+        let data: Vec<_> = files(&memory, "").into_iter().filter(|path| path.ends_with(".parquet")).collect();
+        let bytes: u64 = data.iter().map(|path| memory.read(path).unwrap().len() as u64).sum();
+        assert_eq!(account.files, data.len() as u64);
+        let (count, small) = (data.len() as u64, data.len() as u64);
+        assert_eq!(holdings.files, Some(Files { count, bytes, small }), "{layout:?}");
+        let written = data.iter().map(|path| memory.modified(path).unwrap()).max().unwrap();
+        // The record of a batch is written after its files.
+        let at = holdings.committed_at.unwrap();
+        assert!(at >= written && at <= std::time::SystemTime::now(), "{layout:?}");
+        let kinds = counted.counts();
+        assert!(kinds.keys().all(|call| matches!(call, Call::List | Call::Modified)), "{layout:?}: {kinds:?}");
+    }
 }

@@ -3,6 +3,7 @@
 
 mod servers;
 
+use operators::inspect::Ground;
 use operators::store::faulty::Faulty;
 use operators::store::hdfs::Hdfs;
 use operators::store::local::Local;
@@ -11,10 +12,11 @@ use operators::store::{Cause, Entry, EntryKind, Store, StoreError};
 use std::io::Write;
 use std::sync::{Arc, Barrier};
 use std::thread;
+use std::time::{Duration, SystemTime};
 
 type Part = (&'static str, fn(&dyn Store));
 
-const SUITE: [Part; 9] = [
+const SUITE: [Part; 11] = [
     ("a store without a root", no_root),
     ("create, write, finish, read", create),
     ("open and read parts", open),
@@ -24,6 +26,8 @@ const SUITE: [Part; 9] = [
     ("rename overwrites nothing", no_overwrite),
     ("delete", delete),
     ("one winner of a race", race),
+    ("when a file was written", modified),
+    ("whether files could be made", root),
 ];
 
 /// Runs every part on a fresh store.
@@ -71,6 +75,27 @@ fn no_root(store: &dyn Store) {
     assert!(!store.delete("x").unwrap());
     write(store, "x", b"");
     assert_eq!(listed(store, ""), [file("x", 0)], "the first file makes the root");
+}
+
+fn modified(store: &dyn Store) {
+    let minute = Duration::from_secs(60);
+    assert!(not_found(store.modified("x")));
+    let before = SystemTime::now() - minute;
+    write(store, "staged/x", b"x");
+    store.rename("staged", "there").unwrap();
+    let at = store.modified("there/x").unwrap();
+    assert!(before < at && at < SystemTime::now() + minute, "{at:?}");
+    write(store, "y", b"y");
+    assert_eq!(store.modified("there/x").unwrap(), at, "it stays what it was");
+}
+
+fn root(store: &dyn Store) {
+    let Ground::Below(above) = store.root().unwrap() else { panic!("nothing is there") };
+    assert!(!above.is_empty());
+    assert!(not_found(store.list("")), "asking made it");
+    write(store, "x", b"x");
+    assert_eq!(store.root().unwrap(), Ground::There);
+    assert_eq!(listed(store, ""), [file("x", 1)], "asking left something");
 }
 
 fn create(store: &dyn Store) {

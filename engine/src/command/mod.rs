@@ -8,6 +8,7 @@ pub(crate) mod man;
 pub(crate) mod run;
 pub(crate) mod schema;
 pub(crate) mod stages;
+pub(crate) mod status;
 pub(crate) mod verify;
 
 use crate::config::{self, Loaded};
@@ -23,6 +24,9 @@ pub(crate) enum Failed {
     /// It ran, and what it has to say has been printed.
     Said,
 }
+
+/// What is said of a look that never came back.
+const PANICKED: &str = "asking it ended in a panic; this is a bug in weatherflow";
 
 /// Reads and checks a file; every command goes through here, so that all accept the same files.
 fn load(file: &Path) -> Result<Loaded, Failed> {

@@ -6,11 +6,13 @@
 //! | a pipe or a file: a line per flow every few seconds | `log` |
 //! | a program (`--log-format json`): an object a line | `json` |
 
+pub(crate) mod connect;
 pub(crate) mod graph;
 mod json;
 mod live;
 mod log;
 mod now;
+pub(crate) mod standing;
 pub(crate) mod summary;
 mod table;
 
@@ -50,6 +52,16 @@ fn fold(line: &str, width: usize) -> String {
 /// Columns of the terminal that is printed to; 80 elsewhere.
 pub(crate) fn width() -> usize {
     console::Term::stdout().size_checked().map_or(80, |(_, columns)| columns.into())
+}
+
+/// Text behind a label, its lines broken at the width of a terminal and elsewhere left whole for other programs.
+fn beside(label: &str, text: &str) -> String {
+    let indent = " ".repeat(console::measure_text_width(label));
+    let width = if std::io::stdout().is_terminal() { width() } else { usize::MAX };
+    let options = textwrap::Options::new(width).subsequent_indent(&indent).break_words(false);
+    // The label may hold colours, which a line break must not count.
+    let lines = textwrap::fill(&format!("{indent}{text}"), options);
+    format!("{label}{}\n", lines.get(indent.len()..).unwrap_or_default())
 }
 
 /// `1 flow`, `3 flows`

@@ -24,15 +24,16 @@ pub(crate) use batches::Batches;
 pub(crate) use flat::Flat;
 
 use crate::error::{Error, Result};
-use crate::inspect::FirstBatch;
+use crate::inspect::{self, FirstBatch, Holdings};
 use crate::progress::{Progress, Run};
 use crate::stage::{Account, Closing, Listen, Opened};
-use crate::store::{Cause, Store, StoreError};
+use crate::store::{Cause, Entry, EntryKind, Store, StoreError};
 use names::DataFile;
 use parquet::file::metadata::KeyValue;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// How files lie in a directory, and which rename makes them count.
 pub(crate) trait Layout: Send + Sync {
@@ -45,6 +46,9 @@ pub(crate) trait Layout: Send + Sync {
 
     /// What a file says of itself, and its name once it is closed.
     fn seal(&self, file: &Unsealed<'_>, batch: &Closing) -> Result<Sealed>;
+
+    /// What is there of a flow, from the names of files alone.
+    fn holdings(&self) -> Result<Holdings>;
 
     /// The proof: reads back every file and every row, trusting nobody.
     fn audit(&self, flow: &str, listener: &mut dyn Listen) -> Result<Account>;
@@ -93,7 +97,12 @@ pub(crate) struct Archive {
 impl Archive {
     /// A path below the directory, for people.
     pub(crate) fn path(&self, path: &str) -> String {
-        names::join(&self.place, path)
+        if path.is_empty() { self.place.clone() } else { names::join(&self.place, path) }
+    }
+
+    /// When a file was written.
+    fn modified(&self, path: &str) -> Result<SystemTime> {
+        self.store.modified(path).map_err(|e| self.failed(e))
     }
 
     /// Writes a small file whole.
@@ -147,4 +156,17 @@ impl Archive {
     fn fenced(&self, reason: String) -> Error {
         Error::Fenced { place: self.place.clone(), reason }
     }
+}
+
+/// The data files among these names.
+fn data_files(entries: &[Entry]) -> inspect::Files {
+    let mut files = inspect::Files::default();
+    for entry in entries {
+        if let EntryKind::File(bytes) = entry.kind
+            && DataFile::parse(&entry.name).is_some()
+        {
+            files += inspect::Files::one(bytes);
+        }
+    }
+    files
 }

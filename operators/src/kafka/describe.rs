@@ -1,14 +1,15 @@
-//! Topic ids and undecided ends, which only the C interface of librdkafka has.
+//! Topic ids, what a user may do with a topic, and undecided ends, which only the C interface of librdkafka has.
 #![allow(unsafe_code)]
 
-use super::topic::Topic;
+use super::topic::{Operation, Topic};
 use rdkafka::TopicPartitionList;
 use rdkafka::bindings as c;
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::error::{IsError, KafkaError, KafkaResult};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, CString};
 use std::ptr;
+use std::slice;
 use std::time::{Duration, Instant};
 
 /// Frees a C object when it goes out of scope.
@@ -45,18 +46,43 @@ pub(super) fn topic<C: ClientContext>(
     timeout: Duration,
     go_on: impl Fn() -> bool,
 ) -> KafkaResult<Option<Topic>> {
+    // SAFETY: the event answers this very request.
+    unsafe { described(describe(client, name, timeout, go_on, false)?.ptr) }
+}
+
+/// Asks what this user may do with a topic; `None` where it does not exist.
+pub(super) fn operations<C: ClientContext>(
+    client: &Client<C>,
+    name: &str,
+    timeout: Duration,
+    go_on: impl Fn() -> bool,
+) -> KafkaResult<Option<BTreeSet<Operation>>> {
+    // SAFETY: the event answers this very request.
+    unsafe { allowed(describe(client, name, timeout, go_on, true)?.ptr) }
+}
+
+/// Asks for the description of one topic, with what this user may do with it or without.
+fn describe<C: ClientContext>(
+    client: &Client<C>,
+    name: &str,
+    timeout: Duration,
+    go_on: impl Fn() -> bool,
+    operations: bool,
+) -> KafkaResult<Owned<c::rd_kafka_event_t>> {
     let name = CString::new(name)?;
     let mut names = [name.as_ptr()];
     let kind = c::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS;
     // SAFETY: `names` holds one string that outlives the call copying it; the collection is freed once, and the
-    // request has copied it by then. The request is of the kind that is named, and so is what reads its answer.
+    // request has copied it by then. The request is of the kind that is named, which has that option.
     unsafe {
         let topics = c::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len());
         let topics = Owned::new(topics, c::rd_kafka_TopicCollection_destroy)?;
-        let event = ask(client, kind, timeout, go_on, |rk, options, queue| {
+        ask(client, kind, timeout, go_on, |rk, options, queue| {
+            let set = c::rd_kafka_AdminOptions_set_include_authorized_operations(options, operations.into());
+            // An error would say that the kind of request does not have this option.
+            drop(Owned::new(set, c::rd_kafka_error_destroy));
             c::rd_kafka_DescribeTopics(rk, topics.ptr, options, queue);
-        })?;
-        described(event.ptr)
+        })
     }
 }
 
@@ -87,7 +113,7 @@ unsafe fn ask<C: ClientContext>(
     kind: c::rd_kafka_admin_op_t,
     timeout: Duration,
     go_on: impl Fn() -> bool,
-    send: impl FnOnce(*mut c::rd_kafka_t, *const c::rd_kafka_AdminOptions_t, *mut c::rd_kafka_queue_t),
+    send: impl FnOnce(*mut c::rd_kafka_t, *mut c::rd_kafka_AdminOptions_t, *mut c::rd_kafka_queue_t),
 ) -> KafkaResult<Owned<c::rd_kafka_event_t>> {
     let millis = |time: Duration| i32::try_from(time.as_millis()).unwrap_or(i32::MAX);
     let rk = client.native_ptr();
@@ -117,13 +143,13 @@ unsafe fn ask<C: ClientContext>(
     }
 }
 
-/// Reads what was answered about a topic.
+/// The description of the topic; `None` where it does not exist. It lives as long as the event.
 ///
 /// # Safety
 /// `event` is the event that answers a DescribeTopics request for one topic.
-unsafe fn described(event: *mut c::rd_kafka_event_t) -> KafkaResult<Option<Topic>> {
+unsafe fn description(event: *mut c::rd_kafka_event_t) -> KafkaResult<Option<*const c::rd_kafka_TopicDescription_t>> {
     let unknown = |code| code == c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
-    // SAFETY: the event is alive, and all that is read here belongs to it: descriptions, ids and their text.
+    // SAFETY: the event is alive, and all that is read here belongs to it.
     unsafe {
         let result = c::rd_kafka_event_DescribeTopics_result(event);
         let mut count = 0;
@@ -140,9 +166,41 @@ unsafe fn described(event: *mut c::rd_kafka_event_t) -> KafkaResult<Option<Topic
         if unknown(code) {
             return Ok(None);
         }
-        if code.is_error() {
-            return Err(KafkaError::AdminOp(code.into()));
-        }
+        if code.is_error() { Err(KafkaError::AdminOp(code.into())) } else { Ok(Some(topic)) }
+    }
+}
+
+/// Reads what this user may do with a topic.
+///
+/// # Safety
+/// As for [`description`].
+unsafe fn allowed(event: *mut c::rd_kafka_event_t) -> KafkaResult<Option<BTreeSet<Operation>>> {
+    use c::rd_kafka_AclOperation_t as Acl;
+    // SAFETY: the event is alive, and so is the list, of as many numbers as the library says.
+    unsafe {
+        let Some(topic) = description(event)? else { return Ok(None) };
+        let mut count = 0;
+        let list = c::rd_kafka_TopicDescription_authorized_operations(topic, &raw mut count);
+        // As numbers: a later library may know more operations than are named here.
+        let list = if list.is_null() { &[] } else { slice::from_raw_parts(list.cast::<u32>(), count) };
+        let named = [
+            (Operation::Read, Acl::RD_KAFKA_ACL_OPERATION_READ),
+            (Operation::Write, Acl::RD_KAFKA_ACL_OPERATION_WRITE),
+            (Operation::DescribeConfigs, Acl::RD_KAFKA_ACL_OPERATION_DESCRIBE_CONFIGS),
+        ];
+        let may = named.into_iter().filter(|(_, number)| list.contains(&(*number as u32)));
+        Ok(Some(may.map(|(operation, _)| operation).collect()))
+    }
+}
+
+/// Reads what was answered about a topic.
+///
+/// # Safety
+/// As for [`description`].
+unsafe fn described(event: *mut c::rd_kafka_event_t) -> KafkaResult<Option<Topic>> {
+    // SAFETY: the event is alive, and all that is read here belongs to it: the description, the id and its text.
+    unsafe {
+        let Some(topic) = description(event)? else { return Ok(None) };
         let mut partitions = 0;
         c::rd_kafka_TopicDescription_partitions(topic, &raw mut partitions);
         let id = c::rd_kafka_TopicDescription_topic_id(topic);

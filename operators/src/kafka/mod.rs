@@ -5,7 +5,8 @@
 //!   place.rs    a topic of a cluster, as every error names it
 //!   error.rs    an answer of Kafka as an error for people; what a client says on the side
 //! topic.rs      asks about a topic: identity, partitions, offsets, settings; creates one
-//!   describe.rs topic ids, which only the C interface has
+//!   describe.rs topic ids and rights, which only the C interface has
+//! inspect.rs    what a flow will need of a cluster, asked without changing anything
 //! batch.rs      reads messages by the thousand
 //!   scan.rs     reads a stretch of one partition once more
 //! outlet.rs     hands messages over by the thousand
@@ -15,6 +16,7 @@ pub(crate) mod batch;
 pub(crate) mod config;
 mod describe;
 pub(crate) mod error;
+pub(crate) mod inspect;
 pub(crate) mod outlet;
 mod place;
 pub(crate) mod scan;

@@ -8,7 +8,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, Top
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::{Offset, TopicPartitionList};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,14 @@ pub(crate) struct Topic {
     /// Another one after a topic was deleted and created again; `None` before Kafka 2.8.
     pub(crate) id: Option<String>,
     pub(crate) partitions: u32,
+}
+
+/// What may be done with a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Operation {
+    Read,
+    Write,
+    DescribeConfigs,
 }
 
 /// Which offset of a partition.
@@ -59,6 +67,13 @@ impl Client {
         let go_on = || self.listen().is_ok();
         describe::topic(self.consumer.client(), &self.place.topic, TIMEOUT, go_on)
             .map_err(|error| self.failed("ask about the topic", &error))
+    }
+
+    /// What this user may do with the topic; `None` where there is none of this name.
+    pub(crate) fn operations(&self) -> Result<Option<BTreeSet<Operation>>> {
+        let go_on = || self.listen().is_ok();
+        describe::operations(self.consumer.client(), &self.place.topic, TIMEOUT, go_on)
+            .map_err(|error| self.failed("ask what is allowed with the topic", &error))
     }
 
     /// The topic, which is there or was just created: brokers learn of it one after the other.
@@ -182,6 +197,26 @@ pub(crate) fn create(
     replication: Option<u32>,
     settings: &[(&str, &str)],
 ) -> Result<()> {
+    ask_for(place, partitions, replication, settings, &admin_options())
+}
+
+/// Asks whether a topic could be created, and creates none.
+pub(crate) fn may_create(
+    place: &Place,
+    partitions: u32,
+    replication: Option<u32>,
+    settings: &[(&str, &str)],
+) -> Result<()> {
+    ask_for(place, partitions, replication, settings, &admin_options().validate_only(true))
+}
+
+fn ask_for(
+    place: &Place,
+    partitions: u32,
+    replication: Option<u32>,
+    settings: &[(&str, &str)],
+    options: &AdminOptions,
+) -> Result<()> {
     // The brokers have a default.
     let replication = replication.map_or(-1, u32::cast_signed);
     let mut topic = NewTopic::new(&place.topic, partitions.cast_signed(), TopicReplication::Fixed(replication));
@@ -189,8 +224,8 @@ pub(crate) fn create(
         topic = topic.set(name, value);
     }
     let doing = "create the topic";
-    let (admin, options) = (admin(place)?, admin_options());
-    let created = wait(async { Ok(admin.create_topics([&topic], &options).await) });
+    let admin = admin(place)?;
+    let created = wait(async { Ok(admin.create_topics([&topic], options).await) });
     end(admin);
     match created?.map_err(|error| error::failed(place, doing, &error))?.into_iter().next() {
         Some(Err((_, code))) if code != Code::TopicAlreadyExists => Err(error::coded(place, doing, code)),

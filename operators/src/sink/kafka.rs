@@ -17,6 +17,7 @@
 mod audit;
 mod commit;
 mod failpoint;
+mod inspect;
 mod producer;
 mod progress;
 mod record;
@@ -29,7 +30,6 @@ mod written;
 use crate::config::Context;
 use crate::error::{Error, Problem, Result};
 use crate::gathered::Gatherer;
-use crate::inspect::Inspect;
 use crate::kafka::Place;
 use crate::kafka::config::{Brokers, Options, Security};
 use crate::kafka::topic::{self, Client, Topic};
@@ -143,8 +143,6 @@ struct Kafka {
 
 struct KafkaSink(Arc<Kafka>);
 
-impl Inspect for KafkaSink {}
-
 impl Sink for KafkaSink {
     fn progress(&self, flow: &str) -> Result<Option<Progress>> {
         let held = self.0.progress(flow)?.look()?;
@@ -183,24 +181,30 @@ impl Kafka {
 
     /// The topic, created where it is missing and asked for.
     fn ready(&self, client: &Client, progress: &ProgressTopic) -> Result<Topic> {
-        let topic = match (client.topic()?, &self.create) {
-            (Some(topic), _) => topic,
-            (None, create) => {
-                let last = progress.look()?.and_then(|held| held.last);
-                if let Some(last) = last.filter(|last| last.progress.totals.written > 0) {
-                    return Err(self.gone(last.progress.totals.written, progress));
-                }
-                let Some(create) = create else {
-                    return Err(self.place.refused(format!(
-                        "there is no such topic. Create it with {} partitions, or let the sink do it: create = {{}}",
-                        self.partitions
-                    )));
-                };
+        let topic = match client.topic()? {
+            Some(topic) => topic,
+            None => {
+                let create = self.creatable(progress)?;
                 topic::create(&self.place, self.partitions, create.replication, &[])?;
                 client.appears()?
             }
         };
         self.fits(&topic).map(|()| topic)
+    }
+
+    /// How the topic, which is missing, is to be created; refused where the file does not ask for that, or messages of
+    /// the flow are gone with the one before.
+    fn creatable(&self, progress: &ProgressTopic) -> Result<&Create> {
+        let last = progress.look()?.and_then(|held| held.last);
+        if let Some(last) = last.filter(|last| last.progress.totals.written > 0) {
+            return Err(self.gone(last.progress.totals.written, progress));
+        }
+        self.create.as_ref().ok_or_else(|| {
+            self.place.refused(format!(
+                "there is no such topic. Create it with {} partitions, or let the sink do it: create = {{}}",
+                self.partitions
+            ))
+        })
     }
 
     fn gone(&self, messages: u64, progress: &ProgressTopic) -> Error {

@@ -4,14 +4,14 @@ mod writer;
 
 use crate::archive::{self, Archive, Batches, Flat};
 use crate::config::{Context, shown};
-use crate::error::{Problem, Result};
-use crate::inspect::{Inspect, StoredRows, Which};
+use crate::error::{Error, Problem, Result};
+use crate::inspect::{Ground, Holdings, Inspect, Seen, StoredRows, Which};
 use crate::progress::{Progress, Run};
 use crate::schema::Schema;
 use crate::stage::{About, Account, Audit, BuiltSink, Inflow, Listen, Opened, Sink, Writer};
-use crate::store::Store;
 use crate::store::hdfs::Hdfs;
 use crate::store::local::Local;
+use crate::store::{Cause, Store};
 use arrow::datatypes::{DataType, SchemaRef};
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::basic::ZstdLevel;
@@ -19,6 +19,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::io::ErrorKind;
 use std::sync::Arc;
 use writer::ParquetWriter;
 
@@ -169,7 +170,24 @@ impl ParquetSink {
     }
 }
 
-impl Inspect for ParquetSink {}
+impl Inspect for ParquetSink {
+    fn connect(&self, _flow: &str) -> Vec<Result<Seen>> {
+        let place = &self.archive.place;
+        let asked = self.archive.store.root().map_err(|error| match error.cause {
+            Cause::Failed(refused) if refused.kind() == ErrorKind::PermissionDenied => Error::Refused {
+                place: place.clone(),
+                reason: format!("{refused}. Let this user write there, run as another, or name another directory"),
+            },
+            _ => self.archive.failed(error),
+        });
+        vec![asked.map(|ground| match ground {
+            Ground::There => Seen::Fine(format!("directory {place} may be written to")),
+            Ground::Below(above) => {
+                Seen::NotYet(format!("directory {place} is not there yet; it will be made, and {above} allows that"))
+            }
+        })]
+    }
+}
 
 impl Sink for ParquetSink {
     fn progress(&self, flow: &str) -> Result<Option<Progress>> {
@@ -195,6 +213,10 @@ impl Audit for ParquetSink {
     fn stored(&self, flow: &str, which: &Which) -> Result<Option<StoredRows>> {
         let files = self.layout.files(flow, which.from)?;
         Ok(Some(archive::stored::of_files(self.archive.clone(), files, which.partitions.clone())))
+    }
+
+    fn holdings(&self, _flow: &str) -> Result<Holdings> {
+        self.layout.holdings()
     }
 }
 

@@ -7,6 +7,7 @@ use crate::progress::Progress;
 use crate::schema::{Schema, type_name};
 use crate::sql::dialect::{find, has_table};
 use crate::sql::insert::{Insert, count_by, in_order, put_row, stored};
+use crate::sql::inspect::Need;
 use crate::sql::mysql::Login;
 use crate::sql::place::TablePlace;
 use crate::sql::sink::{SqlSink, Target};
@@ -105,6 +106,27 @@ pub(crate) struct Table<D: Dialect> {
     columns: Vec<(String, &'static str)>,
 }
 
+impl<D: Dialect> Table<D> {
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().map(|(name, _)| name.as_str())
+    }
+
+    fn create(&self) -> String {
+        let columns: Vec<_> = self.columns.iter().map(|(name, sql)| format!("{} {sql}", D::quoted(name))).collect();
+        let (table, id, end, columns) = (D::quoted(&self.place.name), D::ID, D::TABLE_END, columns.join(", "));
+        // Two that open at once may both have seen no table, where a CREATE is no part of the transaction.
+        format!("CREATE TABLE IF NOT EXISTS {table} ({ID} {id}, {columns}){end}")
+    }
+
+    fn insert(&self) -> Insert<D> {
+        Insert::into(&self.place.name, self.names())
+    }
+
+    fn count(&self) -> String {
+        format!("SELECT count(*) FROM {}", D::quoted(&self.place.name))
+    }
+}
+
 impl<D: Dialect> Target for Table<D> {
     type Dialect = D;
 
@@ -112,15 +134,14 @@ impl<D: Dialect> Target for Table<D> {
         &self.place
     }
 
-    async fn create(&self, tx: &mut Transaction<'_, D>, last: Option<&Progress>) -> Result<()> {
-        let there = D::answer(D::columns(tx.connection(), &self.place.name)).await;
+    async fn there(&self, connection: &mut D::Connection, last: Option<&Progress>) -> Result<Option<String>> {
+        let there = D::answer(D::columns(connection, &self.place.name)).await;
         let there = there.map_err(self.place.failed("look for the table"))?;
         if !there.is_empty() {
-            let missing = |name: &&String| find(&there, name).is_none();
-            let missing: Vec<_> =
-                self.columns.iter().map(|(name, _)| name).filter(missing).map(String::as_str).collect();
+            let missing = |name: &&str| find(&there, name).is_none();
+            let missing: Vec<_> = self.names().filter(missing).collect();
             return if missing.is_empty() {
-                Ok(())
+                Ok(Some(format!("the columns {}", self.names().collect::<Vec<_>>().join(", "))))
             } else {
                 let there: Vec<_> = there.iter().map(|column| column.name.as_str()).collect();
                 Err(self.place.refused(format!(
@@ -138,19 +159,26 @@ impl<D: Dialect> Target for Table<D> {
                 last.totals.written, last.run.flow
             )));
         }
-        let columns: Vec<_> = self.columns.iter().map(|(name, sql)| format!("{} {sql}", D::quoted(name))).collect();
-        let (table, id, end, columns) = (D::quoted(&self.place.name), D::ID, D::TABLE_END, columns.join(", "));
-        // Two that open at once may both have seen no table, where a CREATE is no part of the transaction.
-        let create = format!("CREATE TABLE IF NOT EXISTS {table} ({ID} {id}, {columns}){end}");
-        tx.create("create the table", create).await
+        Ok(None)
+    }
+
+    fn need(&self) -> Option<Need> {
+        let uses = vec![self.insert().sql(1), self.count()];
+        Some(Need { table: self.place.name.clone(), create: self.create(), uses })
+    }
+
+    async fn create(&self, tx: &mut Transaction<'_, D>, last: Option<&Progress>) -> Result<()> {
+        match self.there(tx.connection(), last).await? {
+            Some(_) => Ok(()),
+            None => tx.create("create the table", self.create()).await,
+        }
     }
 
     async fn insert(&self, tx: &mut Transaction<'_, D>, chunks: &[Chunk]) -> Result<()> {
-        let names: Vec<_> = self.columns.iter().map(|(name, _)| name.as_str()).collect();
+        let names: Vec<_> = self.names().collect();
         let stored: Vec<_> = chunks.iter().map(|chunk| stored::<D, _>(chunk, &names)).collect::<Result<_>>()?;
-        let insert = Insert::<D>::into(&self.place.name, names.iter().copied());
         let rows = in_order((0..).zip(chunks));
-        insert.rows("insert rows", tx, rows, |at, values| put_row(&stored, &names, at, values)).await
+        self.insert().rows("insert rows", tx, rows, |at, values| put_row(&stored, &names, at, values)).await
     }
 
     async fn count(&self, connection: &mut D::Connection, _: &mut Vec<Finding>) -> Result<Option<u64>> {
@@ -158,8 +186,7 @@ impl<D: Dialect> Target for Table<D> {
         if !has_table::<D>(connection, &self.place.name).await.map_err(failed())? {
             return Ok(None);
         }
-        let count =
-            statement::<D>(format!("SELECT count(*) FROM {}", D::quoted(&self.place.name)), D::Arguments::default());
+        let count = statement::<D>(self.count(), D::Arguments::default());
         count_by::<D>(connection, count).await.map(Some).map_err(failed())
     }
 }

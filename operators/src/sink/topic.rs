@@ -7,6 +7,7 @@ use crate::message::Messages;
 use crate::progress::Progress;
 use crate::schema::Schema;
 use crate::sql::insert::{Insert, in_order};
+use crate::sql::inspect::Need;
 use crate::sql::sink::{SqlSink, Target};
 use crate::sql::sqlite::topic::{self, LAST_OFFSET};
 use crate::sql::stored::Values;
@@ -82,10 +83,9 @@ impl Target for Topic {
         &self.place
     }
 
-    async fn create(&self, tx: &mut Transaction<'_, Sqlite>, last: Option<&Progress>) -> Result<()> {
-        topic::create_tables(tx).await?;
-        match topic::find(tx.connection(), &self.place).await? {
-            Some(topic) if topic.partitions == self.partitions => Ok(()),
+    async fn there(&self, connection: &mut SqliteConnection, last: Option<&Progress>) -> Result<Option<String>> {
+        match topic::find(connection, &self.place).await? {
+            Some(topic) if topic.partitions == self.partitions => Ok(Some(format!("{} partitions", topic.partitions))),
             Some(topic) => Err(self.place.refused(format!(
                 "the topic has {} partitions, and the flow asks for {}. Another number would move keys to other \
                  partitions: set it back to {}, or name another topic",
@@ -95,6 +95,19 @@ impl Target for Topic {
                 "the topic is gone, and the messages that the flow sent with it. Restore it; or, to send all rows \
                  anew, delete the flow's row from weatherflow_progress",
             )),
+            None => Ok(None),
+        }
+    }
+
+    /// Its tables hold all topics, in a file whose ground was asked for.
+    fn need(&self) -> Option<Need> {
+        None
+    }
+
+    async fn create(&self, tx: &mut Transaction<'_, Sqlite>, last: Option<&Progress>) -> Result<()> {
+        topic::create_tables(tx).await?;
+        match self.there(tx.connection(), last).await? {
+            Some(_) => Ok(()),
             None => {
                 let insert = "INSERT INTO topics (name, id, partitions) VALUES (?, lower(hex(randomblob(16))), ?)";
                 let insert = sqlx::query(insert).bind(&self.place.name).bind(self.partitions);

@@ -12,10 +12,11 @@ mod tests;
 
 use crate::config::Context;
 use crate::error::{Error, Problem, Result};
-use crate::inspect::{Extent, Inspect};
+use crate::inspect::{Extent, Inspect, Seen};
 use crate::kafka::Place;
 use crate::kafka::config::{Brokers, Options, Security};
-use crate::kafka::topic::{Client, Moment, Topic};
+use crate::kafka::inspect;
+use crate::kafka::topic::{Client, Moment, Operation, Topic};
 use crate::position::{Checkpoint, Position, Span};
 use crate::schema::Schema;
 use crate::stage::{About, BuiltSource, Reader, Share, Source};
@@ -154,7 +155,27 @@ impl Shared {
     }
 }
 
-impl Inspect for KafkaSource {}
+impl Inspect for KafkaSource {
+    fn connect(&self, _flow: &str) -> Vec<Result<Seen>> {
+        let place = &self.shared.place;
+        let client = match Client::new(place, &[]) {
+            Ok(client) => client,
+            Err(error) => return vec![Err(error)],
+        };
+        let brokers = inspect::brokers(&client);
+        if brokers.is_err() {
+            return vec![brokers];
+        }
+        let topic = client.topic().and_then(|topic| match topic {
+            Some(topic) => {
+                self.shared.first.check(place, topic.partitions)?;
+                inspect::topic(&client, &[Operation::Read])
+            }
+            None => Ok(Seen::NotYet(format!("{place} is not there yet; the flow waits for it"))),
+        });
+        vec![brokers, topic]
+    }
+}
 
 impl Source for KafkaSource {
     fn open(&self, share: Share, from: &Checkpoint) -> Result<Box<dyn Reader>> {
@@ -179,7 +200,9 @@ impl Source for KafkaSource {
         let ends = client.offsets(0..partitions, Moment::End)?;
         let of =
             |offsets: &BTreeMap<u32, u64>, partition| Position(offsets.get(&partition).copied().unwrap_or_default());
-        let extent = |partition| Extent { partition, first: of(&firsts, partition), next: of(&ends, partition) };
+        // The ends of transactions have offsets too, and compaction takes messages away.
+        let extent =
+            |partition| Extent { partition, first: of(&firsts, partition), next: of(&ends, partition), dense: false };
         Ok((0..partitions).map(extent).collect())
     }
 

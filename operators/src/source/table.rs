@@ -6,7 +6,7 @@ mod sqlite;
 
 use crate::config::{ColumnType, Context, Interval, MysqlTls, Secret};
 use crate::error::{Problem, Result};
-use crate::inspect::{Extent, Inspect};
+use crate::inspect::{Extent, Inspect, Seen};
 use crate::position::{Checkpoint, Lag, Position, Span};
 use crate::runtime::wait;
 use crate::schema::Schema;
@@ -20,6 +20,8 @@ use crate::stage::{About, BuiltSource, Read, Reader, Share, Source};
 use arrow::datatypes::Field;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use sqlx::mysql::MySqlConnection;
+use sqlx::sqlite::SqliteConnection;
 use sqlx::{MySql, Sqlite};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -132,7 +134,14 @@ struct Table<D: Dialect> {
 
 struct TableSource<D: Dialect>(Arc<Table<D>>);
 
-impl Inspect for TableSource<Sqlite> {}
+impl Inspect for TableSource<Sqlite> {
+    fn connect(&self, _flow: &str) -> Vec<Result<Seen>> {
+        let table = &self.0;
+        table.connect(async |connection: &mut SqliteConnection| {
+            Ok(table.fits(connection).await?.map(|_| table.columns()))
+        })
+    }
+}
 
 impl Source for TableSource<Sqlite> {
     fn open(&self, share: Share, from: &Checkpoint) -> Result<Box<dyn Reader>> {
@@ -152,7 +161,15 @@ impl Source for TableSource<Sqlite> {
     }
 }
 
-impl Inspect for TableSource<MySql> {}
+impl Inspect for TableSource<MySql> {
+    fn connect(&self, _flow: &str) -> Vec<Result<Seen>> {
+        let table = &self.0;
+        table.connect(async |connection: &mut MySqlConnection| {
+            let there = mysql::fits(table, connection).await?;
+            Ok(there.map(|there| format!("{}; {}", table.columns(), there.late.way())))
+        })
+    }
+}
 
 impl Source for TableSource<MySql> {
     fn open(&self, share: Share, from: &Checkpoint) -> Result<Box<dyn Reader>> {
@@ -196,6 +213,12 @@ impl<D: Dialect> Table<D> {
         format!("t.{}", D::quoted(&self.config.cursor))
     }
 
+    /// The columns to read, for people.
+    fn columns(&self) -> String {
+        let columns: Vec<_> = self.config.columns.keys().map(String::as_str).collect();
+        format!("the columns {}", columns.join(", "))
+    }
+
     /// The columns to read, the cursor first.
     fn all_columns(&self) -> String {
         let columns = self.config.columns.keys().map(|name| format!(", t.{}", D::quoted(name)));
@@ -223,6 +246,23 @@ impl<D: Dialect> Table<D> {
         Ok(wait(counted)?.flatten())
     }
 
+    /// Asks the database, and what the table is like: `fits` says it in words, or `None` where there is none.
+    fn connect(&self, mut fits: impl AsyncFnMut(&mut D::Connection) -> Result<Option<String>>) -> Vec<Result<Seen>> {
+        let place = &self.place;
+        let asked = D::look(&place.database, async |connection: &mut D::Connection| {
+            let greeting = D::greet(&place.database, connection).await;
+            let table = fits(connection).await.map(|there| match there {
+                Some(what) => Seen::Fine(format!("{place} is there, with {what}")),
+                None => place.awaited(),
+            });
+            Ok(greeting.into_iter().chain([table]).collect())
+        });
+        match wait(asked) {
+            Ok(seen) => seen.unwrap_or_else(|| vec![Ok(place.awaited())]),
+            Err(error) => vec![Err(error)],
+        }
+    }
+
     /// From the least id there is to behind the greatest, as lag is counted.
     fn extents(&self) -> Result<Vec<Extent>> {
         let failed = || self.place.failed("find the ends of the cursor");
@@ -239,7 +279,7 @@ impl<D: Dialect> Table<D> {
             let end = |column| row.as_ref().map_or(Ok(None), |row| D::text(row, column)).map_err(failed());
             let first = self.id(end(0)?)?.unwrap_or_default();
             let next = self.id(end(1)?)?.map_or(0, |greatest| greatest.saturating_add(1));
-            Ok(vec![Extent { partition: 0, first: Position(first), next: Position(next) }])
+            Ok(vec![Extent { partition: 0, first: Position(first), next: Position(next), dense: false }])
         });
         Ok(wait(asked)?.unwrap_or_default())
     }

@@ -3,7 +3,7 @@
 use crate::chunk::Chunk;
 use crate::config::Context;
 use crate::error::{Error, Problem, Result};
-use crate::inspect::{Extent, Inspect};
+use crate::inspect::{Extent, Inspect, Seen};
 use crate::position::{Checkpoint, Lag, Position, Span};
 use crate::runtime::wait;
 use crate::schema::Schema;
@@ -57,7 +57,18 @@ struct TopicSource {
     schema: Schema,
 }
 
-impl Inspect for TopicSource {}
+impl Inspect for TopicSource {
+    fn connect(&self, _flow: &str) -> Vec<Result<Seen>> {
+        let place = &self.place;
+        let asked = place.database.look(async |connection| {
+            topic::find(connection, place).await.map(|topic| match topic {
+                Some(topic) => Seen::Fine(format!("{place} is there, partitions: {}", topic.partitions)),
+                None => place.awaited(),
+            })
+        });
+        vec![wait(asked).map(|seen| seen.unwrap_or_else(|| place.awaited()))]
+    }
+}
 
 impl Source for TopicSource {
     fn open(&self, share: Share, from: &Checkpoint) -> Result<Box<dyn Reader>> {
@@ -92,7 +103,7 @@ impl Source for TopicSource {
             for partition in 0..partitions {
                 let first = Position(topic::first(connection, place, partition).await?);
                 let next = Position(topic::end(connection, place, partition).await?);
-                extents.push(Extent { partition, first, next });
+                extents.push(Extent { partition, first, next, dense: true });
             }
             Ok(extents)
         });

@@ -4,6 +4,7 @@ use super::insert::count_dead_letters;
 use super::sink::{SqlSink, Target};
 use super::{Dialect, Place, progress};
 use crate::error::{Error, Result};
+use crate::inspect::Holdings;
 use crate::position::{Position, Span};
 use crate::progress::Progress;
 use crate::runtime::wait;
@@ -19,6 +20,11 @@ impl<T: Target> Audit for SqlSink<T> {
         let (account, findings) = seen.unwrap_or_default();
         findings.into_iter().for_each(|finding| listener.found(finding));
         Ok(account)
+    }
+
+    fn holdings(&self, flow: &str) -> Result<Holdings> {
+        let committed_at = self.held(flow)?.and_then(|held| held.committed_at);
+        Ok(Holdings { committed_at, files: None })
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::place::Place;
 use crate::error::Result;
+use crate::inspect::Seen;
 use arrow::datatypes::DataType;
 use chrono::{DateTime, Utc};
 use sqlx::database::HasStatementCache;
@@ -132,6 +133,8 @@ pub(crate) trait Dialect: Driver {
     const SAME: &'static str;
     /// Values of one statement at most.
     const VALUES: usize;
+    /// What else it may mean that a table is not there.
+    const OR_HIDDEN: &'static str;
     /// Whether integers above `i64::MAX` can be stored.
     const UNSIGNED: bool;
 
@@ -176,6 +179,15 @@ pub(crate) trait Dialect: Driver {
         database: &Self::Database,
         reading: impl AsyncFnMut(&mut Self::Connection) -> Result<T>,
     ) -> Result<Option<T>>;
+
+    /// Says what server answers on a connection, and how it is spoken to; `None` where there is none.
+    async fn greet(database: &Self::Database, connection: &mut Self::Connection) -> Option<Result<Seen>>;
+
+    /// Whether a database that is a file may be written to, or made; `None` where a server decides that.
+    fn ground(database: &Self::Database) -> Option<Result<Seen>>;
+
+    /// Has a statement looked at and not executed: an error where this user may not execute it.
+    async fn try_out(connection: &mut Self::Connection, sql: String) -> sqlx::Result<()>;
 
     /// The connection itself.
     fn connection(opened: &mut Self::Opened) -> &mut Self::Connection;

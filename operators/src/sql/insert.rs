@@ -1,6 +1,7 @@
 //! The rows of a batch as multi-row INSERTs.
 
 use super::dialect::{Dialect, has_table};
+use super::inspect::Need;
 use super::stored::{Stored, Values};
 use super::{Place, Transaction, statement};
 use crate::chunk::Chunk;
@@ -83,37 +84,49 @@ impl<D: Dialect> Insert<D> {
         }
     }
 
-    fn sql(&self, rows: usize) -> String {
+    pub(crate) fn sql(&self, rows: usize) -> String {
         let row = format!("({})", vec!["?"; self.width].join(","));
         format!("{}{}", self.head, vec![row; rows].join(","))
     }
 }
 
 pub(super) const DEAD_LETTERS: &str = "weatherflow_dead_letters";
+/// Beside the flow.
+const DEAD_LETTER_COLUMNS: [&str; 5] = ["source_partition", "position", "stage", "reason", "raw"];
+const COUNT_DEAD_LETTERS: &str = "SELECT count(*) FROM weatherflow_dead_letters AS d WHERE d.flow = ?";
 
 /// Creates the table of rejected rows.
 pub(super) async fn create_dead_letters<D: Dialect>(tx: &mut Transaction<'_, D>, place: &Place<D>) -> Result<()> {
     if has_table::<D>(tx.connection(), DEAD_LETTERS).await.map_err(place.failed("look for the dead letters"))? {
         return Ok(());
     }
+    tx.create("create the table of dead letters", dead_letters_needed::<D>().create).await
+}
+
+/// The table of rejected rows and what is done with it.
+pub(super) fn dead_letters_needed<D: Dialect>() -> Need {
     let (text, integer, blob, end) = (D::TEXT, D::INTEGER, D::BLOB, D::TABLE_END);
     let create = format!(
         "CREATE TABLE IF NOT EXISTS {DEAD_LETTERS} (flow {text} NOT NULL, source_partition {integer} NOT NULL, \
          position {integer} NOT NULL, stage {text} NOT NULL, reason {text} NOT NULL, raw {blob}){end}"
     );
-    tx.create("create the table of dead letters", create).await
+    let uses = vec![into_dead_letters::<D>().sql(1), COUNT_DEAD_LETTERS.to_owned()];
+    Need { table: DEAD_LETTERS.to_owned(), create, uses }
+}
+
+fn into_dead_letters<D: Dialect>() -> Insert<D> {
+    Insert::into(DEAD_LETTERS, ["flow"].into_iter().chain(DEAD_LETTER_COLUMNS))
 }
 
 /// Inserts rows that a stage rejected.
 pub(super) async fn dead_letters<D: Dialect>(tx: &mut Transaction<'_, D>, flow: &str, chunks: &[Chunk]) -> Result<()> {
-    const COLUMNS: [&str; 5] = ["source_partition", "position", "stage", "reason", "raw"];
-    let stored: Vec<_> = chunks.iter().map(|chunk| stored::<D, _>(chunk, &COLUMNS)).collect::<Result<_>>()?;
+    let columns = &DEAD_LETTER_COLUMNS;
+    let stored: Vec<_> = chunks.iter().map(|chunk| stored::<D, _>(chunk, columns)).collect::<Result<_>>()?;
     let flow: Arc<str> = flow.into();
-    let insert = Insert::<D>::into(DEAD_LETTERS, ["flow"].into_iter().chain(COLUMNS));
-    insert
+    into_dead_letters::<D>()
         .rows("insert dead letters", tx, in_order((0..).zip(chunks)), |at, values| {
             values.text(Arc::clone(&flow))?;
-            put_row(&stored, &COLUMNS, at, values)
+            put_row(&stored, columns, at, values)
         })
         .await
 }
@@ -153,8 +166,8 @@ pub(super) async fn count_dead_letters<D: Dialect>(
     }
     let mut values = Values::<D>::default();
     values.text(flow)?;
-    let count = format!("SELECT count(*) FROM {DEAD_LETTERS} AS d WHERE d.flow = ?");
-    count_by::<D>(connection, statement::<D>(count, values.arguments)).await.map_err(failed())
+    let count = statement::<D>(COUNT_DEAD_LETTERS.to_owned(), values.arguments);
+    count_by::<D>(connection, count).await.map_err(failed())
 }
 
 /// The number that a query gives, which looks at every row of a table.

@@ -6,6 +6,7 @@
 //!     transaction.rs, failpoint.rs every statement is a step; tests can stop the program around each
 //!     progress.rs                  the row that holds the positions, and the fence
 //!     insert.rs, stored.rs         Arrow rows to multi-row INSERTs, dead letters included
+//!     inspect.rs                   what all that will need, asked without changing anything
 //! source/table.rs, source/topic.rs what to read
 //!   column.rs                      builds Arrow columns from SQL rows
 //! place.rs                         URLs and names
@@ -19,6 +20,7 @@ pub(crate) mod column;
 pub(crate) mod dialect;
 mod failpoint;
 pub(crate) mod insert;
+pub(crate) mod inspect;
 pub(crate) mod mysql;
 pub(crate) mod place;
 mod progress;

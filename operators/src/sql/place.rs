@@ -5,6 +5,7 @@ use super::mysql::{Login, Server};
 use super::sqlite::database::Database;
 use crate::config::Context;
 use crate::error::{Error, Problem};
+use crate::inspect::Seen;
 use sqlx::{MySql, Sqlite};
 use std::fmt;
 use std::path::PathBuf;
@@ -111,6 +112,11 @@ impl<D: Dialect> Place<D> {
     /// Going on would lose or double rows.
     pub(crate) fn refused(&self, reason: impl Into<String>) -> Error {
         Error::Refused { place: self.to_string(), reason: reason.into() }
+    }
+
+    /// What a source says of a place that another is to make.
+    pub(crate) fn awaited(&self) -> Seen {
+        Seen::NotYet(format!("{self} is not there yet{}; the flow waits for it", D::OR_HIDDEN))
     }
 
     /// What is stored contradicts itself.

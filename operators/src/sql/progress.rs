@@ -5,14 +5,18 @@
 //! | `flow` | whose positions these are |
 //! | `run` | who may commit: the copy of the flow that was opened last |
 //! | `version` | number of the last commit; null before the first |
-//! | `progress` | what is known after it, as JSON; null before the first |
+//! | `progress` | what is known after it, as JSON, and when it was made; null before the first |
 
 use super::dialect::{Dialect, has_table};
+use super::inspect::Need;
 use super::place::Place;
 use super::stored::Values;
 use super::{Transaction, signed, statement};
 use crate::error::{Error, Result};
 use crate::progress::{Progress, Run, Version};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use std::time::SystemTime;
 
 pub(super) const TABLE: &str = "weatherflow_progress";
 const SELECT: &str = "SELECT p.run, p.version, p.progress FROM weatherflow_progress AS p WHERE p.flow = ?";
@@ -23,6 +27,22 @@ pub(super) struct Held {
     pub(super) owner: String,
     /// The last commit.
     pub(super) progress: Option<Progress>,
+    /// When it was made.
+    pub(super) committed_at: Option<SystemTime>,
+}
+
+/// The text of a commit.
+#[derive(Serialize)]
+struct Written<'p> {
+    #[serde(flatten)]
+    progress: &'p Progress,
+    committed_at: DateTime<Utc>,
+}
+
+/// What such a text says beside the progress; for people alone, and older ones lack it.
+#[derive(Deserialize)]
+struct Beside {
+    committed_at: Option<DateTime<Utc>>,
 }
 
 /// Creates the table of all flows of a database.
@@ -30,12 +50,28 @@ pub(super) async fn create_table<D: Dialect>(tx: &mut Transaction<'_, D>, place:
     if has_table::<D>(tx.connection(), TABLE).await.map_err(place.failed("look for the progress table"))? {
         return Ok(());
     }
+    tx.create("create the progress table", create::<D>()).await
+}
+
+fn create<D: Dialect>() -> String {
     let (key, text, integer, end) = (D::KEY_TEXT, D::TEXT, D::INTEGER, D::KEYED_TABLE_END);
-    let create = format!(
+    format!(
         "CREATE TABLE IF NOT EXISTS {TABLE} \
          (flow {key} PRIMARY KEY, run {text} NOT NULL, version {integer}, progress {text}){end}"
-    );
-    tx.create("create the progress table", create).await
+    )
+}
+
+/// The table and what is done with it.
+pub(super) fn need<D: Dialect>() -> Need {
+    Need { table: TABLE.to_owned(), create: create::<D>(), uses: vec![SELECT.to_owned(), own::<D>(), update::<D>()] }
+}
+
+fn own<D: Dialect>() -> String {
+    format!("INSERT INTO {TABLE} (flow, run) VALUES (?, ?) {} run = ?", D::ON_CONFLICT)
+}
+
+fn update<D: Dialect>() -> String {
+    format!("UPDATE {TABLE} SET version = ?, progress = ? WHERE flow = ? AND run = ? AND version {} ?", D::SAME)
 }
 
 /// Makes this run the only one that may commit, and only then reads where the flow stands. An older run that is in
@@ -45,12 +81,11 @@ pub(super) async fn take_over<D: Dialect>(
     place: &Place<D>,
     run: &Run,
 ) -> Result<Option<Progress>> {
-    let own = format!("INSERT INTO {TABLE} (flow, run) VALUES (?, ?) {} run = ?", D::ON_CONFLICT);
     let mut values = Values::<D>::default();
     values.text(run.flow.as_str())?;
     values.text(run.id.as_str())?;
     values.text(run.id.as_str())?;
-    tx.execute("take over the progress row", statement::<D>(own, values.arguments)).await?;
+    tx.execute("take over the progress row", statement::<D>(own::<D>(), values.arguments)).await?;
     let row = tx.first("read the last commit", select::<D>(&run.flow)?).await?;
     row.map_or(Ok(None), |row| Ok(held(&row, place, &run.flow)?.progress))
 }
@@ -80,10 +115,8 @@ pub(super) async fn advance<D: Dialect>(
     place: &Place<D>,
     progress: &Progress,
 ) -> Result<()> {
-    let json = serde_json::to_string(progress)
+    let json = serde_json::to_string(&Written { progress, committed_at: Utc::now() })
         .map_err(|error| Error::Other(format!("the progress of {} cannot be written: {error}", progress.run.flow)))?;
-    let update =
-        format!("UPDATE {TABLE} SET version = ?, progress = ? WHERE flow = ? AND run = ? AND version {} ?", D::SAME);
     let mut values = Values::<D>::default();
     values.integer(signed(progress.version.0))?;
     values.text(json)?;
@@ -93,7 +126,7 @@ pub(super) async fn advance<D: Dialect>(
         Some(before) => values.integer(signed(before))?,
         None => values.null()?,
     }
-    if tx.execute("record the progress", statement::<D>(update, values.arguments)).await? == 1 {
+    if tx.execute("record the progress", statement::<D>(update::<D>(), values.arguments)).await? == 1 {
         return Ok(());
     }
     let row = tx.first("see who took over", select::<D>(&progress.run.flow)?).await?;
@@ -124,13 +157,16 @@ fn held<D: Dialect>(row: &D::Row, place: &Place<D>, flow: &str) -> Result<Held> 
         || -> sqlx::Result<_> { Ok((D::text(row, 0)?.unwrap_or_default(), D::integer(row, 1)?, D::text(row, 2)?)) };
     let damaged = |reason: String| place.damaged(format!("the progress row of flow {flow} {reason}"));
     let (owner, version, progress) = columns().map_err(|error| damaged(format!("cannot be read: {error}")))?;
-    let progress = progress.map(|json| serde_json::from_str::<Progress>(&json)).transpose();
-    let progress = progress.map_err(|error| damaged(format!("holds no progress: {error}")))?;
+    let parse = |json: String| Ok((serde_json::from_str::<Progress>(&json)?, serde_json::from_str::<Beside>(&json)?));
+    let parsed = progress.map(parse).transpose();
+    let (progress, beside) =
+        parsed.map_err(|error: serde_json::Error| damaged(format!("holds no progress: {error}")))?.unzip();
     if progress.as_ref().map(|p| p.version) != version.map(|v| Version(v.cast_unsigned())) {
         return Err(damaged("has another version than the progress in it".into()));
     }
     if progress.as_ref().is_some_and(|p| p.run.flow != flow) {
         return Err(damaged("holds the progress of another flow".into()));
     }
-    Ok(Held { owner, progress })
+    let committed_at = beside.and_then(|beside: Beside| beside.committed_at).map(SystemTime::from);
+    Ok(Held { owner, progress, committed_at })
 }

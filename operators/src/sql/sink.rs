@@ -2,11 +2,11 @@
 
 use super::dialect::Dialect;
 use super::failpoint::Failpoints;
+use super::inspect::{Need, not_transactional};
 use super::{Place, Transaction, insert, progress};
 use crate::chunk::Chunk;
 use crate::error::{Error, Result};
 use crate::gathered::{Gathered, Gatherer};
-use crate::inspect::Inspect;
 use crate::progress::{Commit, Progress, Run};
 use crate::runtime::wait;
 use crate::stage::{Committer, Finding, Opened, Sink, Writer};
@@ -22,6 +22,17 @@ pub(crate) trait Target: Send + Sync + 'static {
 
     /// Where they go.
     fn place(&self) -> &Place<Self::Dialect>;
+
+    /// What is there, in words; `None` where nothing is. Refuses what does not fit, and to begin anew where the rows of
+    /// the flow's last commit are gone.
+    async fn there(
+        &self,
+        connection: &mut <Self::Dialect as sqlx::Database>::Connection,
+        last: Option<&Progress>,
+    ) -> Result<Option<String>>;
+
+    /// A table of its own and what is done with it, where it has one.
+    fn need(&self) -> Option<Need>;
 
     /// Creates what is missing, and refuses what does not fit; `last` is the flow's last commit.
     async fn create(&self, tx: &mut Transaction<'_, Self::Dialect>, last: Option<&Progress>) -> Result<()>;
@@ -52,22 +63,24 @@ impl<T: Target> SqlSink<T> {
         &self.target
     }
 
+    /// A flow's row, read without touching anything; `None` where there is none.
+    pub(super) fn held(&self, flow: &str) -> Result<Option<progress::Held>> {
+        let place = self.target.place();
+        let reading = async |connection: &mut <T::Dialect as sqlx::Database>::Connection| {
+            progress::read(connection, place, flow).await
+        };
+        Ok(wait(T::Dialect::look(&place.database, reading))?.flatten())
+    }
+
     #[cfg(test)]
     pub(crate) fn with_failpoints(target: T, failpoints: Failpoints) -> Self {
         Self { target: Arc::new(target), failpoints }
     }
 }
 
-impl<T: Target> Inspect for SqlSink<T> {}
-
 impl<T: Target> Sink for SqlSink<T> {
     fn progress(&self, flow: &str) -> Result<Option<Progress>> {
-        let place = self.target.place();
-        let reading = async |connection: &mut <T::Dialect as sqlx::Database>::Connection| {
-            progress::read(connection, place, flow).await
-        };
-        let held = wait(T::Dialect::look(&place.database, reading))?;
-        Ok(held.flatten().and_then(|held| held.progress))
+        Ok(self.held(flow)?.and_then(|held| held.progress))
     }
 
     fn open(&self, run: &Run) -> Result<Opened> {
@@ -84,7 +97,7 @@ impl<T: Target> Sink for SqlSink<T> {
             for table in [progress::TABLE, insert::DEAD_LETTERS, &place.name] {
                 let answer = T::Dialect::answer(T::Dialect::not_transactional(tx.connection(), table)).await;
                 if let Some(reason) = answer.map_err(place.failed("look at the tables"))? {
-                    return Err(place.refused(format!("{reason}; rows and progress could not arrive in one step")));
+                    return Err(not_transactional(place, &reason));
                 }
             }
             const DONE: &str = "finish taking over";

@@ -4,10 +4,12 @@
 //! one [`Fault`]; all others go through to the store below.
 
 use super::{Cause, Entry, Result, Store, StoreError, StoreFile, StoreReader};
+use crate::inspect::Ground;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 /// What happens to one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +48,10 @@ pub enum Call {
     Rename,
     /// [`Store::delete`]
     Delete,
+    /// [`Store::modified`]
+    Modified,
+    /// [`Store::root`]
+    Root,
 }
 
 /// One program's view of a store; clones are the same view.
@@ -196,6 +202,14 @@ impl Store for Faulty {
 
     fn delete(&self, path: &str) -> Result<bool> {
         self.at(Call::Delete, "delete", path, |below, path| below.delete(path))
+    }
+
+    fn modified(&self, path: &str) -> Result<SystemTime> {
+        self.at(Call::Modified, "look at", path, |below, path| below.modified(path))
+    }
+
+    fn root(&self) -> Result<Ground> {
+        self.at(Call::Root, "write to", "", |below, _| below.root())
     }
 }
 

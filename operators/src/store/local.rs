@@ -1,6 +1,7 @@
 //! A directory of this machine. Files and names are synced to disk before a call returns.
 
 use super::{Cause, Entry, EntryKind, Result, Store, StoreError, StoreFile, StoreReader, parent};
+use crate::inspect::{Ground, ground};
 use bytes::Bytes;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
@@ -8,6 +9,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// Files below one directory, which is made by the first call that creates something.
 #[derive(Clone, Debug)]
@@ -95,6 +97,15 @@ impl Store for Local {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(e) => Err(StoreError::new("delete", path, e)),
         }
+    }
+
+    fn modified(&self, path: &str) -> Result<SystemTime> {
+        let modified = fs::metadata(self.path(path)).and_then(|data| data.modified());
+        modified.map_err(|e| StoreError::new("look at", path, e))
+    }
+
+    fn root(&self) -> Result<Ground> {
+        ground(&self.root).map_err(|e| StoreError::new("write to", "", e))
     }
 }
 

@@ -1,10 +1,12 @@
 //! A store in memory: the contract of the others, and crashes.
 
 use super::{Cause, Entry, EntryKind, Result, Store, StoreError, StoreFile, StoreReader};
+use crate::inspect::Ground;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 /// Files in memory, shared by all clones. A file that was not finished may be lost or cut by [`Memory::crash`].
 #[derive(Clone, Debug, Default)]
@@ -26,6 +28,8 @@ enum Node {
 struct Content {
     bytes: Vec<u8>,
     durable: bool,
+    /// When it was finished.
+    modified: Option<SystemTime>,
 }
 
 impl Memory {
@@ -54,7 +58,8 @@ fn crash(directory: &mut Directory, chance: &mut u64) {
             let left = content.bytes.get(..kept).map(<[u8]>::to_vec);
             drop(content);
             let survives = left.is_some();
-            *file = Arc::new(Mutex::new(Content { bytes: left.unwrap_or_default(), durable: true }));
+            let (bytes, modified) = (left.unwrap_or_default(), None);
+            *file = Arc::new(Mutex::new(Content { bytes, durable: true, modified }));
             survives
         }
     });
@@ -127,6 +132,15 @@ impl Store for Memory {
             Err(cause) => Err(StoreError::new("delete", path, cause)),
         }
     }
+
+    fn modified(&self, path: &str) -> Result<SystemTime> {
+        let file = self.file(path).map_err(|cause| StoreError::new("look at", path, cause))?;
+        Ok(lock(&file).modified.unwrap_or(SystemTime::UNIX_EPOCH))
+    }
+
+    fn root(&self) -> Result<Ground> {
+        Ok(if lock(&self.root).is_some() { Ground::There } else { Ground::Below("memory".to_owned()) })
+    }
 }
 
 impl Memory {
@@ -198,7 +212,8 @@ impl Write for MemoryFile {
 
 impl StoreFile for MemoryFile {
     fn finish(self: Box<Self>) -> Result<()> {
-        lock(&self.file).durable = true;
+        let mut content = lock(&self.file);
+        (content.durable, content.modified) = (true, Some(SystemTime::now()));
         Ok(())
     }
 }

@@ -14,8 +14,10 @@ pub mod hdfs;
 pub mod local;
 pub mod memory;
 
+use crate::inspect::Ground;
 use bytes::Bytes;
 use std::io;
+use std::time::SystemTime;
 
 /// Result of one store call.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
@@ -41,6 +43,12 @@ pub trait Store: Send + Sync {
 
     /// Deletes a file, or a directory with all it holds; `false` when nothing was there.
     fn delete(&self, path: &str) -> Result<bool>;
+
+    /// When a file was written.
+    fn modified(&self, path: &str) -> Result<SystemTime>;
+
+    /// Asks whether files could be made here, and makes none; an error when they could not.
+    fn root(&self) -> Result<Ground>;
 
     /// How many files are finished side by side sooner than one after the other.
     fn files_at_once(&self) -> usize {

@@ -20,9 +20,9 @@ mod newest;
 pub(super) use layout::Segment;
 
 use super::names::DataFile;
-use super::{Archive, CommittedFile, Files, Layout, Sealed, Unsealed, flat, names};
+use super::{Archive, CommittedFile, Files, Layout, Sealed, Unsealed, data_files, flat, names};
 use crate::error::Result;
-use crate::inspect::FirstBatch;
+use crate::inspect::{self, FirstBatch, Holdings};
 use crate::progress::{Progress, Run, Version};
 use crate::stage::{Account, Closing, Listen, Opened};
 use crate::store::{Cause, StoreError};
@@ -125,6 +125,21 @@ impl Layout for Batches {
             spans: batch.spans.iter().filter(|span| file.sources.contains(&span.partition)).copied().collect(),
         };
         Ok(Sealed { says: footer.key_values()?, name: file.file.name(batch.version.0) })
+    }
+
+    fn holdings(&self) -> Result<Holdings> {
+        let Some(version) = self.newest_version()? else { return Ok(Holdings::default()) };
+        let committed_at = self.archive.modified(&names::join(&layout::batch(version), layout::CHECKPOINT))?;
+        let list = |path: &str| self.archive.store.list(path).map_err(|e| self.archive.failed(e));
+        let mut files = inspect::Files::default();
+        for segment in list("")?.iter().filter_map(|entry| Segment::parse(&entry.name)) {
+            let batches = list(&segment.name())?;
+            let batches = batches.iter().filter_map(|entry| segment.batch(&entry.name));
+            let count = |version, ()| Ok(data_files(&list(&layout::batch(version))?));
+            let counted = self.archive.side_by_side(batches.map(|version| (version, ())).collect(), count)?;
+            counted.into_iter().for_each(|(_, some)| files += some);
+        }
+        Ok(Holdings { committed_at: Some(committed_at), files: Some(files) })
     }
 
     fn audit(&self, flow: &str, listener: &mut dyn Listen) -> Result<Account> {

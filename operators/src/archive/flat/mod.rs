@@ -26,9 +26,9 @@ mod newest;
 mod record;
 
 use super::names::{self, DataFile};
-use super::{Archive, CommittedFile, Files, Layout, Sealed, Unsealed};
+use super::{Archive, CommittedFile, Files, Layout, Sealed, Unsealed, data_files};
 use crate::error::{Error, Result};
-use crate::inspect::FirstBatch;
+use crate::inspect::{FirstBatch, Holdings};
 use crate::position::{Position, Span};
 use crate::progress::{Progress, Run, Tally, Version};
 use crate::stage::{Account, Closing, Listen, Opened};
@@ -177,6 +177,14 @@ impl Layout for Flat {
                 file.sources
             ))),
         }
+    }
+
+    fn holdings(&self) -> Result<Holdings> {
+        let entries = self.entries("")?.unwrap_or_default();
+        let newest = newest::of_names(&entries);
+        let written = |(&partition, &batch): (&u32, &u64)| self.archive.modified(&data(partition, batch));
+        let committed_at = newest.iter().map(written).collect::<Result<Vec<_>>>()?.into_iter().max();
+        Ok(Holdings { committed_at, files: committed_at.map(|_| data_files(&entries)) })
     }
 
     /// Holds the names of all files, which this layout keeps in one directory.

@@ -113,21 +113,27 @@ impl Listed<'_> {
         if let Some(newest) = self.newest.get() {
             return Ok(newest);
         }
-        let mut newest = BTreeMap::new();
-        for Entry { name, .. } in self.flat.entries("")?.unwrap_or_default() {
-            if Segment::parse(&name).is_some() {
-                return Err(self.flat.archive.refused(format!(
-                    "it was written with layout = \"batches\" ({name} is there); set that, or give this flow another \
-                     directory"
-                )));
-            }
-            if let Some((DataFile::Rows(partition), batch)) = DataFile::parse(&name) {
-                let newest = newest.entry(partition).or_insert(batch);
-                *newest = batch.max(*newest);
-            }
+        let entries = self.flat.entries("")?.unwrap_or_default();
+        if let Some(Entry { name, .. }) = entries.iter().find(|entry| Segment::parse(&entry.name).is_some()) {
+            return Err(self.flat.archive.refused(format!(
+                "it was written with layout = \"batches\" ({name} is there); set that, or give this flow another \
+                 directory"
+            )));
         }
-        Ok(self.newest.get_or_init(|| newest))
+        Ok(self.newest.get_or_init(|| of_names(&entries)))
     }
+}
+
+/// The newest batch of each partition among these names.
+pub(super) fn of_names(entries: &[Entry]) -> BTreeMap<u32, u64> {
+    let mut newest = BTreeMap::new();
+    for Entry { name, .. } in entries {
+        if let Some((DataFile::Rows(partition), batch)) = DataFile::parse(name) {
+            let newest = newest.entry(partition).or_insert(batch);
+            *newest = batch.max(*newest);
+        }
+    }
+    newest
 }
 
 impl Survey {

@@ -6,6 +6,7 @@ use super::record::{Entry, Record};
 use super::written::Written;
 use super::{Kafka, KafkaSink};
 use crate::error::{Error, Result};
+use crate::inspect::Holdings;
 use crate::kafka::Place;
 use crate::kafka::scan::scan;
 use crate::kafka::topic::Client;
@@ -21,6 +22,11 @@ const AGAIN: Duration = Duration::from_millis(10);
 const SEEN: Duration = Duration::from_secs(1);
 
 impl Audit for KafkaSink {
+    fn holdings(&self, flow: &str) -> Result<Holdings> {
+        let held = self.0.progress(flow)?.look()?;
+        Ok(Holdings { committed_at: held.and_then(|held| held.committed_at), files: None })
+    }
+
     fn audit(&self, flow: &str, listener: &mut dyn Listen) -> Result<Account> {
         let kafka = &self.0;
         let progress = kafka.progress(flow)?;
@@ -52,7 +58,7 @@ fn history(progress: &ProgressTopic, listener: &mut dyn Listen) -> Result<Option
     }
     let (mut owner, mut last): (Option<Run>, Option<Record>) = (None, None);
     let path = progress.place().to_string();
-    let read = progress.each(progress.range()?, &mut |at, entry| {
+    let read = progress.each(progress.range()?, &mut |at, _, entry| {
         match entry {
             Entry::Owner(run) => owner = Some(run),
             Entry::Commit(record) => {

@@ -2,11 +2,14 @@
 
 use super::record::{Entry, Record};
 use crate::error::{Error, Result};
+use crate::inspect::Seen;
 use crate::kafka::Place;
 use crate::kafka::batch::Message;
+use crate::kafka::inspect;
 use crate::kafka::scan::scan;
-use crate::kafka::topic::{self, Client};
+use crate::kafka::topic::{self, Client, Operation};
 use std::ops::Range;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Offsets before the end that are read first: the last commit is there, unless many transactions failed since.
 const FIRST_READ: u64 = 32;
@@ -14,6 +17,9 @@ const FIRST_READ: u64 = 32;
 const WIDER: u64 = 16;
 /// The topic's only partition.
 const PARTITION: u32 = 0;
+
+/// Settings of a topic.
+type Settings<'s> = &'s [(&'s str, &'s str)];
 
 /// The progress topic of one flow.
 pub(super) struct ProgressTopic {
@@ -30,9 +36,14 @@ pub(super) struct Held {
     pub(super) at: u64,
     /// The last commit; `None` before the first.
     pub(super) last: Option<Record>,
+    /// When that was made, by the clock of its producer or its broker.
+    pub(super) committed_at: Option<SystemTime>,
     /// Reads that it took to find it.
     pub(super) reads: u32,
 }
+
+/// Takes an entry with its offset and time.
+type Found<'f> = dyn FnMut(u64, Option<SystemTime>, Entry) -> Result<()> + 'f;
 
 impl ProgressTopic {
     /// The topic of this name, which need not exist.
@@ -46,15 +57,38 @@ impl ProgressTopic {
 
     /// Creates it where it is missing, as safe as the topic of the rows, and refuses one that would forget.
     pub(super) fn create(&self, rows: &Client) -> Result<()> {
-        let place = self.place();
         if !self.exists()? {
-            let [least] = topic::settings(&rows.place, ["min.insync.replicas"])?;
-            let least = least.as_deref().map(|least| ("min.insync.replicas", least));
-            let settings: Vec<_> =
-                [("cleanup.policy", "compact"), ("segment.bytes", "16777216")].into_iter().chain(least).collect();
-            topic::create(place, 1, rows.replication()?, &settings)?;
+            self.ask_for(rows, topic::create)?;
             self.client.appears()?;
         }
+        self.check_policy()
+    }
+
+    /// What it has to be, for a call that creates it or asks whether that could be done.
+    fn ask_for(
+        &self,
+        rows: &Client,
+        ask: impl FnOnce(&Place, u32, Option<u32>, Settings<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let [least] = topic::settings(&rows.place, ["min.insync.replicas"])?;
+        let least = least.as_deref().map(|least| ("min.insync.replicas", least));
+        let settings: Vec<_> =
+            [("cleanup.policy", "compact"), ("segment.bytes", "16777216")].into_iter().chain(least).collect();
+        ask(self.place(), 1, rows.replication()?, &settings)
+    }
+
+    /// Whether it is as a run needs it, or could be created.
+    pub(super) fn inspect(&self, rows: &Client) -> Result<Seen> {
+        if self.exists()? {
+            self.check_policy()?;
+            return inspect::topic(&self.client, &[Operation::Read, Operation::Write, Operation::DescribeConfigs]);
+        }
+        self.ask_for(rows, topic::may_create)?;
+        Ok(Seen::NotYet(format!("{} is not there yet; it will be made, and the brokers allow that", self.place())))
+    }
+
+    fn check_policy(&self) -> Result<()> {
+        let place = self.place();
         let [policy] = topic::settings(place, ["cleanup.policy"])?;
         if policy.as_deref() != Some("compact") {
             return Err(place.refused(format!(
@@ -92,13 +126,13 @@ impl ProgressTopic {
             let from = end.saturating_sub(back).max(beginning);
             reads += 1;
             let mut held: Option<Held> = None;
-            self.each(from..end, &mut |at, entry| {
+            self.each(from..end, &mut |at, time, entry| {
                 let owner = entry.run().id.clone();
-                let last = match entry {
-                    Entry::Owner(_) => held.take().and_then(|held| held.last),
-                    Entry::Commit(record) => Some(*record),
+                let (last, committed_at) = match entry {
+                    Entry::Owner(_) => held.take().map(|held| (held.last, held.committed_at)).unwrap_or_default(),
+                    Entry::Commit(record) => (Some(*record), time),
                 };
-                held = Some(Held { owner, at, last, reads });
+                held = Some(Held { owner, at, last, committed_at, reads });
                 Ok(())
             })?;
             if let Some(held) = &held {
@@ -117,11 +151,12 @@ impl ProgressTopic {
         Ok(from..to)
     }
 
-    /// Gives the entries in a stretch of offsets, in their order.
-    pub(super) fn each(&self, stretch: Range<u64>, found: &mut dyn FnMut(u64, Entry) -> Result<()>) -> Result<()> {
-        let whole =
-            scan(self.place(), PARTITION, stretch, &mut |message| found(message.offset(), self.entry(message)?))?;
-        match whole {
+    /// Gives the entries in a stretch of offsets, in their order, each with its offset and time.
+    pub(super) fn each(&self, stretch: Range<u64>, found: &mut Found<'_>) -> Result<()> {
+        let time = |millis: i64| UNIX_EPOCH + Duration::from_millis(millis.cast_unsigned());
+        let mut take =
+            |message: Message<'_>| found(message.offset(), message.timestamp().map(time), self.entry(message)?);
+        match scan(self.place(), PARTITION, stretch, &mut take)? {
             true => Ok(()),
             false => Err(self.place().unavailable("entries were deleted while they were read")),
         }

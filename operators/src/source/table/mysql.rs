@@ -47,9 +47,40 @@ struct TableRows {
 
 struct Opened {
     connection: MySqlConnection,
+    there: There,
+}
+
+/// How a table that is there is read.
+pub(super) struct There {
     cursor: Wire,
     columns: Vec<Wire>,
-    late: Late,
+    pub(super) late: Late,
+}
+
+/// Finds out how a table is read; `None` where there is none. Refused when it cannot be read as the file says.
+pub(super) async fn fits(table: &Table<MySql>, connection: &mut MySqlConnection) -> Result<Option<There>> {
+    let (place, config) = (&table.place, &table.config);
+    let there = MySql::answer(MySql::columns(connection, &config.table)).await;
+    let there = there.map_err(place.failed("look for the table"))?;
+    if there.is_empty() {
+        return Ok(None);
+    }
+    let (cursor, given_out) = check_cursor(connection, place, &there, &config.cursor).await?;
+    let columns = wires(place, &there, &config.columns)?;
+    if cursor == Wire::Signed && dialect::find(&there, &config.cursor).is_some() {
+        let least = sqlx::query_scalar(AssertSqlSafe(table.select(&format!("min({})", table.cursor()), "")));
+        let least = MySql::answer(least.fetch_one(&mut *connection)).await;
+        let least: Option<i64> = least.map_err(place.failed("find the ends of the cursor"))?;
+        if let Some(least) = least.filter(|least| *least < 0) {
+            return Err(table.goes_below_zero(least));
+        }
+    }
+    let bound = config.late_commits.as_ref().map(|late| {
+        let then = if late.then == AfterWait::Fail { Then::Fail } else { Then::Skip };
+        (late.wait.0, then)
+    });
+    let late = Late::new(connection, place, given_out, bound).await?;
+    Ok(Some(There { cursor, columns, late }))
 }
 
 /// How a page ended.
@@ -121,35 +152,17 @@ impl TableRows {
             return Ok(true);
         }
         let table = Arc::clone(&self.table);
-        let (place, config) = (&table.place, &table.config);
-        let mut connection = place.database.read().await?;
-        let there = MySql::answer(MySql::columns(&mut connection, &config.table)).await;
-        let there = there.map_err(place.failed("look for the table"))?;
-        if there.is_empty() {
+        let mut connection = table.place.database.read().await?;
+        let Some(there) = fits(&table, &mut connection).await? else {
             return if self.next == 0 { Ok(false) } else { Err(table.lost("the table does not exist", self.next)) };
-        }
-        let (cursor, given_out) = check_cursor(&mut connection, place, &there, &config.cursor).await?;
-        let columns = wires(place, &there, &config.columns)?;
-        if cursor == Wire::Signed && dialect::find(&there, &config.cursor).is_some() {
-            let least = sqlx::query_scalar(AssertSqlSafe(table.select(&format!("min({})", table.cursor()), "")));
-            let least = MySql::answer(least.fetch_one(&mut connection)).await;
-            let least: Option<i64> = least.map_err(place.failed("find the ends of the cursor"))?;
-            if let Some(least) = least.filter(|least| *least < 0) {
-                return Err(table.goes_below_zero(least));
-            }
-        }
-        let bound = config.late_commits.as_ref().map(|late| {
-            let then = if late.then == AfterWait::Fail { Then::Fail } else { Then::Skip };
-            (late.wait.0, then)
-        });
-        let late = Late::new(&mut connection, place, given_out, bound).await?;
-        self.opened = Some(Opened { connection, cursor, columns, late });
+        };
+        self.opened = Some(Opened { connection, there });
         self.check_position().await?;
         Ok(true)
     }
 
     fn settled(&self) -> u64 {
-        self.opened.as_ref().map_or(0, |opened| opened.late.settled())
+        self.opened.as_ref().map_or(0, |opened| opened.there.late.settled())
     }
 
     /// The rows from the position on up to a gap that is not known to be dead, and the position after them.
@@ -192,7 +205,7 @@ impl TableRows {
         let table = &self.table;
         let Some(opened) = &mut self.opened else { return Ok(()) };
         let end = table.select(&format!("max({})", table.cursor()), "");
-        opened.late.prove(&mut opened.connection, &table.place, self.next, &end, &table.select_count()).await
+        opened.there.late.prove(&mut opened.connection, &table.place, self.next, &end, &table.select_count()).await
     }
 
     async fn greatest(&mut self) -> Result<Option<u64>> {
@@ -259,11 +272,11 @@ async fn read_page(
     let mut answer = query.fetch(&mut opened.connection);
     let mut bytes = 0;
     while let Some(row) = answer.try_next().await.map_err(Failed::Sql)? {
-        let id = value::bytes(&row, 0).map_err(Failed::Sql)?.and_then(|id| value::id(id, opened.cursor));
-        if id.is_some_and(|id| id > rows.to() && id > opened.late.settled()) {
+        let id = value::bytes(&row, 0).map_err(Failed::Sql)?.and_then(|id| value::id(id, opened.there.cursor));
+        if id.is_some_and(|id| id > rows.to() && id > opened.there.late.settled()) {
             return Ok((bytes, Ended::Gap));
         }
-        take(rows, id, &row, &opened.columns, &mut bytes).map_err(Failed::Row)?;
+        take(rows, id, &row, &opened.there.columns, &mut bytes).map_err(Failed::Row)?;
         if bytes >= PAGE_BYTES {
             let last = rows.count() == limit as usize;
             return Ok((bytes, if last { Ended::Whole } else { Ended::Full }));

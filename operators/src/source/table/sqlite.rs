@@ -47,6 +47,24 @@ impl Table<Sqlite> {
         if lengths.is_empty() { "0".to_owned() } else { lengths.join(" + ") }
     }
 
+    /// Whether the cursor is the number SQLite itself gives to rows; `None` where there is no table. Refused when it
+    /// cannot be read as the file says.
+    pub(super) async fn fits(&self, connection: &mut SqliteConnection) -> Result<Option<bool>> {
+        let there = Sqlite::columns(connection, &self.config.table).await;
+        let there = there.map_err(self.place.failed("look for the table"))?;
+        if there.is_empty() {
+            return Ok(None);
+        }
+        let numbered = self.check_cursor(connection, &there).await?;
+        if let Some(name) = self.config.columns.keys().find(|name| find(&there, name).is_none()) {
+            return Err(self.no_column(name, &there));
+        }
+        match self.extreme("min", connection).await? {
+            Some(least) if least < 0 => Err(self.goes_below_zero(least)),
+            _ => Ok(Some(numbered)),
+        }
+    }
+
     /// The least or greatest cursor there is.
     async fn extreme(&self, which: &str, connection: &mut SqliteConnection) -> Result<Option<i64>> {
         let failed = || self.place.failed("find the ends of the cursor");
@@ -143,19 +161,8 @@ impl SqliteReader {
         }
         if self.opened.is_none() {
             let Some(mut opened) = table.place.database.read().await? else { return self.nothing_there() };
-            let connection = &mut opened.connection;
-            let there = Sqlite::columns(connection, &table.config.table).await;
-            let there = there.map_err(table.place.failed("look for the table"))?;
-            if there.is_empty() {
-                return self.nothing_there();
-            }
-            self.numbered = table.check_cursor(connection, &there).await?;
-            if let Some(name) = table.config.columns.keys().find(|name| find(&there, name).is_none()) {
-                return Err(table.no_column(name, &there));
-            }
-            if let Some(least) = table.extreme("min", connection).await?.filter(|least| *least < 0) {
-                return Err(table.goes_below_zero(least));
-            }
+            let Some(numbered) = table.fits(&mut opened.connection).await? else { return self.nothing_there() };
+            self.numbered = numbered;
             self.opened = Some(opened);
             self.check_position().await?;
         }

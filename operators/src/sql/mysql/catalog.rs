@@ -6,8 +6,8 @@ use crate::config::ColumnType;
 use crate::error::Result;
 use crate::sql::dialect::{Column, Dialect};
 use crate::sql::{Place, dialect};
-use sqlx::MySql;
 use sqlx::mysql::MySqlConnection;
+use sqlx::{Executor, MySql};
 use std::collections::BTreeMap;
 
 /// How the columns of a file come; refused when one cannot become what is declared.
@@ -94,4 +94,15 @@ pub(crate) async fn identity(connection: &mut MySqlConnection, place: &Place<MyS
     let Some(row) = row else { return Ok(None) };
     let read = || -> sqlx::Result<_> { Ok(Identity { created: text(&row, 0)?, next: unsigned(&row, 1)? }) };
     read().map(Some).map_err(failed())
+}
+
+/// Name and version of the server, and the version of TLS where the connection is encrypted.
+pub(super) async fn greeting(connection: &mut MySqlConnection) -> sqlx::Result<(String, Option<String>)> {
+    let row = connection.fetch_one(sqlx::raw_sql("SELECT VERSION()")).await?;
+    let version = text(&row, 0)?.unwrap_or_default();
+    let name = if version.contains("MariaDB") { "MariaDB" } else { "MySQL" };
+    let number = version.split('-').next().unwrap_or_default();
+    let row = connection.fetch_optional(sqlx::raw_sql("SHOW SESSION STATUS LIKE 'Ssl_version'")).await?;
+    let encrypted = row.map(|row| text(&row, 1)).transpose()?.flatten();
+    Ok((format!("{name} {number}"), encrypted.filter(|version| !version.is_empty())))
 }

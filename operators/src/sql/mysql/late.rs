@@ -135,6 +135,14 @@ impl Late {
         Self { way, settled: u64::from(given_out), watch: None, looked: None, looks: 0, between: BETWEEN_LOOKS }
     }
 
+    /// How late commits are waited for, in words.
+    pub(crate) fn way(&self) -> String {
+        match &self.way {
+            Way::Look => "this user sees open transactions, so that none of their rows is missed".to_owned(),
+            Way::Clock { wait, .. } => format!("rows that commit late are waited for {wait:?}"),
+        }
+    }
+
     /// Every missing id below this one is dead.
     pub(crate) fn settled(&self) -> u64 {
         self.settled

@@ -11,11 +11,12 @@ pub(crate) use server::{Login, Server};
 use super::dialect::{Column, Dialect};
 use super::insert::BYTES;
 use super::place::Place;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::inspect::Seen;
 use arrow::datatypes::DataType;
 use chrono::{DateTime, Datelike, Timelike, Utc};
 use sqlx::mysql::{MySqlConnection, MySqlDatabaseError};
-use sqlx::{Connection, MySql, Row};
+use sqlx::{AssertSqlSafe, Connection, Executor, MySql, Row, SqlSafeStr};
 use std::io;
 use std::time::Duration;
 
@@ -45,6 +46,7 @@ impl Dialect for MySql {
     const ON_CONFLICT: &'static str = "ON DUPLICATE KEY UPDATE";
     const SAME: &'static str = "<=>";
     const VALUES: usize = 65_535;
+    const OR_HIDDEN: &'static str = ", or this user may not see it";
     const UNSIGNED: bool = true;
 
     fn quoted(name: &str) -> String {
@@ -157,6 +159,28 @@ impl Dialect for MySql {
         let seen = reading(&mut connection).await?;
         Self::close(connection).await;
         Ok(Some(seen))
+    }
+
+    async fn greet(database: &Server, connection: &mut MySqlConnection) -> Option<Result<Seen>> {
+        let greeting = within(PATIENCE, catalog::greeting(connection)).await;
+        let failed = |error: sqlx::Error| Error::Sql {
+            action: "ask for the version".into(),
+            place: database.to_string(),
+            source: error.into(),
+        };
+        Some(greeting.map_err(failed).map(|(version, tls)| {
+            let encrypted = tls.map_or("not encrypted".to_owned(), |tls| format!("encrypted with {tls}"));
+            Seen::Fine(format!("{version} answers at {database}, {encrypted}"))
+        }))
+    }
+
+    fn ground(_: &Server) -> Option<Result<Seen>> {
+        None
+    }
+
+    /// The server looks names and privileges up when it prepares a statement.
+    async fn try_out(connection: &mut MySqlConnection, sql: String) -> sqlx::Result<()> {
+        within(PATIENCE, connection.prepare(AssertSqlSafe(sql).into_sql_str())).await.map(drop)
     }
 
     fn connection(opened: &mut MySqlConnection) -> &mut MySqlConnection {

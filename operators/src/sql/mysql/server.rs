@@ -1,6 +1,6 @@
 //! Where a server is, and how a connection to it begins.
 
-use super::{GREETING, within};
+use super::{GREETING, number, within};
 use crate::config::{Context, MysqlTls, MysqlTlsMode, Secret};
 use crate::error::{Error, Problem, Result};
 use crate::sql::Dialect;
@@ -24,6 +24,9 @@ pub(super) const WRITING: &str = "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_E
      SESSION autocommit = 1, SESSION innodb_lock_wait_timeout = 20, SESSION lock_wait_timeout = 20, \
      SESSION wait_timeout = 60; \
      SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
+
+/// "Access denied for user": to the server itself.
+const WRONG_PASSWORD: u16 = 1045;
 
 const FORM: &str = "write `mysql://USER@HOST:PORT/DATABASE`";
 
@@ -136,6 +139,14 @@ impl Server {
         within(GREETING, connecting).await.map_err(|error| {
             if MySql::is_unavailable(&error) {
                 return Error::Unavailable { place: self.shown.clone(), reason: format!("cannot connect: {error}") };
+            }
+            if number(&error) == Some(WRONG_PASSWORD) {
+                let said =
+                    error.as_database_error().map_or_else(|| error.to_string(), |said| said.message().to_owned());
+                return Error::Refused {
+                    place: self.shown.clone(),
+                    reason: format!("{said}. Look at user and password"),
+                };
             }
             Error::Sql { action: "open the database".into(), place: self.shown.clone(), source: error.into() }
         })

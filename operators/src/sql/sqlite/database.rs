@@ -2,6 +2,7 @@
 
 use crate::config::shown;
 use crate::error::{Error, Result};
+use crate::inspect::{Ground, Seen, ground, may_write};
 use crate::sql::column::PAGE_ROWS;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection};
@@ -113,6 +114,21 @@ impl Database {
             }
             None => Ok(None),
         }
+    }
+
+    /// Whether it may be written to, or made. Its log lies beside it, so that its folder must be writable too.
+    pub(crate) fn ground(&self) -> Result<Seen> {
+        let folder = self.path.parent().unwrap_or(Path::new("/"));
+        let below = ground(folder).map_err(|source| self.io("write to", source))?;
+        if self.file()?.is_some() {
+            may_write(&self.path).map_err(|source| self.io("write to", source))?;
+            return Ok(Seen::Fine(format!("{self} may be written to")));
+        }
+        let below = match below {
+            Ground::There => shown(folder),
+            Ground::Below(above) => above,
+        };
+        Ok(Seen::NotYet(format!("{self} is not there yet; it will be made, and {below} allows that")))
     }
 
     /// What tells one state of the file from another, when nobody is writing.

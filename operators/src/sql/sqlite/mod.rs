@@ -9,6 +9,7 @@ use super::dialect::{Column, Dialect};
 use super::insert::BYTES;
 use super::place::Place;
 use crate::error::Result;
+use crate::inspect::Seen;
 use arrow::datatypes::DataType;
 use chrono::{DateTime, SecondsFormat, Utc};
 use database::{Database, Opened};
@@ -41,6 +42,7 @@ impl Dialect for Sqlite {
     const ON_CONFLICT: &'static str = "ON CONFLICT (flow) DO UPDATE SET";
     const SAME: &'static str = "IS";
     const VALUES: usize = 32_766;
+    const OR_HIDDEN: &'static str = "";
     const UNSIGNED: bool = false;
 
     /// In a SELECT write it behind its table (`t."name"`): SQLite takes a quoted name that is no column for a text.
@@ -124,6 +126,19 @@ impl Dialect for Sqlite {
         reading: impl AsyncFnMut(&mut SqliteConnection) -> Result<T>,
     ) -> Result<Option<T>> {
         database.look(reading).await
+    }
+
+    async fn greet(_: &Database, _: &mut SqliteConnection) -> Option<Result<Seen>> {
+        None
+    }
+
+    fn ground(database: &Database) -> Option<Result<Seen>> {
+        Some(database.ground())
+    }
+
+    /// Whoever may write to the file may do anything.
+    async fn try_out(_: &mut SqliteConnection, _: String) -> sqlx::Result<()> {
+        Ok(())
     }
 
     fn connection(opened: &mut Opened) -> &mut SqliteConnection {

@@ -13,6 +13,7 @@ mod file;
 mod session;
 
 use super::{Cause, Entry, EntryKind, Result, Store, StoreError, StoreFile, StoreReader, parent};
+use crate::inspect::Ground;
 use address::Address;
 use answer::Call;
 use file::{HdfsFile, HdfsReader};
@@ -21,6 +22,7 @@ use hdfs_native::{Client, WriteOptions};
 use session::{NAMENODE, Session};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Names that one call of a listing takes; a NameNode gives as many with one answer.
 const PAGE: usize = 1_000;
@@ -66,6 +68,29 @@ impl Hdfs {
         self.session()?.ask(call, NAMENODE, |client| work(client, full))
     }
 
+    /// Asks by deleting, in the nearest directory there is, a name that nothing has: the NameNode first looks whether
+    /// this user may write there, with all it knows of groups and access lists, and then finds nothing to delete.
+    fn ground(&self) -> Result<Ground, Cause> {
+        let session = self.session()?;
+        let mut directory = self.address.root.as_str();
+        let found = loop {
+            let name = directory.to_owned();
+            let looking = |client: Client| async move { client.get_file_info(&name).await };
+            match session.ask(Call::Harmless, NAMENODE, looking) {
+                Err(Cause::NotFound) if directory != "/" => directory = above(directory),
+                found => break found?,
+            }
+        };
+        if !found.isdir {
+            let error = io::Error::new(io::ErrorKind::NotADirectory, format!("{directory} is a file"));
+            return Err(error.into());
+        }
+        let nothing = format!("{}/{}", directory.trim_end_matches('/'), no_name());
+        let deleting = |client: Client| async move { client.delete(&nothing, false).await };
+        session.ask(Call::Harmless, NAMENODE, deleting)?;
+        Ok(if directory == self.address.root { Ground::There } else { Ground::Below(directory.to_owned()) })
+    }
+
     fn reader(&self, path: &str) -> Result<HdfsReader, Cause> {
         let (session, full) = (self.session()?, self.address.full(path));
         let reader = session.ask(Call::Harmless, NAMENODE, |client| async move { client.read(&full).await })?;
@@ -95,6 +120,17 @@ impl Hdfs {
         }
         Ok(entries)
     }
+}
+
+/// The directory that a path of HDFS lies in.
+fn above(path: &str) -> &str {
+    if parent(path).is_empty() { "/" } else { parent(path) }
+}
+
+/// A name that nothing has, and nothing ever gets.
+fn no_name() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!(".weatherflow-no-such-name-{}-{}", std::process::id(), now.as_nanos())
 }
 
 fn entry(status: &FileStatus, directory: &str) -> Result<Entry, Cause> {
@@ -153,6 +189,17 @@ impl Store for Hdfs {
     fn delete(&self, path: &str) -> Result<bool> {
         let deleting = |client: Client, path: String| async move { client.delete(&path, true).await };
         self.ask(Call::Change, path, deleting).map_err(|cause| StoreError::new("delete", path, cause))
+    }
+
+    fn modified(&self, path: &str) -> Result<SystemTime> {
+        let looking = |client: Client, path: String| async move { client.get_file_info(&path).await };
+        let status =
+            self.ask(Call::Harmless, path, looking).map_err(|cause| StoreError::new("look at", path, cause))?;
+        Ok(UNIX_EPOCH + Duration::from_millis(status.modification_time))
+    }
+
+    fn root(&self) -> Result<Ground> {
+        self.ground().map_err(|cause| StoreError::new("write to", "", cause))
     }
 
     /// A small cluster closes 2 to 50 files a second one after the other, and several times as many at once.

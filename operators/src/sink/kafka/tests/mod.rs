@@ -3,6 +3,7 @@
 mod audit;
 mod crashes;
 mod fences;
+mod inspect;
 mod lost_answers;
 mod proxy;
 mod queue;

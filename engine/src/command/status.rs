@@ -1,0 +1,256 @@
+//! `status`: where each flow stands, from what its sink and its source hold.
+
+use super::{Failed, PANICKED};
+use crate::config::{BuiltFlow, Loaded};
+use crate::plan::fits;
+use crate::report::say;
+use crate::report::standing::text;
+use operators::inspect::{Extent, Files, Holdings};
+use operators::progress::{Progress, Tally, Version};
+use operators::{Error, Position};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Where a flow stands.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Standing {
+    pub(crate) flow: String,
+    pub(crate) source: String,
+    pub(crate) sink: String,
+    pub(crate) last_commit: LastCommit,
+    pub(crate) partitions: Vec<Partition>,
+    /// Rows of all partitions that are still to be read, where the source can tell.
+    pub(crate) behind: Option<Behind>,
+    pub(crate) files: Option<Files>,
+    #[serde(skip)]
+    pub(crate) commit_every: Duration,
+    /// What keeps the flow from going on, or this from being told.
+    pub(crate) problems: Vec<String>,
+}
+
+/// What is known of the last commit; for programs an object or null.
+#[derive(Debug, Default, Serialize)]
+#[serde(untagged)]
+pub(crate) enum LastCommit {
+    /// The sink could not be asked.
+    #[default]
+    Unknown,
+    /// There is none yet.
+    Never,
+    Made(Commit),
+}
+
+/// The last commit of a flow.
+#[derive(Debug, Serialize)]
+pub(crate) struct Commit {
+    pub(crate) version: Version,
+    pub(crate) run: String,
+    #[serde(serialize_with = "milliseconds")]
+    pub(crate) at: Option<SystemTime>,
+    /// Rows of all commits.
+    pub(crate) rows: Tally,
+}
+
+/// A partition of the source.
+#[derive(Debug, Serialize)]
+pub(crate) struct Partition {
+    pub(crate) partition: u32,
+    /// The next to be read; `None` when nothing was committed of it.
+    pub(crate) position: Option<Position>,
+    /// The oldest that the source still has.
+    pub(crate) first: Option<Position>,
+    /// Behind the newest that the source has.
+    pub(crate) next: Option<Position>,
+    pub(crate) behind: Option<Behind>,
+}
+
+/// Rows that are still to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Behind {
+    pub(crate) rows: u64,
+    /// Whether it is that many; otherwise that many at most, as positions may lack rows.
+    pub(crate) exact: bool,
+}
+
+pub(crate) fn status(file: &Path, json: bool) -> Result<(), Failed> {
+    let loaded = super::load(file)?;
+    let mut wrong = false;
+    thread::scope(|scope| {
+        // All are asked before the first answer is waited for.
+        let asked: Vec<_> = loaded.built.iter().map(|flow| scope.spawn(|| standing(flow, &loaded))).collect();
+        for (index, asked) in asked.into_iter().enumerate() {
+            let standing = asked.join().unwrap_or_else(|_| Standing {
+                flow: loaded.built[index].name.clone(),
+                problems: vec![PANICKED.to_owned()],
+                ..Standing::default()
+            });
+            wrong |= !standing.problems.is_empty();
+            if json {
+                say(serde_json::to_string(&standing).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}")));
+            } else {
+                say(format!("{}{}", if index > 0 { "\n" } else { "" }, text(&standing)));
+            }
+        }
+    });
+    if wrong { Err(Failed::Said) } else { Ok(()) }
+}
+
+/// Asks source and sink of a flow side by side.
+fn standing(flow: &BuiltFlow, loaded: &Loaded) -> Standing {
+    let id = loaded.pipeline.flow_id(&flow.name);
+    let (extents, sink) = thread::scope(|scope| {
+        let extents = scope.spawn(|| flow.source.source.extents());
+        let sink = held(flow, &id);
+        (extents.join(), sink)
+    });
+    let mut standing = Standing {
+        flow: flow.name.clone(),
+        source: flow.source.about.summary.clone(),
+        sink: flow.sink.about.summary.clone(),
+        commit_every: flow.commit.every.0,
+        ..Standing::default()
+    };
+    let mut problem = |error: Error| {
+        let words = error.to_string();
+        if !standing.problems.contains(&words) {
+            standing.problems.push(words);
+        }
+    };
+    let (progress, committed) = match sink {
+        Ok(None) => (None, LastCommit::Never),
+        Ok(Some((progress, holdings))) => {
+            standing.files = holdings.files;
+            let (version, run, rows) = (progress.version, progress.run.id.clone(), progress.totals);
+            (Some(progress), LastCommit::Made(Commit { version, run, at: holdings.committed_at, rows }))
+        }
+        Err(error) => {
+            problem(error);
+            (None, LastCommit::Unknown)
+        }
+    };
+    let extents = extents.unwrap_or_else(|_| Err(Error::Other(PANICKED.to_owned())));
+    let is_silent = extents.is_err();
+    let extents = extents.unwrap_or_else(|error| {
+        problem(error);
+        Vec::new()
+    });
+    match progress.as_ref().map(|progress| fits(flow, progress)) {
+        // It has just said so.
+        Some(Err(Error::Unavailable { .. })) if is_silent => {}
+        Some(Err(error)) => problem(error),
+        Some(Ok(())) | None => {}
+    }
+    standing.partitions = partitions(progress.as_ref(), &extents);
+    standing.behind = total(&standing.partitions);
+    standing.last_commit = committed;
+    standing
+}
+
+/// The last commit and what is there beside it; `None` before the first.
+fn held(flow: &BuiltFlow, id: &str) -> operators::Result<Option<(Progress, Holdings)>> {
+    let sink = &flow.sink.sink;
+    let Some(progress) = sink.progress(id)? else { return Ok(None) };
+    Ok(Some((progress, sink.holdings(id)?)))
+}
+
+/// The partitions that the flow has read or the source has.
+fn partitions(progress: Option<&Progress>, extents: &[Extent]) -> Vec<Partition> {
+    let positions = progress.map(|progress| &progress.positions.0);
+    let extents: BTreeMap<_, _> = extents.iter().map(|extent| (extent.partition, extent)).collect();
+    let all: BTreeSet<_> = positions.into_iter().flat_map(BTreeMap::keys).chain(extents.keys()).copied().collect();
+    let partition = |partition| {
+        let position = positions.and_then(|positions| positions.get(&partition)).copied();
+        let extent = extents.get(&partition).copied();
+        Partition {
+            partition,
+            position,
+            first: extent.map(|extent| extent.first),
+            next: extent.map(|extent| extent.next),
+            behind: extent.map(|extent| behind(position, extent)),
+        }
+    };
+    all.into_iter().map(partition).collect()
+}
+
+fn behind(position: Option<Position>, extent: &Extent) -> Behind {
+    // What lay before the first is gone, and cannot be read any more.
+    let from = position.map_or(extent.first, |position| position.max(extent.first));
+    let rows = extent.next.0.saturating_sub(from.0);
+    Behind { rows, exact: extent.dense || rows == 0 }
+}
+
+fn total(partitions: &[Partition]) -> Option<Behind> {
+    let known: Option<Vec<Behind>> = partitions.iter().map(|partition| partition.behind).collect();
+    let known = known.filter(|known| !known.is_empty())?;
+    let add = |sum: Behind, one: &Behind| Behind { rows: sum.rows + one.rows, exact: sum.exact && one.exact };
+    Some(known.iter().fold(Behind { rows: 0, exact: true }, add))
+}
+
+/// Times are milliseconds since 1970.
+fn milliseconds<S: serde::Serializer>(time: &Option<SystemTime>, serializer: S) -> Result<S::Ok, S::Error> {
+    let since = time.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    since.map(|since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)).serialize(serializer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use operators::Checkpoint;
+    use operators::progress::{Fingerprint, Run};
+
+    fn stands_at(positions: &[(u32, u64)]) -> Progress {
+        Progress {
+            version: Version::FIRST,
+            run: Run { id: "one".into(), flow: "weather/test".into() },
+            fingerprint: Fingerprint::default(),
+            source: None,
+            positions: Checkpoint(positions.iter().map(|(partition, at)| (*partition, Position(*at))).collect()),
+            totals: Tally::default(),
+        }
+    }
+
+    fn extent(partition: u32, first: u64, next: u64, dense: bool) -> Extent {
+        Extent { partition, first: Position(first), next: Position(next), dense }
+    }
+
+    /// Rows, and whether it is that many.
+    type Told = Option<(u64, bool)>;
+
+    fn behind_of(progress: Option<&Progress>, extents: &[Extent]) -> (Vec<Told>, Told) {
+        let of = |behind: Behind| (behind.rows, behind.exact);
+        let partitions = partitions(progress, extents);
+        (partitions.iter().map(|partition| partition.behind.map(of)).collect(), total(&partitions).map(of))
+    }
+
+    #[test]
+    fn rows_still_to_be_read_are_counted_from_what_is_still_there() {
+        let flow = stands_at(&[(0, 10), (1, 20)]);
+        let of = |extents: &[Extent]| behind_of(Some(&flow), extents);
+        let dense = [extent(0, 0, 15, true), extent(1, 0, 20, true)];
+        assert_eq!(of(&dense), (vec![Some((5, true)), Some((0, true))], Some((5, true))));
+        let gaps = [extent(0, 0, 15, false), extent(1, 0, 20, false)];
+        assert_eq!(
+            of(&gaps),
+            (vec![Some((5, false)), Some((0, true))], Some((5, false))),
+            "nothing is exactly nothing"
+        );
+        let expired = [extent(0, 12, 15, false), extent(1, 30, 30, false)];
+        assert_eq!(of(&expired), (vec![Some((3, false)), Some((0, true))], Some((3, false))));
+        let truncated = [extent(0, 0, 5, false), extent(1, 0, 20, false)];
+        assert_eq!(of(&truncated).1, Some((0, true)));
+        let added = [extent(0, 0, 10, true), extent(1, 0, 20, true), extent(2, 3, 7, true)];
+        assert_eq!(of(&added).1, Some((4, true)), "a partition that was never read is read from its first");
+    }
+
+    #[test]
+    fn what_cannot_be_told_is_not_counted() {
+        let flow = stands_at(&[(0, 10), (1, 20)]);
+        assert_eq!(behind_of(Some(&flow), &[]), (vec![None, None], None));
+        assert_eq!(behind_of(Some(&flow), &[extent(0, 0, 15, true)]), (vec![Some((5, true)), None], None));
+        assert_eq!(behind_of(None, &[]), (vec![], None));
+        assert_eq!(behind_of(None, &[extent(0, 2, 15, true)]), (vec![Some((13, true))], Some((13, true))));
+    }
+}
