@@ -26,12 +26,23 @@ fn parsed(text: &str) -> Option<(Samples, Samples)> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/common/metrics.py");
     let has_parser = Command::new(&python).args(["-c", "import prometheus_client"]).output();
     if !has_parser.is_ok_and(|output| output.status.success()) {
-        assert!(std::env::var("CI").as_deref() != Ok("true"), "no prometheus_client in target/python; .ci/run makes it");
-        let _ = writeln!(std::io::stderr(), "SKIPPED: metrics were not parsed, there is no prometheus_client in target/python");
+        assert!(
+            std::env::var("CI").as_deref() != Ok("true"),
+            "no prometheus_client in target/python; .ci/run makes it"
+        );
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED: metrics were not parsed, there is no prometheus_client in target/python"
+        );
         return None;
     }
-    let mut child =
-        Command::new(python).arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = Command::new(python)
+        .arg(script)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{}\n{text}", both(&output));
@@ -54,7 +65,11 @@ fn metrics_are_what_prometheus_expects_and_counters_never_go_down() {
     let run = Served::start(&job, &[]);
     let scrape = || {
         let answer = run.get("/metrics", &[]);
-        assert!(answer.headers.contains("content-type: application/openmetrics-text; version=1.0.0"), "{}", answer.headers);
+        assert!(
+            answer.headers.contains("content-type: application/openmetrics-text; version=1.0.0"),
+            "{}",
+            answer.headers
+        );
         answer.body
     };
     let commits = |text: &str| text.contains("weatherflow_commits_total{flow=\"archive\"} 3");
@@ -101,7 +116,9 @@ fn a_run_tells_its_health_its_graph_and_its_numbers() {
     let job = Job::new(10, 100_000, "20ms", "200ms");
     let run = Served::start(&job, &[]);
     assert_eq!(run.get("/health", &[]).status, 200);
-    let status = wait_for("a commit of the archive", || Some(run.status()).filter(|status| status["flows"][2]["version"].is_u64()));
+    let status = wait_for("a commit of the archive", || {
+        Some(run.status()).filter(|status| status["flows"][2]["version"].is_u64())
+    });
     assert_eq!(run.get("/ready", &[]).body, "{\"ready\":true,\"reasons\":[]}");
     let archive = &status["flows"][2];
     assert_eq!((&archive["name"], &archive["state"]), (&"archive".into(), &"running".into()));
@@ -117,7 +134,11 @@ fn a_run_tells_its_health_its_graph_and_its_numbers() {
     let events = run.get("/events", &["--no-buffer", "--max-time", "3"]);
     assert!(events.headers.contains("text/event-stream"), "{}", events.headers);
     assert!(events.body.contains("data:{\"status\":{\"pipeline\":\"weather\""), "{}", events.body);
-    assert!(events.body.contains("\"series\":\"station-07\"") && events.body.contains("\"value\":\"degrees\""), "{}", events.body);
+    assert!(
+        events.body.contains("\"series\":\"station-07\"") && events.body.contains("\"value\":\"degrees\""),
+        "{}",
+        events.body
+    );
 
     let page = run.get("/", &[]);
     assert!(page.headers.contains("content-security-policy: default-src 'none'") && page.headers.contains("nosniff"));
@@ -141,7 +162,11 @@ fn a_taken_port_is_an_error_before_anything_runs() {
     let port = taken.local_addr().unwrap().port().to_string();
     let output = job.output("run", &["--drain", "--http", &port]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(both(&output).contains(&format!("127.0.0.1:{port}")) && both(&output).contains("another program"), "{}", both(&output));
+    assert!(
+        both(&output).contains(&format!("127.0.0.1:{port}")) && both(&output).contains("another program"),
+        "{}",
+        both(&output)
+    );
     assert!(!job.dir.path().join("data").exists());
     let output = job.output("run", &["--drain", "--http", "somewhere"]);
     assert_eq!(output.status.code(), Some(2));

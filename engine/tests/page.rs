@@ -12,6 +12,7 @@ use common::Job;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use served::{Served, wait_for};
+use sqlx::Connection;
 use std::fs;
 use std::path::Path;
 
@@ -63,12 +64,18 @@ fn a_run_is_shown_as_it_goes() {
     browser.open(&run.url);
 
     browser.wait("document.querySelectorAll('section.flow').length === 3");
-    assert_eq!(browser.text("[...document.querySelectorAll('h2')].map((h) => h.textContent)"), "generate,publish,archive");
+    assert_eq!(
+        browser.text("[...document.querySelectorAll('h2')].map((h) => h.textContent)"),
+        "generate,publish,archive"
+    );
     browser.wait("document.querySelectorAll('.flow:nth-child(3) .commits tbody tr').length >= 3");
     browser.wait("document.querySelectorAll('.flow:nth-child(3) .edge.moving').length === 4");
     browser.wait("document.querySelectorAll('.flow:nth-child(3) .legend button').length === 10");
     browser.wait("document.querySelectorAll('.flow:nth-child(3) .plot path').length === 10");
-    assert_eq!(browser.text("document.querySelector('.flow:nth-child(3) .chart h3').textContent"), "degrees by station_id, over date");
+    assert_eq!(
+        browser.text("document.querySelector('.flow:nth-child(3) .chart h3').textContent"),
+        "degrees by station_id, over date"
+    );
     assert_eq!(browser.text("document.getElementById('connection').textContent"), "live");
     assert!(browser.text("document.title").contains("weather: running"));
 
@@ -85,7 +92,10 @@ fn a_run_is_shown_as_it_goes() {
     for (pressed, lines) in [("false", 9), ("true", 10)] {
         browser.run("document.activeElement.click()");
         assert_eq!(browser.text("document.activeElement.getAttribute('aria-pressed')"), pressed);
-        assert_eq!(browser.text("document.querySelectorAll('.flow:nth-child(3) .plot path').length"), lines.to_string());
+        assert_eq!(
+            browser.text("document.querySelectorAll('.flow:nth-child(3) .plot path').length"),
+            lines.to_string()
+        );
     }
 
     let roles = roles(&browser);
@@ -105,7 +115,8 @@ fn a_run_is_shown_as_it_goes() {
         assert!(there, "a screen reader finds no {role} {name} in {roles:?}");
     }
     let speaking = ["button", "link", "image", "img", "heading", "region", "DisclosureTriangle", "columnheader"];
-    let mute: Vec<_> = roles.iter().filter(|(role, name)| speaking.contains(&role.as_str()) && name.is_empty()).collect();
+    let mute: Vec<_> =
+        roles.iter().filter(|(role, name)| speaking.contains(&role.as_str()) && name.is_empty()).collect();
     assert!(mute.is_empty(), "without a name: {mute:?}");
     assert!(roles.iter().any(|(_, name)| name.starts_with("degrees: 10 lines from 2000-")), "{roles:?}");
 
@@ -120,8 +131,8 @@ fn a_run_is_shown_as_it_goes() {
     browser.show_as(320, 740, "light");
     assert_eq!(browser.text("document.documentElement.scrollWidth"), "320");
     browser.show_as(1280, 900, "light");
-    if let Ok(file) = std::env::var("WEATHERFLOW_SCREENSHOT") {
-        take_screenshot(&browser, Path::new(&file));
+    if std::env::var("WEATHERFLOW_SCREENSHOT").is_ok() {
+        take_screenshot(&browser);
     }
     assert_quiet(&browser, &run);
 
@@ -129,17 +140,20 @@ fn a_run_is_shown_as_it_goes() {
     browser.wait("document.getElementById('connection').textContent.startsWith('connection lost')");
     browser.wait("document.body.classList.contains('stale')");
     run.signal(Signal::CONT);
-    browser.wait("document.getElementById('connection').textContent === 'live' && !document.body.classList.contains('stale')");
+    browser.wait(
+        "document.getElementById('connection').textContent === 'live' && !document.body.classList.contains('stale')",
+    );
     assert!(run.stop().success());
     browser.wait("document.getElementById('connection').textContent === 'the run has ended'");
     browser.wait("document.querySelectorAll('.state[data-state=\"done\"]').length === 3");
 }
 
-/// The last flow, when there is much to see.
-fn take_screenshot(browser: &Browser, file: &Path) {
-    browser.show_as(1280, 1000, "light");
-    browser.wait("document.querySelectorAll('.flow:nth-child(3) .plot path')[0].getAttribute('d').split('L').length > 120");
+/// For the README: the last flow, when there is much to see.
+fn take_screenshot(browser: &Browser) {
+    browser.show_as(1280, 860, "light");
+    browser.wait("document.querySelector('.flow:nth-child(3) .plot path').getAttribute('d').split('L').length > 140");
     browser.run("document.querySelector('.flow:nth-child(3)').scrollIntoView()");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http/page/screenshot.png");
     fs::write(file, browser.picture()).unwrap();
 }
 
@@ -163,6 +177,44 @@ fn a_flow_that_fails_says_where_and_why() {
     assert!(stage.starts_with("sink") && stage.contains("parquet"), "{stage}");
     let recent = browser.text("document.querySelector('.flow:nth-child(3) .troubles li').textContent");
     assert!(recent.contains(&error), "{recent}");
-    assert!(browser.text("document.getElementById('announcement').textContent").contains("the run has ended"));
+    let told = browser.text("document.getElementById('announcement').textContent");
+    assert_eq!(told, "the run has ended, generate stopped, publish stopped, archive failed");
+    assert_eq!(browser.text("document.querySelector('.flow:nth-child(1) .state').textContent"), "stopped");
+    assert_eq!(
+        browser.text("document.querySelectorAll('.error:not([hidden])').length"),
+        "2",
+        "in the graph and the list of one flow"
+    );
     assert_eq!(run.wait().code(), Some(1));
+}
+
+#[test]
+fn rows_that_hold_html_are_shown_as_text() {
+    const NAME: &str = "<img src=x onerror=document.title=1>";
+    let Some(browser) = Browser::start() else { return };
+    let job = Job::of("weather.toml", 1, 1, "0", "100ms", |_| {
+        "name = \"odd\"\n[[flow]]\nname = \"odd\"\ncommit = { every = \"100ms\" }\n\
+         [flow.source.table]\nurl = \"sqlite:../odd.db\"\ntable = \"odd\"\n\
+         columns = { name = \"string\", day = \"string\", degrees = \"float64\" }\n\
+         [flow.sink.parquet]\nurl = \"file:../data/archive\"\n"
+            .to_owned()
+    });
+    let rows = format!(
+        "CREATE TABLE odd (id INTEGER PRIMARY KEY, name TEXT, day TEXT, degrees REAL);
+         INSERT INTO odd (name, day, degrees) VALUES ('{NAME}', '2000-01-01', 1.5);"
+    );
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let url = format!("sqlite:{}?mode=rwc", job.dir.path().join("odd.db").display());
+        let mut database = sqlx::SqliteConnection::connect(&url).await.unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(rows)).execute(&mut database).await.unwrap();
+        database.close().await.unwrap();
+    });
+    let run = Served::start(&job, &[]);
+    browser.open(&run.url);
+    browser.wait("document.querySelector('.legend button')");
+    assert_eq!(browser.text("document.querySelector('.legend button').textContent"), NAME);
+    assert_eq!(browser.text("document.querySelectorAll('img').length"), "0");
+    browser.wait("document.title === 'odd: running'");
+    assert_quiet(&browser, &run);
+    assert!(run.stop().success());
 }

@@ -42,9 +42,8 @@ impl Browser {
             return None;
         };
         let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let port = lines.find_map(|line| {
-            Some(line.strip_suffix('.')?.split_once("started successfully on port ")?.1.to_owned())
-        });
+        let port = lines
+            .find_map(|line| Some(line.strip_suffix('.')?.split_once("started successfully on port ")?.1.to_owned()));
         std::thread::spawn(move || lines.count());
         let profile = tempfile::tempdir().unwrap();
         let arguments = [
@@ -75,7 +74,9 @@ impl Browser {
 
     /// What a script returns.
     pub fn run(&self, script: &str) -> Value {
-        self.runtime.block_on(self.client.execute(script, Vec::new())).unwrap_or_else(|error| panic!("{script}: {error}"))
+        self.runtime
+            .block_on(self.client.execute(script, Vec::new()))
+            .unwrap_or_else(|error| panic!("{script}: {error}"))
     }
 
     /// Waits until an expression is true.
@@ -112,7 +113,8 @@ impl Browser {
     pub fn requests(&self) -> Vec<String> {
         let message = |entry: &Value| -> Value { serde_json::from_str(entry["message"].as_str().unwrap()).unwrap() };
         let messages = self.log("performance").iter().map(message).collect::<Vec<_>>();
-        let sent = messages.iter().map(|entry| &entry["message"]).filter(|m| m["method"] == "Network.requestWillBeSent");
+        let sent =
+            messages.iter().map(|entry| &entry["message"]).filter(|m| m["method"] == "Network.requestWillBeSent");
         sent.map(|message| message["params"]["request"]["url"].as_str().unwrap().to_owned()).collect()
     }
 

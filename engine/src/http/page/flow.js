@@ -3,14 +3,15 @@
 import { Chart } from './chart.js';
 import { ago, bytes, counted, element, length, number, time } from './words.js';
 
-const COMMITS = 8;
-const TROUBLES = 5;
+const COMMITS = 5;
+const TROUBLES = 4;
 const PARTITIONS = 16;
 
 export const STATES = {
   running: 'running',
   trying_again: 'trying again',
   stopping: 'stopping',
+  stopped: 'stopped',
   done: 'done',
   failed: 'failed',
 };
@@ -135,7 +136,7 @@ export class Flow {
     const most = all[0]?.[1] ?? 0;
     const more = all.length > PARTITIONS ? `, and ${all.length - PARTITIONS} partitions with fewer` : '';
     root.querySelector('.note').textContent = all.length
-      ? `${counted(all.reduce((sum, [, rows]) => sum + rows, 0), 'row')} not read yet${more}`
+      ? most ? `${counted(all.reduce((sum, [, rows]) => sum + rows, 0), 'row')} not read yet${more}` : 'Nothing: all is read.'
       : 'This source cannot tell.';
     const table = root.querySelector('table');
     table.hidden = !all.length;
@@ -159,7 +160,7 @@ export class Flow {
     const fill = (name, text) => { root.querySelector(name).textContent = text; };
     fill('.memory', `${bytes(used)} of ${bytes(limit)}`);
     root.querySelector('.bar i').style.width = `${Math.min(100, (used / limit) * 100)}%`;
-    fill('.epochs', flow.epochs_in_flight ? `${flow.epochs_in_flight}, the oldest ${length(age)}` : 'none');
+    fill('.epochs', flow.epochs_in_flight ? `${flow.epochs_in_flight}, oldest ${length(age)}` : 'none');
     fill('.restarts', number(flow.restarts));
     const out = [['filtered', committed.filtered], ['skipped', committed.skipped], ['dead letters', committed.dead_letters]]
       .filter(([, rows]) => rows).map(([what, rows]) => `${number(rows)} ${what}`);

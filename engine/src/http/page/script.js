@@ -8,10 +8,14 @@ const SILENT = 5000;
 // Pause before a run that has ended, or has no place for more pages, is asked again: milliseconds.
 const AGAIN = 5000;
 
+// What a flow does while the run goes on.
+const RUNS = ['running', 'trying_again', 'stopping'];
+
 const flows = new Map();
 const began = Date.now();
 let heard;
 let over = false;
+let opened;
 
 function listen() {
   const source = new EventSource('events');
@@ -24,6 +28,7 @@ function listen() {
     const look = JSON.parse(data);
     heard = Date.now();
     ({ over } = look);
+    if (over) look.status.flows.filter(({ state }) => RUNS.includes(state)).forEach((flow) => { flow.state = 'stopped'; });
     show(look);
     if (over) again();
   };
@@ -39,12 +44,14 @@ function show({ status, samples }) {
   const told = status.flows.map(({ name, graph }) => name + JSON.stringify(graph)).join();
   if (known !== told) build(status);
   status.flows.forEach((flow, index) => flows.get(flow.name).update(flow, status.at, samples[index]));
+  openLast();
   document.getElementById('pipeline').textContent = status.pipeline;
   document.title = `${status.pipeline}: ${worst(status.flows)}`;
   const states = Object.entries(STATES).map(([state, words]) => [status.flows.filter((flow) => flow.state === state).length, words]);
   const words = states.filter(([count]) => count).map(([count, state]) => `${counted(count, 'flow')} ${state}`);
   document.getElementById('summary').textContent = `${words.join(', ')}; up ${length(status.uptime)}; weatherflow ${status.version}`;
-  announce(status.flows.map(({ name, state }) => `${name} ${STATES[state]}`).join(', '));
+  const heading = over ? ['the run has ended'] : [];
+  announce([...heading, ...status.flows.map(({ name, state }) => `${name} ${STATES[state]}`)].join(', '));
   connection();
 }
 
@@ -56,7 +63,16 @@ function build({ flows: told }) {
   document.getElementById('flows').replaceChildren(...[...flows.values()].map((flow) => flow.root));
 }
 
-const worst = (told) => STATES[['failed', 'trying_again', 'stopping', 'running', 'done'].find((state) => told.some((flow) => flow.state === state))];
+// The same values may pass several flows: the chart of the last is open, until someone opens another.
+function openLast() {
+  const last = [...flows.values()].findLast(({ chart }) => chart.names)?.chart;
+  if (last === opened) return;
+  opened?.root.removeAttribute('open');
+  last.root.setAttribute('open', '');
+  opened = last;
+}
+
+const worst = (told) => STATES[['failed', 'trying_again', 'stopping', 'stopped', 'running', 'done'].find((state) => told.some((flow) => flow.state === state))];
 
 function connection() {
   const pill = document.getElementById('connection');
@@ -64,7 +80,7 @@ function connection() {
   if (pill.dataset.state !== state) {
     pill.dataset.state = state;
     pill.textContent = words;
-    if (state === 'lost' || state === 'over') announce(words);
+    if (state === 'lost') announce(words);
   }
   document.body.classList.toggle('stale', state === 'lost');
 }
