@@ -70,7 +70,10 @@ impl Running {
         while let Err(failure) = self.attempt(planned, meter, &mut earlier) {
             earlier.attempts += 1;
             if !failure.may_pass || self.halt.is_stopping() {
-                meter.add_trouble(&failure);
+                // What ends the others is not their trouble.
+                if failure.flow == planned.built.name {
+                    meter.add_trouble(&failure);
+                }
                 return self.halt.fail(failure);
             }
             let last_commit = meter.read().last_commit.map(|(at, _)| at);

@@ -58,7 +58,8 @@ struct Seen {
 #[derive(Debug)]
 struct Look {
     began: Instant,
-    partitions: BTreeSet<u32>,
+    /// Source and target.
+    partitions: BTreeSet<(u32, u32)>,
 }
 
 /// Which column tells what, known from the first rows on.
@@ -117,7 +118,7 @@ impl Sampler {
             return;
         }
         if let Ok(mut seen) = self.seen.try_lock()
-            && seen.is_due(chunk.source)
+            && seen.is_due((chunk.source, chunk.partition))
         {
             seen.take(&self.columns, &chunk.rows);
         }
@@ -143,7 +144,7 @@ impl Sampler {
 impl Seen {
     /// Whether a chunk of this partition is to be looked at. Each partition has its turn, as those of one topic often
     /// arrive together and hold other series.
-    fn is_due(&mut self, partition: u32) -> bool {
+    fn is_due(&mut self, partition: (u32, u32)) -> bool {
         let look = self.look.get_or_insert_with(|| Look { began: Instant::now(), partitions: BTreeSet::new() });
         if look.began.elapsed() >= LOOK {
             *look = Look { began: Instant::now(), partitions: BTreeSet::new() };

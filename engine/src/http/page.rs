@@ -10,12 +10,13 @@ const CSS: &str = "text/css; charset=utf-8";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Path, type, text.
-const FILES: [(&str, &str, &str); 5] = [
+const FILES: [(&str, &str, &str); 6] = [
     ("/", HTML, include_str!("page/index.html")),
     ("/style.css", CSS, include_str!("page/style.css")),
     ("/script.js", JAVASCRIPT, include_str!("page/script.js")),
     ("/flow.js", JAVASCRIPT, include_str!("page/flow.js")),
     ("/chart.js", JAVASCRIPT, include_str!("page/chart.js")),
+    ("/words.js", JAVASCRIPT, include_str!("page/words.js")),
 ];
 
 /// The files of the page.

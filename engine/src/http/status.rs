@@ -5,6 +5,7 @@ use crate::halt::{Failure, Halt};
 use crate::meter::{Landed, Latency, StageReading, Trouble};
 use axum::Json;
 use axum::extract::State as Of;
+use axum::response::{IntoResponse, Response};
 use operators::Lag;
 use operators::progress::Tally;
 use serde::Serialize;
@@ -12,8 +13,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-pub(super) async fn status(Of(view): Of<Arc<View>>) -> Json<serde_json::Value> {
-    Json(serde_json::to_value(Status::of(&view)).unwrap_or_default())
+pub(super) async fn status(Of(view): Of<Arc<View>>) -> Response {
+    Json(Status::of(&view)).into_response()
 }
 
 /// The run at one moment.

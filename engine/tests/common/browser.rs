@@ -1,0 +1,134 @@
+//! Headless Chromium, driven through its own driver.
+#![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use crate::served::wait_for;
+use fantoccini::wd::WebDriverCompatibleCommand;
+use fantoccini::{Client, ClientBuilder};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
+use tokio::runtime::Runtime;
+use url::Url;
+
+/// One tab.
+pub struct Browser {
+    client: Client,
+    runtime: Runtime,
+    driver: Child,
+    profile: tempfile::TempDir,
+}
+
+/// A command of Chromium's driver that WebDriver does not have.
+#[derive(Debug)]
+struct Own(&'static str, Value);
+
+impl WebDriverCompatibleCommand for Own {
+    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, url::ParseError> {
+        base.join(&format!("session/{}/{}", session.unwrap_or_default(), self.0))
+    }
+
+    fn method_and_body(&self, _url: &Url) -> (http::Method, Option<String>) {
+        (http::Method::POST, Some(self.1.to_string()))
+    }
+}
+
+impl Browser {
+    /// `None`, said loudly, where there is no Chromium.
+    pub fn start() -> Option<Self> {
+        let driver = Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        let Ok(mut driver) = driver else {
+            assert!(std::env::var("CI").as_deref() != Ok("true"), "no chromedriver; .ci/run installs it");
+            let _ = writeln!(std::io::stderr(), "SKIPPED: the page was not looked at, there is no chromedriver");
+            return None;
+        };
+        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let port = lines
+            .find_map(|line| Some(line.strip_suffix('.')?.split_once("started successfully on port ")?.1.to_owned()));
+        std::thread::spawn(move || lines.count());
+        let profile = tempfile::tempdir().unwrap();
+        let arguments = [
+            "--headless=new",
+            // As root, in a container, and without the small /dev/shm of one.
+            "--no-sandbox",
+            "--disable-dev-shm-usage",
+            "--disable-gpu",
+            "--hide-scrollbars",
+            "--window-size=1280,900",
+            &format!("--user-data-dir={}", profile.path().display()),
+        ];
+        let capabilities = json!({
+            "goog:chromeOptions": { "args": arguments },
+            "goog:loggingPrefs": { "browser": "ALL", "performance": "ALL" },
+        });
+        let runtime = Runtime::new().unwrap();
+        let url = format!("http://127.0.0.1:{}", port.expect("chromedriver says its port"));
+        let mut builder = ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new());
+        builder.capabilities(capabilities.as_object().unwrap().clone());
+        let client = runtime.block_on(builder.connect(&url)).expect("Chromium starts");
+        Some(Self { client, runtime, driver, profile })
+    }
+
+    pub fn open(&self, url: &str) {
+        self.runtime.block_on(self.client.goto(url)).unwrap();
+    }
+
+    /// What a script returns.
+    pub fn run(&self, script: &str) -> Value {
+        self.runtime
+            .block_on(self.client.execute(script, Vec::new()))
+            .unwrap_or_else(|error| panic!("{script}: {error}"))
+    }
+
+    /// Waits until an expression is true.
+    pub fn wait(&self, expression: &str) {
+        let script = format!("return Boolean({expression})");
+        wait_for(expression, || (self.run(&script) == true).then_some(()));
+    }
+
+    pub fn text(&self, expression: &str) -> String {
+        self.run(&format!("return String({expression})")).as_str().unwrap().to_owned()
+    }
+
+    /// A command of the DevTools protocol.
+    pub fn devtools(&self, command: &str, parameters: &Value) -> Value {
+        let body = json!({ "cmd": command, "params": parameters });
+        self.runtime.block_on(self.client.issue_cmd(Own("goog/cdp/execute", body))).unwrap()
+    }
+
+    /// Shows the page as on a screen of this size, in these colours.
+    pub fn show_as(&self, width: u32, height: u32, scheme: &str) {
+        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500 });
+        self.devtools("Emulation.setDeviceMetricsOverride", &size);
+        let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
+        self.devtools("Emulation.setEmulatedMedia", &json!({ "features": features }));
+    }
+
+    /// What came up in a log since it was last asked for: `browser`, or `performance`.
+    pub fn log(&self, kind: &str) -> Vec<Value> {
+        let entries = self.runtime.block_on(self.client.issue_cmd(Own("se/log", json!({ "type": kind })))).unwrap();
+        entries.as_array().unwrap().clone()
+    }
+
+    /// Every address that was asked for since this was last called.
+    pub fn requests(&self) -> Vec<String> {
+        let message = |entry: &Value| -> Value { serde_json::from_str(entry["message"].as_str().unwrap()).unwrap() };
+        let messages = self.log("performance").iter().map(message).collect::<Vec<_>>();
+        let sent =
+            messages.iter().map(|entry| &entry["message"]).filter(|m| m["method"] == "Network.requestWillBeSent");
+        sent.map(|message| message["params"]["request"]["url"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// A picture of what is in view.
+    pub fn picture(&self) -> Vec<u8> {
+        self.runtime.block_on(self.client.screenshot()).unwrap()
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // The driver ends its Chromium with the session.
+        let _ = self.runtime.block_on(self.client.clone().close());
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}

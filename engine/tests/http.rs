@@ -1,0 +1,244 @@
+//! `run --http`: what programs are told, who may ask, and that no asking changes a row.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+#[path = "common/served.rs"]
+mod served;
+
+use common::{Job, both};
+use serde_json::Value;
+use served::{Served, wait_for};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A sample's name and labels, and its value.
+type Samples = BTreeMap<String, f64>;
+
+/// What Prometheus' own parser makes of a scrape: all samples, and those that may never go down; `None`, said loudly,
+/// where it is not installed.
+fn parsed(text: &str) -> Option<(Samples, Samples)> {
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("target/python/bin/python");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/common/metrics.py");
+    let has_parser = Command::new(&python).args(["-c", "import prometheus_client"]).output();
+    if !has_parser.is_ok_and(|output| output.status.success()) {
+        assert!(
+            std::env::var("CI").as_deref() != Ok("true"),
+            "no prometheus_client in target/python; .ci/run makes it"
+        );
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED: metrics were not parsed, there is no prometheus_client in target/python"
+        );
+        return None;
+    }
+    let mut child = Command::new(python)
+        .arg(script)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}\n{text}", both(&output));
+    let (mut all, mut counters) = (Samples::new(), Samples::new());
+    for line in String::from_utf8(output.stdout).unwrap().lines() {
+        let sample: Value = serde_json::from_str(line).unwrap();
+        let name = format!("{} {}", sample["name"].as_str().unwrap(), sample["labels"]);
+        let value = sample["value"].as_f64().unwrap();
+        if ["counter", "histogram"].contains(&sample["type"].as_str().unwrap()) {
+            counters.insert(name.clone(), value);
+        }
+        all.insert(name, value);
+    }
+    Some((all, counters))
+}
+
+#[test]
+fn metrics_are_what_prometheus_expects_and_counters_never_go_down() {
+    let job = Job::new(10, 100_000, "20ms", "200ms");
+    let run = Served::start(&job, &[]);
+    let scrape = || {
+        let answer = run.get("/metrics", &[]);
+        assert!(
+            answer.headers.contains("content-type: application/openmetrics-text; version=1.0.0"),
+            "{}",
+            answer.headers
+        );
+        answer.body
+    };
+    let commits = |text: &str| text.contains("weatherflow_commits_total{flow=\"archive\"} 3");
+    let early = scrape();
+    let late = wait_for("three commits of the archive", || Some(scrape()).filter(|text| commits(text)));
+    let Some(((_, before), (all, after))) = parsed(&early).zip(parsed(&late)) else { return };
+    for (name, value) in before {
+        assert!(after.get(&name).is_some_and(|now| *now >= value), "{name} was {value} and is {:?}", after.get(&name));
+    }
+    let archive = |name: &str| {
+        let name = format!("{name} {{\"flow\":\"archive\"}}");
+        *all.get(&name).unwrap_or_else(|| panic!("no {name} in\n{late}"))
+    };
+    let stage = |stage: &str, what: &str| {
+        all[&format!("weatherflow_{what}_total {{\"flow\":\"archive\",\"stage\":\"{stage}\"}}")]
+    };
+    let committed = archive("weatherflow_committed_rows_total");
+    assert!(committed > 0.0 && stage("sink.parquet", "rows") >= committed);
+    assert!(stage("source.topic", "rows") >= stage("transform.select", "rows"));
+    assert!(stage("decode.protobuf", "bytes") > 0.0);
+    assert_eq!(archive("weatherflow_version"), 2.0);
+    assert_eq!(archive("weatherflow_commit_duration_seconds_count"), 3.0);
+    assert_eq!(all["weatherflow_commit_duration_seconds_bucket {\"flow\":\"archive\",\"le\":\"+Inf\"}"], 3.0);
+    assert!(archive("weatherflow_last_commit_timestamp_seconds") > 1.7e9);
+    assert!(archive("weatherflow_memory_used_bytes") <= archive("weatherflow_memory_limit_bytes"));
+    assert_eq!((archive("weatherflow_flow_up"), archive("weatherflow_restarts_total")), (1.0, 0.0));
+    archive("weatherflow_epochs_in_flight");
+    archive("weatherflow_epoch_age_seconds");
+    for reason in ["filtered", "skipped", "dead_letter"] {
+        let name = format!("weatherflow_rejected_rows_total {{\"flow\":\"archive\",\"reason\":\"{reason}\"}}");
+        assert_eq!(all[&name], 0.0);
+    }
+    for partition in 0..4 {
+        let name = format!("weatherflow_lag_rows {{\"flow\":\"archive\",\"partition\":\"{partition}\"}}");
+        assert!(all.contains_key(&name), "no {name} in\n{late}");
+    }
+    assert_eq!(all[&format!("weatherflow_build_info {{\"version\":\"{}\"}}", env!("CARGO_PKG_VERSION"))], 1.0);
+    assert!(all["process_resident_memory_bytes {}"] > 1e6 && all["process_cpu_seconds_total {}"] > 0.0);
+    assert!(run.stop().success());
+}
+
+#[test]
+fn a_run_tells_its_health_its_graph_and_its_numbers() {
+    let job = Job::new(10, 100_000, "20ms", "200ms");
+    let run = Served::start(&job, &[]);
+    assert_eq!(run.get("/health", &[]).status, 200);
+    let status = wait_for("a commit of the archive", || {
+        Some(run.status()).filter(|status| status["flows"][2]["version"].is_u64())
+    });
+    assert_eq!(run.get("/ready", &[]).body, "{\"ready\":true,\"reasons\":[]}");
+    let archive = &status["flows"][2];
+    assert_eq!((&archive["name"], &archive["state"]), (&"archive".into(), &"running".into()));
+    let names: Vec<_> = archive["graph"]["nodes"].as_array().unwrap().iter().map(|node| &node["name"]).collect();
+    assert_eq!(names, ["source.topic", "decode.protobuf", "transform.select", "partition.source", "sink.parquet"]);
+    let edge = &archive["graph"]["edges"][2];
+    assert_eq!((&edge["from"], &edge["to"]), (&2.into(), &3.into()));
+    assert_eq!(edge["columns"], "station_id: string, date: string, degrees: float64");
+    assert_eq!(archive["passed"].as_array().unwrap().len(), names.len());
+    assert!(archive["committed"]["written"].as_u64().unwrap() > 0);
+    assert!(archive["positions"]["3"].is_u64() && archive["commits"][0]["took"].is_f64());
+
+    let events = run.get("/events", &["--no-buffer", "--max-time", "3"]);
+    assert!(events.headers.contains("text/event-stream"), "{}", events.headers);
+    assert!(events.body.contains("data:{\"status\":{\"pipeline\":\"weather\""), "{}", events.body);
+    assert!(
+        events.body.contains("\"series\":\"station-07\"") && events.body.contains("\"value\":\"degrees\""),
+        "{}",
+        events.body
+    );
+
+    let page = run.get("/", &[]);
+    assert!(page.headers.contains("content-security-policy: default-src 'none'") && page.headers.contains("nosniff"));
+    for (arguments, path, status) in [
+        (vec![], "/nothing", 404),
+        (vec!["--request", "POST"], "/metrics", 405),
+        (vec!["--head"], "/metrics", 200),
+        (vec!["--header", "Host: evil.example"], "/status", 421),
+        (vec!["--header", "Host: localhost:1"], "/status", 200),
+        (vec!["--http1.0", "--header", "Host:"], "/status", 200),
+    ] {
+        assert_eq!(run.get(path, &arguments).status, status, "{arguments:?} {path}");
+    }
+    assert!(run.stop().success());
+}
+
+#[test]
+fn a_taken_port_is_an_error_before_anything_runs() {
+    let job = Job::new(10, 50, "0", "100ms");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let output = job.output("run", &["--drain", "--http", &port]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        both(&output).contains(&format!("127.0.0.1:{port}")) && both(&output).contains("another program"),
+        "{}",
+        both(&output)
+    );
+    assert!(!job.dir.path().join("data").exists());
+    let output = job.output("run", &["--drain", "--http", "somewhere"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(both(&output).contains("0.0.0.0:9090"), "{}", both(&output));
+}
+
+#[test]
+fn a_flow_in_trouble_is_not_ready_and_its_password_is_told_nobody() {
+    let job = Job::new(10, 50, "0", "100ms");
+    let file = fs::read_to_string(job.file()).unwrap();
+    let table = "[flow.sink.table]\nurl = \"sqlite:../data/weather.db\"";
+    assert!(file.contains(table));
+    let nowhere = "[flow.sink.table]\nurl = \"mysql://root@127.0.0.1:1/CS544\"\npassword = \"hunter2hunter2\"";
+    fs::write(job.file(), file.replace(table, nowhere)).unwrap();
+    let run = Served::start(&job, &["--flow", "generate"]);
+    let answer = wait_for("trouble", || Some(run.get("/ready", &[])).filter(|answer| answer.status == 503));
+    let ready: Value = serde_json::from_str(&answer.body).unwrap();
+    assert_eq!((&ready["ready"], &ready["reasons"][0]["flow"]), (&false.into(), &"generate".into()));
+    assert_eq!(ready["reasons"][0]["state"], "trying_again");
+    assert!(ready["reasons"][0]["reason"].as_str().unwrap().contains("127.0.0.1:1"), "{}", answer.body);
+    assert_eq!(run.get("/health", &[]).status, 200);
+    let metrics = run.get("/metrics", &[]).body;
+    assert!(metrics.contains("weatherflow_flow_up{flow=\"generate\"} 0"), "{metrics}");
+    let events = run.get("/events", &["--max-time", "2"]).body;
+    assert!(events.contains("trying_again"), "{events}");
+    for text in [answer.body, metrics, events, run.status().to_string()] {
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+    run.stop();
+}
+
+#[test]
+fn scrapes_and_pages_under_load_change_no_row_and_hold_nothing_up() {
+    let job = Job::new(10, 1_500, "0", "100ms");
+    let run = Served::start(&job, &["--drain"]);
+    // Listeners that never read, as many as find a place; and connections that never ask.
+    let connect = || TcpStream::connect(run.address()).unwrap();
+    let stuck: Vec<_> = (0..30)
+        .map(|_| {
+            let mut stream = connect();
+            write!(stream, "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+            stream
+        })
+        .collect();
+    let silent: Vec<_> = (0..10).map(|_| connect()).collect();
+    let over = AtomicBool::new(false);
+    let (status, scrapes) = std::thread::scope(|scope| {
+        let scrapers: Vec<_> = ["/metrics", "/status", "/ready", "/metrics"]
+            .map(|path| {
+                let (url, over) = (format!("{}{path}", run.url), &over);
+                scope.spawn(move || {
+                    let mut answered = 0;
+                    while !over.load(Ordering::SeqCst) {
+                        let curl = Command::new("curl").args(["--silent", "--max-time", "20", &url]).output().unwrap();
+                        answered += u32::from(curl.status.success() && !curl.stdout.is_empty());
+                    }
+                    answered
+                })
+            })
+            .into();
+        let status = run.wait();
+        over.store(true, Ordering::SeqCst);
+        (status, scrapers.into_iter().map(|scraper| scraper.join().unwrap()).collect::<Vec<_>>())
+    });
+    assert!(status.success());
+    assert!(scrapes.iter().all(|answered| *answered > 0), "{scrapes:?}");
+    let refused = stuck.into_iter().filter(|stream| {
+        let mut answer = [0; 12];
+        let mut stream = stream;
+        stream.read_exact(&mut answer).is_ok() && answer == *b"HTTP/1.1 503"
+    });
+    assert_eq!(refused.count(), 6, "places for listeners are not without number");
+    drop(silent);
+    job.finish_and_prove();
+}
