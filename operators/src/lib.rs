@@ -18,6 +18,7 @@
 //! | `kafka` | what source and sink of Kafka share: clusters, topics, what their answers mean |
 //! | [`config`] | value types shared by the configs: durations, sizes, secrets, column types |
 //! | `message`, `gathered` | what sinks share: rows as messages, rows kept until their commit |
+//! | [`trial`] | what a test of a flow puts in the place of its two ends |
 //! | `protobuf`, `json`, `value`, `dead_letter` | what the codecs of both directions share |
 //! | `runtime` | where blocking stages wait for asynchronous libraries |
 //! | [`error`] | what can go wrong, in words for people |
@@ -52,6 +53,7 @@ mod sql;
 pub mod stage;
 pub mod store;
 pub mod transform;
+pub mod trial;
 mod value;
 
 pub use chunk::Chunk;

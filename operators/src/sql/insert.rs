@@ -89,7 +89,8 @@ impl<D: Dialect> Insert<D> {
     }
 }
 
-pub(super) const DEAD_LETTERS: &str = "weatherflow_dead_letters";
+/// The table of rejected rows, of all flows that write to a database.
+pub(crate) const DEAD_LETTERS: &str = "weatherflow_dead_letters";
 
 /// Creates the table of rejected rows.
 pub(super) async fn create_dead_letters<D: Dialect>(tx: &mut Transaction<'_, D>, place: &Place<D>) -> Result<()> {

@@ -17,7 +17,7 @@
 mod audit;
 pub(crate) mod column;
 pub(crate) mod dialect;
-mod failpoint;
+pub(crate) mod failpoint;
 pub(crate) mod insert;
 pub(crate) mod mysql;
 pub(crate) mod place;
