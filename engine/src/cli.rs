@@ -1,6 +1,6 @@
 //! The command line. Exit status: 0 fine, 1 failed while running, 2 wrong command line or file.
 
-use crate::command::{Failed, check, run, verify};
+use crate::command::{Failed, check, run, test, verify};
 use clap::{Parser, Subcommand};
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -22,6 +22,15 @@ enum Command {
     Check {
         /// The pipeline file.
         file: PathBuf,
+    },
+    /// Run the tests of pipeline files: whole flows with their commits, in memory.
+    Test {
+        /// The pipeline files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Run the tests whose name or flow contains this text only.
+        #[arg(long, value_name = "TEXT")]
+        filter: Option<String>,
     },
     /// Prove from what is committed that no row was lost or doubled.
     Verify {
@@ -47,6 +56,7 @@ pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(&args),
         Command::Check { file } => check::check(&file),
+        Command::Test { files, filter } => test::test(&files, filter.as_deref()),
         Command::Verify { file, json } => verify::verify(&file, json),
     };
     match result {

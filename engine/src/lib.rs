@@ -9,13 +9,14 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`config`] | the pipeline file: parsed, resolved, checked, every mistake shown at its place |
-//! | [`cli`] | the command line: `run`, `check`, `verify` |
+//! | [`cli`] | the command line: `run`, `check`, `test`, `verify` |
 //! | [`plan`] | what will run: stages built, schemas composed, resume point known |
 //! | [`run`] | starts a plan, begins a flow again from its last commit when a server does not answer |
 //! | `patience` | for how long, and how soon |
 //! | `dataflow` | the timely graph of one flow; the only place that names timely |
 //! | `threads` | blocking I/O beside the workers: reader, writer, committer |
 //! | [`halt`], [`budget`] | how everything stops, and how memory stays bounded |
+//! | `trial` | runs a test of a pipeline file: life after life, then what was found beside what was expected |
 //! | [`meter`] | what a running flow tells people |
 
 pub mod budget;
@@ -31,3 +32,4 @@ pub mod plan;
 mod report;
 pub mod run;
 mod threads;
+mod trial;

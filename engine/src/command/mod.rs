@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod run;
+pub(crate) mod test;
 pub(crate) mod verify;
 
 use crate::config::{self, Loaded};

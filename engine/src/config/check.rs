@@ -45,6 +45,8 @@ impl Checker<'_> {
                 self.value(name, node, parts)
             }
             (Shape::Either(single, _), Value::Table(_) | Value::Text(_)) => self.value(name, node, single),
+            (Shape::ListOrTable(list, _), Value::List(_)) => self.value(name, node, list),
+            (Shape::ListOrTable(_, table), Value::Table(_)) => self.value(name, node, table),
             (Shape::Table { fields, .. }, Value::Table(_)) => self.table(node, fields),
             (Shape::Choice(kinds), Value::Table(_)) => self.choice(name, node, kinds),
             (Shape::Map(inner), Value::Table(entries)) => {
@@ -64,7 +66,10 @@ impl Checker<'_> {
                 true
             }
             (Shape::List(inner), Value::Table(_)) if matches!(**inner, Shape::Table { .. } | Shape::Choice(_)) => {
-                let header = if name == "flow" { "[[flow]]".to_owned() } else { format!("[[flow.{name}]]") };
+                let header = match name {
+                    "flow" | "test" => format!("[[{name}]]"),
+                    _ => format!("[[flow.{name}]]"),
+                };
                 self.report(
                     Diagnostic::new(node.span.clone(), format!("`{name}` must be a list, but this is one table"))
                         .help(format!("write each {name} under a header in double brackets, {header}")),
@@ -314,7 +319,7 @@ pub(super) fn whence(node: &Node) -> String {
     }
 }
 
-fn help(meant: Option<&str>, known: &str) -> String {
+pub(super) fn help(meant: Option<&str>, known: &str) -> String {
     meant.map_or(known.to_owned(), |meant| format!("did you mean `{meant}`? {known}"))
 }
 
@@ -324,7 +329,7 @@ fn explained(word: &str, doc: &str, choices: usize) -> String {
 }
 
 /// The choice that a word was most likely meant to be.
-fn nearest<'a>(word: &str, choices: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(super) fn nearest<'a>(word: &str, choices: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     choices
         .map(|choice| (strsim::damerau_levenshtein(&word.to_lowercase(), choice), choice))
         .filter(|(distance, choice)| *distance <= 1.max(choice.len().min(word.len()) / 3))

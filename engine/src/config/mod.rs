@@ -8,6 +8,7 @@
 //! | `{ env = ... }` and `{ file = ... }` | `resolve` |
 //! | values to config types | `read` |
 //! | config types to stages that fit together | `build`, `places` |
+//! | tests of these flows, their rows as columns | `trial` |
 //! | mistakes for people, without secrets | `diagnostic`, `mask` |
 
 mod build;
@@ -21,6 +22,7 @@ mod read;
 mod resolve;
 mod shape;
 mod tree;
+mod trial;
 
 #[cfg(test)]
 mod tests;
@@ -28,6 +30,7 @@ mod tests;
 pub use build::{BuiltFlow, NamedStage};
 pub use catalogue::{FieldDoc, StageDoc, catalogue, markdown};
 pub use diagnostic::Diagnostics;
+pub use trial::{BuiltTest, Expectations};
 
 use diagnostic::Diagnostic;
 use operators::config::Context;
@@ -45,6 +48,8 @@ pub struct Loaded {
     pub pipeline: Pipeline,
     /// Its flows with every stage built, in the order of the file.
     pub built: Vec<BuiltFlow>,
+    /// Its tests, in the order of the file.
+    pub tests: Vec<BuiltTest>,
 }
 
 /// Reads a file, resolves and checks it, and builds every stage. Touches nothing outside but the files it names.
@@ -62,8 +67,9 @@ fn load_with(path: &Path, env: &dyn Fn(&str) -> Result<String, VarError>) -> Res
         return Err(found);
     };
     let built = build::build(&root, &context, &mut found);
+    let tests = trial::build(&root, &built, &context, &mut found);
     match read::read::<Pipeline>(&root, &mut found) {
-        Some(pipeline) if found.is_empty() => Ok(Loaded { pipeline, built }),
+        Some(pipeline) if found.is_empty() => Ok(Loaded { pipeline, built, tests }),
         _ => Err(found),
     }
 }

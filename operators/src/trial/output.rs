@@ -23,6 +23,11 @@ impl Shown {
         other.0.iter().all(|column| self.0.contains(column))
     }
 
+    /// How many columns there are.
+    pub fn width(&self) -> usize {
+        self.0.len()
+    }
+
     /// The columns that another row has too.
     pub fn beside(&self, other: &Self) -> Self {
         let shared = self.0.iter().filter(|(name, _)| other.0.iter().any(|(there, _)| there == name));
