@@ -45,6 +45,11 @@ impl Checker<'_> {
                 self.value(name, node, parts)
             }
             (Shape::Either(single, _), Value::Table(_) | Value::Text(_)) => self.value(name, node, single),
+            (Shape::Either(single, _), Value::Whole(_))
+                if matches!(**single, Shape::Scalar(Scalar { whole: true, .. })) =>
+            {
+                self.value(name, node, single)
+            }
             (Shape::ListOrTable(list, _), Value::List(_)) => self.value(name, node, list),
             (Shape::ListOrTable(_, table), Value::Table(_)) => self.value(name, node, table),
             (Shape::Table { fields, .. }, Value::Table(_)) => self.table(node, fields),

@@ -109,7 +109,7 @@ impl fmt::Display for Shape {
             Self::List(_) => f.write_str("a list"),
             Self::Words(words) => write!(f, "one of {}", names(words.iter().map(|(word, _)| word.as_str()))),
             Self::Scalar(scalar) => scalar.fmt(f),
-            Self::ListOrTable(list, table) => write!(f, "{list}, or {table}"),
+            Self::ListOrTable(list, table) => write!(f, "{list} or {table}"),
             Self::Either(single, parts) => write!(f, "{single}, or {parts}"),
         }
     }
@@ -248,7 +248,6 @@ fn scalar(kinds: &[&str], schema: &Value) -> Result<Scalar, String> {
             "integer" => scalar.whole = true,
             "number" => scalar.number = true,
             "boolean" => scalar.flag = true,
-            "null" => {}
             other => return Err(format!("a value of type {other}: {schema}")),
         }
     }
@@ -282,10 +281,11 @@ fn list<'a>(schema: &'a Value, key: &str) -> Option<&'a [Value]> {
     schema.get(key).and_then(Value::as_array).map(Vec::as_slice)
 }
 
+/// The types of a value that is there: what is optional may be null in a schema, and is left out of a file.
 fn types(schema: &Value) -> Vec<&str> {
     match schema.get("type") {
         Some(Value::String(kind)) => vec![kind],
-        Some(Value::Array(kinds)) => kinds.iter().filter_map(Value::as_str).collect(),
+        Some(Value::Array(kinds)) => kinds.iter().filter_map(Value::as_str).filter(|kind| *kind != "null").collect(),
         _ => Vec::new(),
     }
 }

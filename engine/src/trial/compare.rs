@@ -20,20 +20,20 @@ pub(super) fn with_expected(expect: &Expectations, found: &Found, given: u64) ->
         problems.push(format!("audit: the commits account for {} of the source's {given}", counted(totals.read, "row")));
     }
     if let Some(rows) = &expect.rows {
-        problems.extend(parts(rows, &found.rows, ["row", "rows"]));
+        problems.extend(parts("rows", rows, &found.rows));
     }
     if let Some(letters) = &expect.dead_letters {
-        problems.extend(parts(letters, &found.dead_letters, ["dead letter", "dead letters"]));
+        problems.extend(parts("dead letters", letters, &found.dead_letters));
     }
     for (what, expected, found) in
         [("filtered", expect.filtered, totals.filtered), ("skipped", expect.skipped, totals.skipped)]
     {
         if let Some(expected) = expected.filter(|expected| *expected != found) {
-            problems.push(format!("{what}: expected {}, found {found}", counted(expected, "row")));
+            problems.push(format!("{what}: expected {expected}, found {found}"));
         }
     }
     if let Some(files) = expect.files.as_ref().filter(|files| **files != found.files) {
-        problems.push(format!("files:\n{}", diff(files, &found.files)));
+        problems.push(format!("files: expected (-), found (+)\n{}", diff(files, &found.files)));
     }
     let positions = positions(found);
     if let Some(expected) = expect.positions.as_ref().filter(|expected| **expected != positions) {
@@ -57,7 +57,7 @@ pub(super) fn with_uninterrupted(whole: &Found, found: &Found) -> Vec<String> {
         };
         let (whole, found) = (sorted(whole), sorted(found));
         if whole != found {
-            problems.push(format!("{what}, beside those of the run without a crash:\n{}", diff(&whole, &found)));
+            problems.push(format!("{what}: without a crash (-), with it (+)\n{}", diff(&whole, &found)));
         }
     }
     let [whole_positions, found_positions] = [positions(whole), positions(found)];
@@ -75,48 +75,52 @@ fn totals(found: &Found) -> Tally {
     found.progress.as_ref().map(|progress| progress.totals).unwrap_or_default()
 }
 
-fn parts(expected: &Parts<Expected>, found: &ByPartition, words: [&str; 2]) -> Vec<String> {
-    let none = Vec::new();
+/// How the rows of all places differ from those expected; `what` they are.
+fn parts(what: &str, expected: &Parts<Expected>, found: &ByPartition) -> Vec<String> {
+    let (nothing, none) = (Expected::Rows(Vec::new()), Vec::new());
     match expected {
         Parts::Together(expected) => {
             let all: Vec<_> = found.values().flatten().cloned().collect();
-            part(expected, &all, words, words[1]).into_iter().collect()
+            part(what, expected, &all, &named([expected])).into_iter().collect()
         }
         Parts::Apart(parts) => {
-            let nothing = Expected::Rows(Vec::new());
+            let named = named(parts.values());
             let partitions: BTreeSet<_> = parts.keys().chain(found.keys()).copied().collect();
             let problem = |partition: u32| {
-                let (expected, found) =
-                    (parts.get(&partition).unwrap_or(&nothing), found.get(&partition).unwrap_or(&none));
-                part(expected, found, words, &format!("{} of partition {partition}", words[1]))
+                let expected = parts.get(&partition).unwrap_or(&nothing);
+                let found = found.get(&partition).unwrap_or(&none);
+                part(&format!("{what} of partition {partition}"), expected, found, &named)
             };
             partitions.into_iter().filter_map(problem).collect()
         }
     }
 }
 
+/// The row that names the most columns, for what is shown of rows that nobody expected.
+fn named<'a>(expected: impl IntoIterator<Item = &'a Expected>) -> Shown {
+    let rows = expected.into_iter().flat_map(|expected| match expected {
+        Expected::Rows(rows) => rows.as_slice(),
+        Expected::Count(_) => &[],
+    });
+    rows.max_by_key(|row| row.width()).cloned().unwrap_or_default()
+}
+
 /// How the rows of one place differ from those expected.
-fn part(expected: &Expected, found: &[Shown], words: [&str; 2], of: &str) -> Option<String> {
-    let counted = |number: usize| format!("{number} {}", words[usize::from(number != 1)]);
-    match expected {
-        Expected::Count(count) if *count == found.len() as u64 => None,
-        Expected::Count(count) => Some(format!("{of}: expected {count}, found {}", found.len())),
-        Expected::Rows(rows) => {
-            let as_expected = |(row, found): (&Shown, &Shown)| found.covers(row);
-            if rows.len() == found.len() && rows.iter().zip(found).all(as_expected) {
-                return None;
-            }
-            // Of what was found only those columns are shown that the test names, unless it names none.
-            let named = rows.iter().max_by_key(|row| row.width());
-            let line = |(at, row): (usize, &Shown)| match (rows.get(at).filter(|it| row.covers(it)), named) {
-                (Some(expected), _) => expected.to_string(),
-                (None, Some(named)) => row.beside(named).to_string(),
-                (None, None) => row.to_string(),
-            };
-            let found: Vec<_> = found.iter().enumerate().map(line).collect();
-            let rows: Vec<_> = rows.iter().map(Shown::to_string).collect();
-            let [was, is] = [counted(rows.len()), counted(found.len())];
-            Some(format!("{of}: expected {was}, found {is}\n{}", diff(&rows, &found)))
-        }
+fn part(what: &str, expected: &Expected, found: &[Shown], named: &Shown) -> Option<String> {
+    let rows = match expected {
+        Expected::Count(count) if *count == found.len() as u64 => return None,
+        Expected::Count(count) => return Some(format!("{what}: expected {count}, found {}", found.len())),
+        Expected::Rows(rows) => rows,
+    };
+    if rows.len() == found.len() && found.iter().zip(rows).all(|(found, row)| found.covers(row)) {
+        return None;
     }
+    let line = |(at, row): (usize, &Shown)| match rows.get(at) {
+        Some(expected) if row.covers(expected) => expected.to_string(),
+        _ if named.width() == 0 => row.to_string(),
+        _ => row.beside(named).to_string(),
+    };
+    let shown: Vec<_> = found.iter().enumerate().map(line).collect();
+    let wanted: Vec<_> = rows.iter().map(Shown::to_string).collect();
+    Some(format!("{what}: expected {} (-), found {} (+)\n{}", rows.len(), found.len(), diff(&wanted, &shown)))
 }

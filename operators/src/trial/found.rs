@@ -32,7 +32,7 @@ pub(super) struct Contents {
     pub(super) rows: ByPartition,
     /// By source partition.
     pub(super) dead_letters: ByPartition,
-    /// Names of the data files, those of one partition together.
+    /// Names of the data files, sorted.
     pub(super) files: Vec<String>,
 }
 
@@ -51,6 +51,7 @@ pub(super) fn in_files(store: &Memory) -> Result<Contents> {
         }
         contents.files.push(path.rsplit('/').next().unwrap_or_default().to_owned());
     }
+    contents.files.sort();
     Ok(contents)
 }
 

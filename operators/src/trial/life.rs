@@ -67,8 +67,8 @@ impl fmt::Display for Crash {
         };
         write!(f, "{moment} commit {}", self.commit)?;
         match self.moment {
-            Moment::During(step) => write!(f, " (step {step})"),
-            _ => Ok(()),
+            Moment::During(steps) if steps > 0 => write!(f, " with {steps} of its steps done"),
+            Moment::Before | Moment::During(_) | Moment::After => Ok(()),
         }
     }
 }

@@ -133,7 +133,7 @@ pub struct Found {
     pub rows: BTreeMap<u32, Vec<Shown>>,
     /// By source partition.
     pub dead_letters: BTreeMap<u32, Vec<Shown>>,
-    /// Names of the data files.
+    /// Names of the data files, sorted.
     pub files: Vec<String>,
     /// The last commit.
     pub progress: Option<Progress>,
