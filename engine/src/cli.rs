@@ -1,8 +1,8 @@
 //! The command line. Exit status: 0 fine, 1 failed while running, 2 wrong command line or file.
 
 use crate::command::{Failed, check, run, test, verify};
+use crate::report::{LogFormat, Voice};
 use clap::{Parser, Subcommand};
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -12,6 +12,8 @@ use std::process::ExitCode;
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    voice: Voice,
 }
 
 #[derive(Debug, Subcommand)]
@@ -47,17 +49,13 @@ const LOG: &str = "error,engine=warn,operators=warn";
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter.unwrap_or_else(|_| LOG.into()))
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
-    let result = match Cli::parse().command {
-        Command::Run(args) => run::run(&args),
+    let Cli { command, voice } = Cli::parse();
+    start_log(voice.log_format);
+    let result = match command {
+        Command::Run(args) => run::run(&args, voice),
         Command::Check { file } => check::check(&file),
         Command::Test { files, filter } => test::test(&files, filter.as_deref()),
-        Command::Verify { file, json } => verify::verify(&file, json),
+        Command::Verify { file, json } => verify::verify(&file, json, voice),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -66,9 +64,25 @@ pub fn main() -> ExitCode {
             ExitCode::from(2)
         }
         Err(Failed::Running(message)) => {
-            eprintln!("error: {message}");
+            match voice.log_format {
+                LogFormat::Text => eprintln!("error: {message}"),
+                LogFormat::Json => tracing::error!("{message}"),
+            }
             ExitCode::from(1)
         }
         Err(Failed::Said) => ExitCode::from(1),
+    }
+}
+
+/// Logs go to standard error, so that standard output has what was asked for and nothing else.
+fn start_log(format: LogFormat) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env();
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter.unwrap_or_else(|_| LOG.into()))
+        .with_writer(std::io::stderr)
+        .with_ansi(console::colors_enabled_stderr());
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
     }
 }

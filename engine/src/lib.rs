@@ -18,6 +18,7 @@
 //! | [`halt`], [`budget`] | how everything stops, and how memory stays bounded |
 //! | `trial` | runs a test of a pipeline file: life after life, then what was found beside what was expected |
 //! | [`meter`] | what a running flow tells people |
+//! | `http` | what it tells over HTTP: the live page, metrics, health |
 
 pub mod budget;
 pub mod cli;
@@ -26,6 +27,7 @@ pub mod config;
 mod dataflow;
 mod flow;
 pub mod halt;
+mod http;
 pub mod meter;
 mod patience;
 pub mod plan;

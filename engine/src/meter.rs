@@ -3,11 +3,12 @@
 use crate::budget::Budget;
 use crate::flow::Epoch;
 use crate::halt::Failure;
-use operators::Lag;
 use operators::progress::{Progress, Tally};
+use operators::sample::{Sampler, Samples};
+use operators::{Chunk, Lag};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 /// How many of the last commits and troubles are remembered.
@@ -22,6 +23,8 @@ pub struct Meter {
     /// Source, stages and sink, in the order rows pass them.
     stages: Vec<Passed>,
     budget: Arc<Budget>,
+    /// While someone wants to see values.
+    sampler: OnceLock<Sampler>,
     seen: Mutex<Seen>,
 }
 
@@ -147,6 +150,7 @@ impl Meter {
             done: AtomicBool::new(false),
             stages: stages.into_iter().map(passed).collect(),
             budget,
+            sampler: OnceLock::new(),
             seen: Mutex::default(),
         }
     }
@@ -169,9 +173,23 @@ impl Meter {
         }
     }
 
-    /// Rows that the sink took.
-    pub(crate) fn add_taken(&self, rows: u64, bytes: u64) {
-        self.add_passed(self.stages.len().saturating_sub(1), rows, bytes);
+    /// Rows that the sink takes.
+    pub(crate) fn add_taken(&self, chunk: &Chunk) {
+        self.add_passed(self.stages.len().saturating_sub(1), chunk.len(), chunk.bytes());
+        if let Some(sampler) = self.sampler.get() {
+            sampler.look(chunk);
+        }
+    }
+
+    /// Has values of rows that reach the sink remembered from now on.
+    pub(crate) fn sample(&self, sampler: Sampler) {
+        // A second one would see the same.
+        let _ = self.sampler.set(sampler);
+    }
+
+    /// Values that reached the sink after a mark, where they are remembered.
+    pub(crate) fn samples(&self, mark: u64) -> Option<Samples> {
+        self.sampler.get()?.after(mark)
     }
 
     pub(crate) fn set_lag(&self, worker: u32, lag: Lag) {

@@ -36,6 +36,11 @@ impl Running {
         Self { plan, drain, halt, meters, process: uuid::Uuid::now_v7().to_string() }
     }
 
+    /// What runs.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
     /// The flows' names and meters, in the order of the file.
     pub fn meters(&self) -> Vec<(String, Arc<Meter>)> {
         let names = self.plan.flows.iter().map(|flow| flow.built.name.clone());

@@ -95,6 +95,46 @@ fn a_reader_that_hangs_up_stops_nothing() {
 }
 
 #[test]
+fn quiet_says_nothing() {
+    let job = Job::new(10, 100, "0", "100ms");
+    let output = job.output("run", &["--drain", "--quiet"]);
+    assert_eq!((output.status.code(), both(&output)), (Some(0), String::new()));
+    job.finish_and_prove();
+    fs::write(job.archive().join("stray"), "").unwrap();
+    let output = job.output("verify", &["--quiet"]);
+    assert!(output.status.code() == Some(1) && both(&output).contains("stray"), "what was asked for is said");
+}
+
+#[test]
+fn a_program_reads_the_run_line_by_line() {
+    let job = Job::new(10, 100, "0", "100ms");
+    let mut command = job.command("run", &["--drain", "--log-format", "json"]);
+    let output = command.env("RUST_LOG", "error,engine=debug").output().unwrap();
+    assert!(output.status.success(), "{}", both(&output));
+    let objects = |bytes: &[u8]| -> Vec<serde_json::Value> {
+        String::from_utf8_lossy(bytes).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let said = objects(&output.stdout);
+    for flow in ["generate", "publish", "archive"] {
+        let of = |event: &str| said.iter().find(|object| object["event"] == event && object["flow"] == flow);
+        assert!(of("begin").unwrap()["to"].is_string(), "{said:?}");
+        assert_eq!(of("end").unwrap()["committed"]["written"], 1000, "{said:?}");
+    }
+    let committed = objects(&output.stderr).into_iter().find(|object| object["fields"]["message"] == "committed");
+    let spans = committed.expect("a commit in the log")["spans"].clone();
+    assert_eq!(
+        (&spans[0]["name"], &spans[1]["name"], &spans[1]["epoch"]),
+        (&"flow".into(), &"epoch".into(), &0.into())
+    );
+
+    fs::remove_dir_all(job.archive()).unwrap();
+    fs::write(job.archive(), "not a directory").unwrap();
+    let output = job.output("run", &["--drain", "--log-format", "json"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(objects(&output.stderr).iter().any(|object| object["level"] == "ERROR"), "{}", both(&output));
+}
+
+#[test]
 fn a_flow_runs_alone() {
     let job = Job::new(10, 50, "0", "100ms");
     let output = job.output("run", &["--drain", "--flow", "generate"]);

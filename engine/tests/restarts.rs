@@ -9,7 +9,7 @@ use engine::run::Running;
 use operators::config::Interval;
 use operators::inspect::Inspect;
 use operators::progress::{Commit, Progress, Receipt, Run};
-use operators::stage::{Account, Audit, Closing, Committer, Finding, Held, Opened, Sink, Writer};
+use operators::stage::{Account, Audit, Closing, Committer, Held, Listen, Opened, Sink, Writer};
 use operators::{Checkpoint, Chunk, Error, Position, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -54,8 +54,8 @@ struct Remote<T> {
 }
 
 impl Audit for Remote<MemorySink> {
-    fn audit(&self, flow: &str, found: &mut dyn FnMut(Finding)) -> Result<Account> {
-        self.end.audit(flow, found)
+    fn audit(&self, flow: &str, listener: &mut dyn Listen) -> Result<Account> {
+        self.end.audit(flow, listener)
     }
 }
 

@@ -60,6 +60,12 @@ impl Chunk {
         (self.rows.get_array_memory_size() + self.positions.get_array_memory_size()) as u64
     }
 
+    /// So many of its rows, from the one of an index on.
+    pub fn slice(&self, from: u64, rows: u64) -> Self {
+        let (from, rows) = (from as usize, rows as usize);
+        Self { rows: self.rows.slice(from, rows), positions: self.positions.slice(from, rows), ..*self }
+    }
+
     /// The same rows with other columns.
     pub(crate) fn with_rows(&self, rows: RecordBatch) -> Self {
         debug_assert_eq!(self.positions.len(), rows.num_rows());

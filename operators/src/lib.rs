@@ -16,10 +16,12 @@
 //! | `archive`, [`store`] | batches of Parquet files and their proof; the files below them |
 //! | `sql` | what tables and topics share: databases, the progress row, transactions |
 //! | `kafka` | what source and sink of Kafka share: clusters, topics, what their answers mean |
+//! | [`show`] | rows as text: tables, JSON lines |
 //! | [`config`] | value types shared by the configs: durations, sizes, secrets, column types |
 //! | `message`, `gathered` | what sinks share: rows as messages, rows kept until their commit |
 //! | [`trial`] | what a test of a flow puts in the place of its two ends |
 //! | `protobuf`, `json`, `value`, `dead_letter` | what the codecs of both directions share |
+//! | [`sample`] | a few values out of the rows that pass by, for people who watch |
 //! | `runtime` | where blocking stages wait for asynchronous libraries |
 //! | [`error`] | what can go wrong, in words for people |
 
@@ -43,10 +45,12 @@ mod protobuf;
 #[cfg(test)]
 mod replay;
 mod runtime;
+pub mod sample;
 pub mod schema;
 #[cfg(test)]
 #[path = "../tests/servers/mod.rs"]
 mod servers;
+pub mod show;
 pub mod sink;
 pub mod source;
 mod sql;

@@ -5,7 +5,7 @@
 
 use crate::chunk::Chunk;
 use crate::error::Result;
-use crate::inspect::{Extent, Holdings, Inspect};
+use crate::inspect::{Extent, Holdings, Inspect, StoredRows, Which};
 use crate::position::{Checkpoint, Lag, Span};
 use crate::progress::{Commit, Fingerprint, Progress, Receipt, Run, Version};
 use crate::schema::Schema;
@@ -160,12 +160,32 @@ pub trait Committer: Send {
 
 /// Reads back what is committed, trusting nobody; the proof behind `verify`.
 pub trait Audit {
-    /// Checks everything committed by a flow, giving each finding as it is met. Memory does not grow with history.
-    fn audit(&self, flow: &str, found: &mut dyn FnMut(Finding)) -> Result<Account>;
+    /// Checks everything committed by a flow, telling each finding as it is met. Memory does not grow with history.
+    fn audit(&self, flow: &str, listener: &mut dyn Listen) -> Result<Account>;
 
     /// What is there of a flow, for people: read from names and records, without the proof.
     fn holdings(&self, _flow: &str) -> Result<Holdings> {
         Ok(Holdings::default())
+    }
+
+    /// The rows it has committed of a flow, oldest first; `None` where they are read by a source.
+    fn stored(&self, _flow: &str, _which: &Which) -> Result<Option<StoredRows>> {
+        Ok(None)
+    }
+}
+
+/// Listens to an audit.
+pub trait Listen {
+    /// Something is not as it should be.
+    fn found(&mut self, finding: Finding);
+
+    /// So many more rows of the sink have been looked at.
+    fn checked(&mut self, _rows: u64) {}
+}
+
+impl<F: FnMut(Finding)> Listen for F {
+    fn found(&mut self, finding: Finding) {
+        self(finding);
     }
 }
 

@@ -1,8 +1,9 @@
 //! Instructions per row, counted by valgrind: repeatable where times are not.
 //!
 //! `.ci/instructions` builds this as it has to be built and compares with `instructions.toml`; `.ci/instructions --accept`
-//! keeps new counts. Built otherwise the counts are others, and are only printed. Each piece of work runs in processes of its own, a few times and many times; the difference is what
-//! the work itself costs, without what a process does before and after it.
+//! keeps new counts. Built otherwise the counts are others, and are only printed. Each piece of work runs in processes of
+//! its own, a few times and many times; the difference is what the work itself costs, without what a process does before
+//! and after it.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod cases;

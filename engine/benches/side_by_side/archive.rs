@@ -2,6 +2,7 @@
 
 use crate::contest::{Outcome, Side, contest};
 use crate::process::{self, Taken, weatherflow};
+use crate::servers::unique;
 use crate::world::{self, World, hdfs_environment};
 use crate::yardstick;
 
@@ -35,11 +36,9 @@ pub fn local(world: &World) -> Outcome {
 pub fn hdfs(world: &World) -> Outcome {
     const HDFS: &str = "archive onto HDFS";
     let topic = world.topic();
-    let mut round = 0;
-    let mut onto_hdfs = || {
-        round += 1;
+    let onto_hdfs = || {
         let dir = world.empty("onto-hdfs");
-        let url = format!("{}/bench-{}/{round}", world::server("hdfs", "HDFS_URL"), std::process::id());
+        let url = format!("{}/{}", world::server("hdfs", "HDFS_URL"), unique("bench"));
         let file = world.pipeline(&dir, &[world::archive(topic, "10s", &url)]);
         let taken = process::run(hdfs_environment(&mut weatherflow(&["run", "--drain"], &file)));
         process::run(hdfs_environment(&mut weatherflow(&["verify"], &file)));
@@ -48,10 +47,7 @@ pub fn hdfs(world: &World) -> Outcome {
     let mut outcome = contest(
         topic.rows,
         world.rounds,
-        vec![
-            Side::new(HDFS, "3 replicas", &mut onto_hdfs),
-            Side::new(LOCAL, "local directory", || into_directory(world)),
-        ],
+        vec![Side::new(HDFS, "3 replicas", onto_hdfs), Side::new(LOCAL, "local directory", || into_directory(world))],
     );
     outcome.ask_rate(HDFS, LOCAL, 0.8);
     outcome.ask_memory(HDFS, 256.0);

@@ -24,13 +24,13 @@ pub struct Measured {
 
 /// A figure that was asked for.
 pub struct Goal {
-    pub what: String,
-    pub seen: f64,
-    pub asked: Asked,
-    pub unit: &'static str,
+    what: String,
+    seen: f64,
+    asked: Asked,
+    unit: &'static str,
 }
 
-pub enum Asked {
+enum Asked {
     AtLeast(f64),
     AtMost(f64),
 }
@@ -83,6 +83,11 @@ impl Measured {
 }
 
 impl Outcome {
+    /// Of figures that need no rounds.
+    pub fn of(goals: impl IntoIterator<Item = Goal>) -> Self {
+        Self { sides: Vec::new(), goals: goals.into_iter().collect() }
+    }
+
     fn side(&self, name: &str) -> &Measured {
         self.sides.iter().find(|side| side.name == name).unwrap()
     }
@@ -91,20 +96,20 @@ impl Outcome {
     pub fn ask_rate(&mut self, of: &str, beside: &str, least: f64) {
         let seen = ratio(&self.side(of).rates(), &self.side(beside).rates());
         let what = format!("{of}: rows/s beside {beside}");
-        self.goals.push(Goal { what, seen, asked: Asked::AtLeast(least), unit: "x" });
+        self.goals.push(Goal::at_least(what, seen, least, "x"));
     }
 
     /// Asks for at most so much of another side's CPU seconds, round by round.
     pub fn ask_cpu(&mut self, of: &str, beside: &str, most: f64) {
         let seen = ratio(&self.side(of).cpu_per_million(), &self.side(beside).cpu_per_million());
         let what = format!("{of}: CPU seconds beside {beside}");
-        self.goals.push(Goal { what, seen, asked: Asked::AtMost(most), unit: "x" });
+        self.goals.push(Goal::at_most(what, seen, most, "x"));
     }
 
     pub fn ask_memory(&mut self, of: &str, most: f64) {
         let seen = self.side(of).peak_mib();
         let what = format!("{of}: peak resident memory");
-        self.goals.push(Goal { what, seen, asked: Asked::AtMost(most), unit: "MiB" });
+        self.goals.push(Goal::at_most(what, seen, most, "MiB"));
     }
 
     /// The side with the lower median of rows/s.
@@ -114,6 +119,14 @@ impl Outcome {
 }
 
 impl Goal {
+    pub fn at_least(what: impl Into<String>, seen: f64, least: f64, unit: &'static str) -> Self {
+        Self { what: what.into(), seen, asked: Asked::AtLeast(least), unit }
+    }
+
+    pub fn at_most(what: impl Into<String>, seen: f64, most: f64, unit: &'static str) -> Self {
+        Self { what: what.into(), seen, asked: Asked::AtMost(most), unit }
+    }
+
     fn is_reached(&self) -> bool {
         match self.asked {
             Asked::AtLeast(least) => self.seen >= least,

@@ -1,7 +1,7 @@
 //! How long after its INSERT a row is in Parquet, and what the job takes while nothing comes.
 
 use crate::batches::Batch;
-use crate::contest::{Asked, Goal, Outcome, quantile};
+use crate::contest::{Goal, Outcome, quantile};
 use crate::process::{Running, weatherflow};
 use crate::servers::unique;
 use crate::world::{self, Topic, World};
@@ -64,15 +64,11 @@ pub fn freshness(world: &World) -> Outcome {
     job.interrupt();
     job.end();
     crate::process::run(&mut weatherflow(&["verify"], &file));
-    let goal = |what: &str, seen, most, unit| Goal { what: what.to_owned(), seen, asked: Asked::AtMost(most), unit };
-    Outcome {
-        sides: Vec::new(),
-        goals: vec![
-            goal("INSERT to Parquet at 10,000 rows/s, half of the rows", quantile(&ages, 0.5), 1.5, "s"),
-            goal("INSERT to Parquet at 10,000 rows/s, 99 of 100 rows", quantile(&ages, 0.99), 3.0, "s"),
-            goal("two flows with nothing arriving: part of one core", idle, 1.0, "%"),
-        ],
-    }
+    Outcome::of([
+        Goal::at_most("INSERT to Parquet at 10,000 rows/s, half of the rows", quantile(&ages, 0.5), 1.5, "s"),
+        Goal::at_most("INSERT to Parquet at 10,000 rows/s, 99 of 100 rows", quantile(&ages, 0.99), 3.0, "s"),
+        Goal::at_most("two flows with nothing arriving: part of one core", idle, 1.0, "%"),
+    ])
 }
 
 /// Notes when each row is there for readers.

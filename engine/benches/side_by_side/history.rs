@@ -1,7 +1,7 @@
 //! What a long history costs: the start beside an empty archive, and the last rows of a long run beside its first.
 
 use crate::batches::Batch;
-use crate::contest::{Asked, Goal, Outcome, median};
+use crate::contest::{Goal, Outcome, median};
 use crate::process::{Running, weatherflow};
 use crate::servers::unique;
 use crate::world::{self, World};
@@ -37,15 +37,8 @@ pub fn restart(world: &World) -> Outcome {
     let more = median(&with.iter().zip(&without).map(|(with, without)| with - without).collect::<Vec<_>>());
     let what = |history: &str, seconds: &[f64]| format!("start to first batch {history}: {:.3} s", median(seconds));
     eprintln!("  {}; {}", what("after 100,000 batches", &with), what("into an empty archive", &without));
-    Outcome {
-        sides: Vec::new(),
-        goals: vec![Goal {
-            what: "start to first new batch after 100,000 batches, less that of an empty archive".to_owned(),
-            seen: more,
-            asked: Asked::AtMost(0.5),
-            unit: "s",
-        }],
-    }
+    let what = "start to first new batch after 100,000 batches, less that of an empty archive";
+    Outcome::of([Goal::at_most(what, more, 0.5, "s")])
 }
 
 /// Runs a flow until a batch is there; gives the seconds from its start.
@@ -80,21 +73,15 @@ pub fn growth(world: &World) -> Outcome {
         (more - rows) as f64 / end.duration_since(*begin).unwrap().as_secs_f64()
     };
     let (tenth, last) = (topic.rows / 10, commits[commits.len() - 2].0);
-    Outcome {
-        sides: Vec::new(),
-        goals: vec![
-            Goal {
-                what: format!("rows/s of the last tenth of {} million rows beside the first", topic.rows / 1_000_000),
-                seen: rate(last - tenth, last) / rate(1, 1 + tenth),
-                asked: Asked::AtLeast(0.95),
-                unit: "x",
-            },
-            Goal {
-                what: format!("peak resident memory of {} million rows", topic.rows / 1_000_000),
-                seen: taken.peak_mib,
-                asked: Asked::AtMost(256.0),
-                unit: "MiB",
-            },
-        ],
-    }
+    let millions = topic.rows / 1_000_000;
+    let grown = rate(last - tenth, last) / rate(1, 1 + tenth);
+    Outcome::of([
+        Goal::at_least(
+            format!("rows/s of the last tenth of {millions} million rows beside the first"),
+            grown,
+            0.95,
+            "x",
+        ),
+        Goal::at_most(format!("peak resident memory of {millions} million rows"), taken.peak_mib, 256.0, "MiB"),
+    ])
 }

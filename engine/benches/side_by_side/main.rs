@@ -108,7 +108,7 @@ fn main() {
         .collect();
     println!("{}", contest::tables(&outcomes));
     if let Some(path) = arguments.json {
-        let path = world::project().join(path);
+        let path = servers::project().join(path);
         std::fs::write(path, serde_json::to_vec_pretty(&contest::json(&outcomes)).unwrap()).unwrap();
     }
 }

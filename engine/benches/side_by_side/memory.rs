@@ -1,8 +1,8 @@
 //! What the archive leg holds in memory while HDFS stands still under it.
 
-use crate::contest::{Asked, Goal, Outcome};
+use crate::contest::{Goal, Outcome};
 use crate::process::{self, Running, weatherflow};
-use crate::servers::BENCH;
+use crate::servers::{BENCH, unique};
 use crate::world::{self, World, hdfs_environment};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,19 +18,16 @@ const LOOK: Duration = Duration::from_millis(100);
 pub fn paused(world: &World) -> Outcome {
     let stopped =
         [("all DataNodes", &["datanode1", "datanode2", "datanode3"][..]), ("the NameNode", &["namenode"][..])];
-    let goal = |(number, (what, servers)): (usize, (&str, &[&str]))| Goal {
-        what: format!("peak resident memory with {what} of HDFS paused for {} s", PAUSE.as_secs()),
-        seen: peak_mib(world, number, servers),
-        asked: Asked::AtMost(256.0),
-        unit: "MiB",
-    };
-    Outcome { sides: Vec::new(), goals: stopped.into_iter().enumerate().map(goal).collect() }
+    Outcome::of(stopped.map(|(what, servers)| {
+        let what = format!("peak resident memory with {what} of HDFS paused for {} s", PAUSE.as_secs());
+        Goal::at_most(what, peak_mib(world, servers), 256.0, "MiB")
+    }))
 }
 
-fn peak_mib(world: &World, number: usize, servers: &[&str]) -> f64 {
+fn peak_mib(world: &World, servers: &[&str]) -> f64 {
     let topic = world.topic();
     let dir = world.empty("paused");
-    let url = format!("{}/paused-{}/{number}", world::server("hdfs", "HDFS_URL"), std::process::id());
+    let url = format!("{}/{}", world::server("hdfs", "HDFS_URL"), unique("paused"));
     let file = world.pipeline(&dir, &[world::archive(topic, "10s", &url)]);
     let mut run = Running::start(hdfs_environment(&mut weatherflow(&["run", "--drain"], &file)));
     thread::sleep(BEFORE);

@@ -2,12 +2,12 @@
 
 use crate::contest::{Outcome, Side, contest};
 use crate::process::{self, Taken, weatherflow};
+use crate::servers::unique;
 use crate::world::{self, Topic, World, weather};
 use crate::yardstick;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
-use std::cell::Cell;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
@@ -24,21 +24,18 @@ pub fn publish(world: &World) -> Outcome {
     let rows = world.rows / PART;
     let (brokers, count) = (world.brokers(), rows.to_string());
     let dir = world.empty("publish");
-    fill(world, &dir, rows);
+    let table = unique("reports").replace('-', "_");
+    fill(world, &dir, &table, rows);
     // A topic of its own for each turn: one that was deleted may stay for a while.
-    let turns = Cell::new(0);
-    let new_topic = || {
-        turns.set(turns.get() + 1);
-        format!("published-{}-{}", std::process::id(), turns.get())
-    };
+    let new_topic = || unique("published");
     let through = || {
         let topic = new_topic();
-        let taken = one_round(world, &dir, &Topic { brokers: brokers.clone(), name: topic.clone(), rows });
+        let taken = one_round(world, &dir, &table, &Topic { brokers: brokers.clone(), name: topic.clone(), rows });
         remove(&brokers, &[&topic, &format!("{topic}.bench.publish.progress")]);
         taken
     };
     let url = world::database_url();
-    let select = || yardstick::command("mysql-select", &["--url", &url, "--table", &table(), "--count", &count]);
+    let select = || yardstick::command("mysql-select", &["--url", &url, "--table", &table, "--count", &count]);
     let producing = |topic: &str| {
         yardstick::command("kafka-produce", &["--brokers", &brokers, "--topic", topic, "--count", &count])
     };
@@ -88,20 +85,15 @@ fn at_once<const N: usize>(commands: [Command; N]) -> Taken {
     }
 }
 
-/// The table of this run.
-fn table() -> String {
-    format!("reports_{}", std::process::id())
-}
-
-fn fill(world: &World, dir: &Path, rows: u64) {
-    eprintln!("  filling the table {} with {rows} Reports", table());
+fn fill(world: &World, dir: &Path, table: &str, rows: u64) {
+    eprintln!("  filling the table {table} with {rows} Reports");
     let flow =
-        format!("[[flow]]\nname = \"fill\"\n{}[flow.sink.table]\n{}", weather(rows), world::database_table(&table()));
+        format!("[[flow]]\nname = \"fill\"\n{}[flow.sink.table]\n{}", weather(rows), world::database_table(table));
     process::run(&mut weatherflow(&["run", "--drain"], &world.pipeline(dir, &[flow])));
 }
 
-fn one_round(world: &World, dir: &Path, topic: &Topic) -> Taken {
-    let file = world.pipeline(dir, &[world::publish(&table(), topic, "1s")]);
+fn one_round(world: &World, dir: &Path, table: &str, topic: &Topic) -> Taken {
+    let file = world.pipeline(dir, &[world::publish(table, topic, "1s")]);
     let taken = process::run(&mut weatherflow(&["run", "--drain"], &file));
     process::run(&mut weatherflow(&["verify"], &file));
     taken

@@ -1,7 +1,7 @@
 //! Where the legs run: directories, pipeline files, servers, and the topic they read.
 
 use crate::process::{self, weatherflow};
-use crate::servers::{BENCH, unique};
+use crate::servers::{BENCH, project, unique};
 use operators::config::Interval;
 use operators::source::weather::{WeatherConfig, expected};
 use std::path::{Path, PathBuf};
@@ -142,8 +142,4 @@ pub fn server(kind: &str, name: &str) -> String {
 /// Adds what a client of HDFS reads from its environment.
 pub fn hdfs_environment(command: &mut Command) -> &mut Command {
     command.env("HADOOP_CONF_DIR", server("hdfs", "HADOOP_CONF_DIR")).env("HADOOP_USER_NAME", "weatherflow")
-}
-
-pub fn project() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }

@@ -6,7 +6,6 @@ pub(crate) mod test;
 pub(crate) mod verify;
 
 use crate::config::{self, Loaded};
-use std::io::IsTerminal;
 use std::path::Path;
 
 /// Why a command did not succeed.
@@ -22,5 +21,5 @@ pub(crate) enum Failed {
 
 /// Reads and checks a file; every command goes through here, so that all accept the same files.
 fn load(file: &Path) -> Result<Loaded, Failed> {
-    config::load(file).map_err(|errors| Failed::Usage(errors.render(std::io::stderr().is_terminal())))
+    config::load(file).map_err(|errors| Failed::Usage(errors.render(console::colors_enabled_stderr())))
 }

@@ -2,15 +2,16 @@
 
 use super::Failed;
 use crate::halt::Halt;
+use crate::http::address::Address;
+use crate::http::{Outline, Server};
 use crate::plan::Plan;
-use crate::report::{self, Watch, say};
+use crate::report::{self, Voice, Watch, say};
 use crate::run::Running;
 use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// What `run` can be told.
 #[derive(Debug, Args)]
@@ -29,27 +30,34 @@ pub(crate) struct RunArgs {
     /// Worker threads.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(crate) workers: u32,
+    /// Serve a live page, metrics and health here: a port of this machine alone (9090), or HOST:PORT.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) http: Option<Address>,
 }
 
-pub(crate) fn run(args: &RunArgs) -> Result<(), Failed> {
+pub(crate) fn run(args: &RunArgs, voice: Voice) -> Result<(), Failed> {
     let loaded = super::load(&args.file)?;
     let plan = Plan::new(loaded, args.flow.as_deref(), args.workers).map_err(Failed::Usage)?;
     if args.dry_run {
         say(report::graph::graph(&plan));
         return Ok(());
     }
-    say(report::summary::intent(&plan));
+    let server = args.http.as_ref().map(Server::bind).transpose().map_err(Failed::Running)?;
     let halt = Halt::new();
     stop_on_signals(&halt).map_err(|error| Failed::Running(format!("cannot listen for Ctrl-C: {error}")))?;
-    let began = Instant::now();
+    let outline = Outline::new(&plan);
     let running = Running::new(plan, args.drain, Arc::clone(&halt));
     let meters = running.meters();
-    let watch = Watch::start(meters.clone(), began, Arc::clone(&halt));
+    let url = server.as_ref().map(Server::url);
+    let answering = server.map(|server| server.answer(outline.watch(meters.clone(), Arc::clone(&halt))));
+    let answering = answering.transpose().map_err(Failed::Running)?;
+    let watch = Watch::start(voice, running.plan(), url, meters, Arc::clone(&halt));
     let result = running.run();
-    watch.end();
-    say(report::summary::account(&meters, began.elapsed()));
+    if let Some(answering) = answering {
+        answering.end();
+    }
     let program = std::env::args().next().unwrap_or_else(|| "weatherflow".to_owned());
-    say(format!("to prove it:  {program} verify {}", args.file.display()));
+    watch.end(&format!("{program} verify {}", args.file.display()));
     result.map_err(|failure| Failed::Running(failure.to_string()))
 }
 

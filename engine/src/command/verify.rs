@@ -3,10 +3,10 @@
 
 use super::Failed;
 use crate::config::BuiltFlow;
-use crate::report::{counted, say};
-use indicatif::HumanCount;
+use crate::report::{Voice, counted, say, tell};
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use operators::Error;
-use operators::stage::{Account, Finding};
+use operators::stage::{Account, Finding, Listen};
 use serde::Serialize;
 use std::path::Path;
 
@@ -31,18 +31,18 @@ struct Verified {
     findings: u64,
 }
 
-pub(crate) fn verify(file: &Path, json: bool) -> Result<(), Failed> {
+pub(crate) fn verify(file: &Path, json: bool, voice: Voice) -> Result<(), Failed> {
     let loaded = super::load(file)?;
     let mut findings = 0;
     for flow in &loaded.built {
         let id = loaded.pipeline.flow_id(&flow.name);
-        let verified =
-            flow_of(flow, &id, json).map_err(|error| Failed::Running(format!("flow {}: {error}", flow.name)))?;
+        let verified = flow_of(flow, &id, Listener::new(flow, &id, json, voice))
+            .map_err(|error| Failed::Running(format!("flow {}: {error}", flow.name)))?;
         findings += verified.findings;
         if json {
             say(line(&verified));
         } else {
-            say(text(&verified));
+            tell(text(&verified));
         }
     }
     if findings > 0 {
@@ -57,17 +57,51 @@ pub(crate) fn verify(file: &Path, json: bool) -> Result<(), Failed> {
     Ok(())
 }
 
-fn flow_of(flow: &BuiltFlow, id: &str, json: bool) -> Result<Verified, Error> {
-    let mut findings = 0;
-    let mut found = |finding: Finding| {
-        findings += 1;
-        if json {
-            say(line(&finding));
-        } else {
-            say(format!("{}: {}", finding.path, finding.problem));
+/// Tells findings as they are met, and on a terminal how far the audit is.
+struct Listener {
+    json: bool,
+    findings: u64,
+    bar: ProgressBar,
+}
+
+impl Listener {
+    fn new(flow: &BuiltFlow, id: &str, json: bool, voice: Voice) -> Self {
+        let bar = if voice.quiet { ProgressBar::hidden() } else { ProgressBar::no_length() };
+        // What cannot be read is the audit's to tell.
+        if let Ok(Some(progress)) = flow.sink.sink.progress(id) {
+            bar.set_length(progress.totals.written);
         }
-    };
-    let account = flow.sink.sink.audit(id, &mut found)?;
+        if let Ok(style) = ProgressStyle::with_template(BAR) {
+            bar.set_style(style);
+        }
+        bar.set_prefix(flow.name.clone());
+        Self { json, findings: 0, bar }
+    }
+}
+
+/// Rows read back of those that were committed, and how long the rest will take.
+const BAR: &str = "{prefix}: {bar:30} {human_pos} of {human_len} rows, {eta} left {msg}";
+
+impl Listen for Listener {
+    fn found(&mut self, finding: Finding) {
+        self.findings += 1;
+        self.bar.suspend(|| {
+            if self.json {
+                say(line(&finding));
+            } else {
+                tell(format!("{}: {}", finding.path, finding.problem));
+            }
+        });
+    }
+
+    fn checked(&mut self, rows: u64) {
+        self.bar.inc(rows);
+    }
+}
+
+fn flow_of(flow: &BuiltFlow, id: &str, mut listener: Listener) -> Result<Verified, Error> {
+    let account = flow.sink.sink.audit(id, &mut listener)?;
+    listener.bar.set_message("counting them in the source");
     let source = count(flow, &account)?;
     if let Source::Counted(rows) = source
         && rows != account.totals.read
@@ -77,8 +111,10 @@ fn flow_of(flow: &BuiltFlow, id: &str, json: bool) -> Result<Verified, Error> {
         let rows = HumanCount(rows);
         let problem =
             format!("has {rows} rows in the range that was read, {ranges}, but the commits account for {read}");
-        found(Finding { path: place.clone(), problem });
+        listener.found(Finding { path: place.clone(), problem });
     }
+    listener.bar.finish_and_clear();
+    let findings = listener.findings;
     Ok(Verified { flow: flow.name.clone(), sink: flow.sink.about.summary.clone(), account, source, findings })
 }
 

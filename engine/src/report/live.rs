@@ -1,11 +1,19 @@
-//! A terminal: one live line per flow.
+//! A terminal: a table of all flows, redrawn in place.
 
-use super::{Line, Show, say};
+use super::now::Now;
+use super::table::Table;
+use super::{Meters, Show, summary, tell};
+use crate::halt::Failure;
+use crate::plan::Plan;
+use console::Term;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::time::Duration;
 
 pub(super) struct Live {
     all: MultiProgress,
+    /// The header, and one for each flow.
     bars: Vec<ProgressBar>,
+    table: Table,
 }
 
 impl Live {
@@ -18,34 +26,38 @@ impl Live {
             }
             bar
         };
-        let bars = (0..flows).map(|_| bar()).collect();
-        Self { all, bars }
+        let bars = (0..=flows).map(|_| bar()).collect();
+        Self { all, bars, table: Table::default() }
     }
 }
 
 impl Show for Live {
-    fn show(&mut self, flows: &[Line]) {
-        let width = flows.iter().map(|line| line.flow.len()).max().unwrap_or(0);
-        for (bar, line) in self.bars.iter().zip(flows) {
-            let Line { flow, rows, rate, commit, behind } = line;
-            bar.set_message(format!("{flow:width$}  {rows:>15} {rate:>9}  {commit}  {behind}"));
+    fn begin(&mut self, plan: &Plan, page: Option<&str>) {
+        tell(summary::intent(plan, page));
+    }
+
+    fn show(&mut self, flows: &[Now]) {
+        let (_, width) = Term::stdout().size();
+        // A line that ends in the last column would be taken for one that goes on in the next.
+        let lines = self.table.lines(flows, usize::from(width).saturating_sub(1));
+        for (bar, line) in self.bars.iter().zip(lines) {
+            bar.set_message(line);
         }
     }
 
-    fn note(&mut self, text: &str) {
+    fn trouble(&mut self, failure: &Failure) {
         // A terminal that cannot be written to any more does not matter.
-        let _ = self.all.println(text);
+        let _ = self.all.println(summary::trouble(failure));
     }
 
-    fn stopping(&mut self, text: &str) {
+    fn stopping(&mut self) {
         // The terminal has echoed `^C` behind the last line, so lines redrawn in place would land one too low.
         self.all.set_draw_target(ProgressDrawTarget::hidden());
-        say(format!("\n{text}"));
+        tell(format!("\n{}", summary::STOPPING));
     }
 
-    fn end(&mut self) {
-        for bar in &self.bars {
-            bar.finish();
-        }
+    fn end(&mut self, meters: &Meters, took: Duration, verify: &str) {
+        self.bars.iter().for_each(ProgressBar::finish);
+        tell(summary::account(meters, took, verify));
     }
 }

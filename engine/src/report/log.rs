@@ -1,10 +1,14 @@
 //! A pipe or a file: a line per flow every few seconds.
 
-use super::{Line, Show, say};
+use super::now::{Now, long, short};
+use super::{Meters, Show, counted, say, summary, tell};
+use crate::halt::Failure;
+use crate::plan::Plan;
+use indicatif::HumanCount;
 use std::time::{Duration, Instant};
 
 /// Pause between two looks that are printed.
-const EVERY: Duration = Duration::from_secs(5);
+pub(super) const EVERY: Duration = Duration::from_secs(5);
 
 pub(super) struct Log {
     printed: Instant,
@@ -17,26 +21,56 @@ impl Log {
 }
 
 impl Show for Log {
-    fn show(&mut self, flows: &[Line]) {
+    fn begin(&mut self, plan: &Plan, page: Option<&str>) {
+        tell(summary::intent(plan, page));
+    }
+
+    fn show(&mut self, flows: &[Now]) {
         if self.printed.elapsed() < EVERY {
             return;
         }
         self.printed = Instant::now();
-        let now = now();
-        for Line { flow, rows, rate, commit, behind } in flows {
-            let comma = if behind.is_empty() { "" } else { ", " };
-            say(format!("{now} {flow}: {rows}, {rate}, {commit}{comma}{behind}"));
+        for flow in flows {
+            say(format!("{} {}", time(), line(flow)));
         }
     }
 
-    fn note(&mut self, text: &str) {
-        say(format!("{} {text}", now()));
+    fn trouble(&mut self, failure: &Failure) {
+        say(format!("{} {}", time(), summary::trouble(failure)));
+    }
+
+    fn stopping(&mut self) {
+        say(format!("{} {}", time(), summary::STOPPING));
+    }
+
+    fn end(&mut self, meters: &Meters, took: Duration, verify: &str) {
+        tell(summary::account(meters, took, verify));
     }
 }
 
 /// Time of day in UTC: `12:34:56Z`.
-fn now() -> String {
-    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let seconds = since_epoch.as_secs() % 86_400;
-    format!("{:02}:{:02}:{:02}Z", seconds / 3600, seconds / 60 % 60, seconds % 60)
+fn time() -> impl std::fmt::Display {
+    chrono::Utc::now().format("%H:%M:%SZ")
+}
+
+fn line(now: &Now) -> String {
+    let Now { flow, reading, rate, .. } = now;
+    let mut line = format!("{flow}: {} rows, {}/s", HumanCount(reading.read), HumanCount(rate.round() as u64));
+    line += &match (&reading.last_commit, reading.commits.last()) {
+        (Some((at, progress)), Some(landed)) => {
+            format!(", version {} committed {} ago in {}", progress.version, long(at.elapsed()), short(landed.took))
+        }
+        _ => ", nothing committed yet".to_owned(),
+    };
+    line += &match (reading.done, &reading.trouble, reading.lag.total()) {
+        (true, ..) => ", done".to_owned(),
+        (false, Some(_), _) => format!(", trying again: {}", counted(reading.restarts, "restart")),
+        (false, None, Some(0)) => ", caught up".to_owned(),
+        (false, None, Some(rows)) => {
+            let left = now.left().map(|left| format!(", about {} left", long(left))).unwrap_or_default();
+            format!(", {} behind{left}", HumanCount(rows))
+        }
+        (false, None, None) => String::new(),
+    };
+    line
 }

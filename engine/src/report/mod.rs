@@ -1,13 +1,24 @@
 //! What people see of a run: what it will do, how it goes, what it did.
+//!
+//! | where it is seen | module |
+//! |---|---|
+//! | a terminal: a live table | `live`, `table` |
+//! | a pipe or a file: a line per flow every few seconds | `log` |
+//! | a program (`--log-format json`): an object a line | `json` |
 
 pub(crate) mod graph;
+mod json;
 mod live;
 mod log;
+mod now;
 pub(crate) mod summary;
+mod table;
 
-use crate::halt::Halt;
+use crate::halt::{Failure, Halt};
 use crate::meter::Meter;
-use indicatif::HumanCount;
+use crate::plan::Plan;
+use clap::{Args, ValueEnum};
+use now::Rate;
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
@@ -22,143 +33,133 @@ pub(crate) fn say(text: impl Display) {
     let _ = write!(std::io::stdout(), "{text}{end}");
 }
 
+/// Prints sentences, broken between words where the terminal ends, with what follows under what was begun.
+pub(crate) fn tell(text: impl Display) {
+    let term = console::Term::stdout();
+    if !term.is_term() {
+        return say(text);
+    }
+    let (_, width) = term.size();
+    let text = text.to_string();
+    say(text.lines().map(|line| fold(line, width.into())).collect::<Vec<_>>().join("\n"));
+}
+
+/// A line in as many as it takes.
+fn fold(line: &str, width: usize) -> String {
+    let indent = line.len() - line.trim_start().len();
+    let under = " ".repeat(indent + 2);
+    textwrap::fill(line, textwrap::Options::new(width).subsequent_indent(&under).break_words(false))
+}
+
 /// `1 flow`, `3 flows`
 pub(crate) fn counted(number: u64, thing: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {thing}{plural}")
 }
 
+/// How the program talks to whoever started it.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Voice {
+    /// Say nothing but what was asked for, and errors
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// How a run, its log and its errors are written
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) log_format: LogFormat,
+}
+
+/// For whom a run is described.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people
+    #[default]
+    Text,
+    /// For programs: a JSON object a line
+    Json,
+}
+
 /// Flows to show, by name.
 pub(crate) type Meters = Vec<(String, Arc<Meter>)>;
 
-/// Shows a run while it goes: live lines on a terminal, a line every few seconds elsewhere.
-pub(crate) struct Watch {
-    end: Sender<()>,
-    thread: Option<JoinHandle<()>>,
+/// One way to show a run, from its beginning to its end.
+trait Show: Send {
+    /// Before anything runs; `page` is the live page's address.
+    fn begin(&mut self, plan: &Plan, page: Option<&str>);
+    /// All flows at one moment; called at every tick.
+    fn show(&mut self, flows: &[now::Now]);
+    /// A flow begins again from its last commit.
+    fn trouble(&mut self, failure: &Failure);
+    /// The run was asked to stop.
+    fn stopping(&mut self);
+    /// Nothing runs any more.
+    fn end(&mut self, meters: &Meters, took: Duration, verify: &str);
 }
 
 /// How often flows are looked at.
 const TICK: Duration = Duration::from_millis(250);
 
-/// Something that can show all flows at one moment; asked at every tick.
-trait Show: Send {
-    fn show(&mut self, flows: &[Line]);
-    /// Says something once, above what is shown.
-    fn note(&mut self, text: &str);
-    /// The last note: the run was asked to stop.
-    fn stopping(&mut self, text: &str) {
-        self.note(text);
-    }
-    fn end(&mut self) {}
+/// Shows a run while it goes.
+pub(crate) struct Watch {
+    began: Instant,
+    meters: Meters,
+    ticker: Option<Ticker>,
+}
+
+/// The thread that looks at the flows, until `end` hangs up.
+struct Ticker {
+    end: Sender<()>,
+    thread: JoinHandle<Box<dyn Show>>,
 }
 
 impl Watch {
-    pub(crate) fn start(meters: Meters, began: Instant, halt: Arc<Halt>) -> Self {
-        let (end, ended) = channel();
-        let mut show: Box<dyn Show> = if std::io::stdout().is_terminal() {
-            Box::new(live::Live::new(meters.len()))
-        } else {
-            Box::new(log::Log::new(began))
+    /// Says what will run, and shows it from now on.
+    pub(crate) fn start(voice: Voice, plan: &Plan, page: Option<String>, meters: Meters, halt: Arc<Halt>) -> Self {
+        let began = Instant::now();
+        let mut show: Box<dyn Show> = match voice {
+            Voice { quiet: true, .. } => return Self { began, meters, ticker: None },
+            Voice { log_format: LogFormat::Json, .. } => Box::new(json::Json::default()),
+            _ if std::io::stdout().is_terminal() => Box::new(live::Live::new(meters.len())),
+            _ => Box::new(log::Log::new(began)),
         };
-        let mut rates: Vec<_> = meters.iter().map(|_| Rate { rows: 0, at: began, smooth: 0.0 }).collect();
-        let thread = std::thread::Builder::new().name("report".to_owned()).spawn(move || {
+        show.begin(plan, page.as_deref());
+        let (end, ended) = channel();
+        let watched = meters.clone();
+        let watch = move || {
+            let mut rates: Vec<_> = watched.iter().map(|_| Rate::new(began)).collect();
+            let mut restarts = vec![0; watched.len()];
             let mut noted = false;
-            let mut restarts = vec![0; meters.len()];
             loop {
                 let is_over = ended.recv_timeout(TICK) != Err(RecvTimeoutError::Timeout);
                 if !noted && halt.is_stopping() && halt.failure().is_none() {
                     noted = true;
-                    show.stopping(
-                        "stopping: committing what is open; Ctrl-C once more stops at once, which is safe too",
-                    );
+                    show.stopping();
                 }
                 if is_over {
-                    break;
+                    return show;
                 }
-                for ((name, meter), seen) in meters.iter().zip(&mut restarts) {
-                    let reading = meter.read();
-                    if let Some(trouble) = reading.trouble.filter(|_| reading.restarts > *seen) {
-                        show.note(&format!("{name}: {}; trying again from the last commit", trouble.reason));
+                let flows = watched.iter().zip(&mut rates);
+                let flows: Vec<_> = flows.map(|((flow, meter), rate)| rate.now(flow, meter.read())).collect();
+                for (flow, seen) in flows.iter().zip(&mut restarts) {
+                    let reading = &flow.reading;
+                    if let Some(trouble) = reading.trouble.as_ref().filter(|_| reading.restarts > *seen) {
+                        show.trouble(trouble);
                     }
                     *seen = reading.restarts;
                 }
-                let lines: Vec<_> =
-                    meters.iter().zip(&mut rates).map(|((name, meter), rate)| Line::new(name, meter, rate)).collect();
-                show.show(&lines);
+                show.show(&flows);
             }
-            show.end();
-        });
-        Self { end, thread: thread.ok() }
-    }
-
-    pub(crate) fn end(mut self) {
-        let _ = self.end.send(());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-/// Rows per second, smoothed over a few looks so that it can be read.
-struct Rate {
-    rows: u64,
-    at: Instant,
-    smooth: f64,
-}
-
-impl Rate {
-    fn update(&mut self, rows: u64) -> f64 {
-        let now = Instant::now();
-        let seconds = now.duration_since(self.at).as_secs_f64().max(1e-3);
-        // Fewer than before when a flow begins again from its last commit.
-        let latest = rows.saturating_sub(self.rows) as f64 / seconds;
-        // A look after a long time says more than one after a short time.
-        let weight = 1.0 - (-seconds / 2.0).exp();
-        self.smooth += (latest - self.smooth) * weight;
-        (self.rows, self.at) = (rows, now);
-        self.smooth
-    }
-}
-
-/// One flow at one moment, in words.
-struct Line {
-    flow: String,
-    rows: String,
-    rate: String,
-    commit: String,
-    behind: String,
-}
-
-impl Line {
-    fn new(flow: &str, meter: &Meter, rate: &mut Rate) -> Self {
-        let reading = meter.read();
-        let rate = rate.update(reading.read);
-        let commit = match &reading.last_commit {
-            Some((at, progress)) => format!("version {} committed {} ago", progress.version, ago(at.elapsed())),
-            None => "nothing committed yet".to_owned(),
         };
-        let behind = match (reading.done, &reading.trouble, reading.lag.total()) {
-            (true, ..) => "done".to_owned(),
-            (false, Some(_), _) => format!("trying again: {}", counted(reading.restarts, "restart")),
-            (false, None, Some(0)) => "caught up".to_owned(),
-            (false, None, Some(rows)) => format!("{} behind", HumanCount(rows)),
-            (false, None, None) => String::new(),
-        };
-        let rate = if reading.done { 0.0 } else { rate };
-        Self {
-            flow: flow.to_owned(),
-            rows: format!("{} rows", HumanCount(reading.read)),
-            rate: format!("{}/s", HumanCount(rate.round() as u64)),
-            commit,
-            behind,
-        }
+        // A run is not worth less because nobody can watch it.
+        let thread = std::thread::Builder::new().name("report".to_owned()).spawn(watch);
+        Self { began, meters, ticker: thread.ok().map(|thread| Ticker { end, thread }) }
     }
-}
 
-fn ago(time: Duration) -> String {
-    match time.as_secs() {
-        seconds @ 0..=119 => format!("{seconds} s"),
-        seconds @ 120..=7199 => format!("{} min", seconds / 60),
-        seconds => format!("{} h", seconds / 3600),
+    /// Sums up; `verify` is the command that proves it.
+    pub(crate) fn end(self, verify: &str) {
+        let Some(Ticker { end, thread }) = self.ticker else { return };
+        drop(end);
+        if let Ok(mut show) = thread.join() {
+            show.end(&self.meters, self.began.elapsed(), verify);
+        }
     }
 }

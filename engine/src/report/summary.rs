@@ -1,13 +1,14 @@
 //! Before a run: what it will do. After it: what it did.
 
 use super::{Meters, counted};
+use crate::halt::Failure;
 use crate::plan::{Plan, PlannedFlow, Resume};
 use indicatif::{HumanBytes, HumanCount};
 use std::fmt::Write;
 use std::time::Duration;
 
-/// A few lines per flow: from where, through what, to where, and where it goes on.
-pub(crate) fn intent(plan: &Plan) -> String {
+/// A few lines per flow: from where, through what, to where, and where it goes on; and where a live page is.
+pub(super) fn intent(plan: &Plan, page: Option<&str>) -> String {
     let mut text = format!("{}\n", heading(plan));
     for flow in &plan.flows {
         let built = &flow.built;
@@ -15,6 +16,9 @@ pub(crate) fn intent(plan: &Plan) -> String {
         let _ = writeln!(text, "    from {}", built.source.about.summary);
         let _ = writeln!(text, "    to {}", built.sink.about.summary);
         let _ = writeln!(text, "    {}", resume(flow));
+    }
+    if let Some(page) = page {
+        let _ = writeln!(text, "  live page and metrics: {page}");
     }
     text
 }
@@ -37,8 +41,17 @@ pub(super) fn resume(flow: &PlannedFlow) -> String {
     }
 }
 
-/// What a run committed.
-pub(crate) fn account(meters: &Meters, took: Duration) -> String {
+/// Said when a run is asked to stop.
+pub(super) const STOPPING: &str =
+    "stopping: committing what is open; Ctrl-C once more stops at once, which is safe too";
+
+/// Why a flow begins again.
+pub(super) fn trouble(failure: &Failure) -> String {
+    format!("{}: {}; trying again from the last commit", failure.flow, failure.reason)
+}
+
+/// What a run committed, and the command that proves it.
+pub(super) fn account(meters: &Meters, took: Duration, verify: &str) -> String {
     let mut text = format!("ran for {:.1} s\n", took.as_secs_f64());
     for (name, meter) in meters {
         let reading = meter.read();
@@ -59,5 +72,6 @@ pub(crate) fn account(meters: &Meters, took: Duration) -> String {
         }
         text.push('\n');
     }
+    let _ = write!(text, "to prove it:  {verify}");
     text
 }

@@ -57,6 +57,7 @@ fn commit_all(
             return Ok(());
         }
         let epoch = batch.epoch;
+        let _span = tracing::error_span!("epoch", epoch).entered();
         let (commit, leases) = prepare(flow, batch, last.as_ref())?;
         let (tally, progress) = (commit.tally, commit.progress.clone());
         let began = Instant::now();
@@ -64,6 +65,7 @@ fn commit_all(
         let took = began.elapsed();
         drop(leases);
         flow.source.committed(&progress.positions);
+        tracing::debug!(version = progress.version.0, rows = tally.written, ?took, "committed");
         flow.meter.add_commit(epoch, tally, progress.clone(), took);
         last = Some(progress);
         if outbox.send(epoch).is_err() {

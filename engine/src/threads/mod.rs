@@ -25,7 +25,9 @@ impl Threads {
     ) {
         let (guarded, stage) = (Arc::clone(flow), stage.to_owned());
         let name = format!("{role} {}", flow.name);
+        let span = tracing::error_span!("flow", flow = %flow.name, role);
         let spawned = Builder::new().name(name).spawn(move || {
+            let _span = span.entered();
             guarded.guard(&stage, || body(&guarded));
         });
         match spawned {

@@ -66,6 +66,7 @@ fn write_all(
         }
         match order {
             Order::Write(epoch, parcel) => {
+                let _span = tracing::error_span!("epoch", epoch).entered();
                 let Open { writer, held } = match open.entry(epoch) {
                     Entry::Occupied(entry) => entry.into_mut(),
                     Entry::Vacant(entry) => {
@@ -74,7 +75,7 @@ fn write_all(
                     }
                 };
                 let chunk = parcel.into_chunk();
-                flow.meter.add_taken(chunk.len(), chunk.bytes());
+                flow.meter.add_taken(&chunk);
                 let now = writer.write(chunk)?;
                 held.resize(now.bytes);
                 if must_close(now, flow) {
@@ -82,6 +83,7 @@ fn write_all(
                 }
             }
             Order::Close(epoch, version, spans) => {
+                let _span = tracing::error_span!("epoch", epoch).entered();
                 let Some(Open { writer, held }) = open.remove(&epoch) else {
                     return Err(Error::Other(format!("epoch {epoch} was closed without rows; this is a bug")));
                 };

@@ -10,7 +10,7 @@ use operators::progress::{Commit, Contents, Progress, Receipt, Run, Version};
 use operators::source::SourceConfig;
 use operators::source::weather::WeatherConfig;
 use operators::stage::{
-    Account, Applied, Apply, Audit, BuiltSink, BuiltStage, Closing, Committer, Finding, Held, Opened, Sink, Stage,
+    Account, Applied, Apply, Audit, BuiltSink, BuiltStage, Closing, Committer, Held, Listen, Opened, Sink, Stage,
     Writer,
 };
 use operators::{Chunk, Error, Result, Span};
@@ -65,7 +65,7 @@ impl MemorySink {
 }
 
 impl Audit for MemorySink {
-    fn audit(&self, _: &str, _: &mut dyn FnMut(Finding)) -> Result<Account> {
+    fn audit(&self, _: &str, _: &mut dyn Listen) -> Result<Account> {
         Ok(Account::default())
     }
 }

@@ -2,9 +2,11 @@
 
 use super::Archive;
 use super::side_by_side::side_by_side;
+use crate::error::Error;
 use crate::store::{Cause, StoreError, StoreReader};
+use arrow::array::RecordBatch;
 use bytes::Bytes;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::errors::Result;
 use parquet::file::FOOTER_SIZE;
 use parquet::file::metadata::{FileMetaData, FooterTail, ParquetMetaDataReader};
@@ -98,16 +100,48 @@ impl Archive {
             }
             opened => opened.map_err(|e| self.failed(e))?,
         };
-        let file = InStore { reader: reader.into(), unavailable: Arc::default() };
-        let decoded = guarded(|| decode(file.clone(), of));
-        let unavailable = file.unavailable.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match (decoded, unavailable) {
-            (Ok(rows), _) => Ok(Ok(rows)),
-            (Err(_), Some(error)) => Err(self.failed(error)),
-            (Err(reason), None) => Ok(Err(format!("it cannot be read: {reason}"))),
+        let file = InStore::new(reader);
+        match file.read(|| decode(file.clone(), of)) {
+            Ok(rows) => Ok(Ok(rows)),
+            Err(Unread::Unavailable(error)) => Err(self.failed(error)),
+            Err(Unread::Damaged(reason)) => Ok(Err(reason)),
+        }
+    }
+
+    /// What it means that a file could not be read.
+    pub(super) fn unread(&self, path: &str, unread: Unread) -> Error {
+        match unread {
+            Unread::Unavailable(error) => self.failed(error),
+            Unread::Damaged(reason) => self.damaged(path, reason),
         }
     }
 }
+
+/// A file whose rows are read a few thousand at a time.
+pub(super) struct Open {
+    file: InStore,
+    rows: ParquetRecordBatchReader,
+}
+
+impl Open {
+    pub(super) fn new(archive: &Archive, path: &str) -> crate::error::Result<Self> {
+        let file = InStore::new(archive.store.open(path).map_err(|e| archive.failed(e))?);
+        let opened = file.read(|| {
+            let builder = ParquetRecordBatchReaderBuilder::try_new(file.clone()).map_err(|e| e.to_string())?;
+            builder.with_batch_size(SHOWN).build().map_err(|e| e.to_string())
+        });
+        let rows = opened.map_err(|unread| archive.unread(path, unread))?;
+        Ok(Self { file, rows })
+    }
+
+    /// The next rows; `None` after the last.
+    pub(super) fn next(&mut self) -> Result<Option<RecordBatch>, Unread> {
+        self.file.read(|| self.rows.next().transpose().map_err(|e| e.to_string()))
+    }
+}
+
+/// Rows read at a time for people, who often want to see but a few.
+const SHOWN: usize = 1024;
 
 /// Rows decoded at a time.
 const DECODE: usize = 16_384;
@@ -133,6 +167,20 @@ struct InStore {
 }
 
 impl InStore {
+    fn new(reader: Box<dyn StoreReader>) -> Self {
+        Self { reader: reader.into(), unavailable: Arc::default() }
+    }
+
+    /// Decodes some of it, and tells a store that did not give it from a file that is not what it should be.
+    fn read<T>(&self, decode: impl FnOnce() -> Result<T, String>) -> Result<T, Unread> {
+        let decoded = guarded(decode);
+        let unavailable = self.unavailable.lock().unwrap_or_else(PoisonError::into_inner).take();
+        decoded.map_err(|reason| match unavailable {
+            Some(error) => Unread::Unavailable(error),
+            None => Unread::Damaged(format!("it cannot be read: {reason}")),
+        })
+    }
+
     fn read_at(&self, offset: u64, length: usize) -> io::Result<Bytes> {
         self.reader.read_at(offset, length).map_err(|error| match error.cause {
             Cause::Unavailable(_) | Cause::Unknown(_) => {

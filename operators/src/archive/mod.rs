@@ -8,6 +8,7 @@
 //! | `publish` | how a run takes the directory over, and the one rename |
 //! | `resolve` | what to conclude from what was seen; pure |
 //! | `footer` | how a Parquet file is read back |
+//! | `stored` | the rows of files, for people who want to see them |
 //! | `side_by_side` | work on several files at once |
 
 mod batches;
@@ -17,13 +18,15 @@ pub(crate) mod names;
 mod publish;
 mod resolve;
 mod side_by_side;
+pub(crate) mod stored;
 
 pub(crate) use batches::Batches;
 pub(crate) use flat::Flat;
 
 use crate::error::{Error, Result};
+use crate::inspect::FirstBatch;
 use crate::progress::{Progress, Run};
-use crate::stage::{Account, Closing, Finding, Opened};
+use crate::stage::{Account, Closing, Listen, Opened};
 use crate::store::{Cause, Store, StoreError};
 use names::DataFile;
 use parquet::file::metadata::KeyValue;
@@ -44,7 +47,21 @@ pub(crate) trait Layout: Send + Sync {
     fn seal(&self, file: &Unsealed<'_>, batch: &Closing) -> Result<Sealed>;
 
     /// The proof: reads back every file and every row, trusting nobody.
-    fn audit(&self, flow: &str, found: &mut dyn FnMut(Finding)) -> Result<Account>;
+    fn audit(&self, flow: &str, listener: &mut dyn Listen) -> Result<Account>;
+
+    /// The files a flow has committed, from a batch on, each found when it is asked for.
+    fn files(&self, flow: &str, from: FirstBatch) -> Result<Files>;
+}
+
+/// Committed files, oldest batch first.
+pub(crate) type Files = Box<dyn Iterator<Item = Result<CommittedFile>>>;
+
+/// A file that counts.
+pub(crate) struct CommittedFile {
+    /// Below the directory.
+    path: String,
+    file: DataFile,
+    batch: u64,
 }
 
 /// A data file that has all its rows and is about to be closed.

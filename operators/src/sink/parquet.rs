@@ -5,10 +5,10 @@ mod writer;
 use crate::archive::{self, Archive, Batches, Flat};
 use crate::config::{Context, shown};
 use crate::error::{Problem, Result};
-use crate::inspect::Inspect;
+use crate::inspect::{Inspect, StoredRows, Which};
 use crate::progress::{Progress, Run};
 use crate::schema::Schema;
-use crate::stage::{About, Account, Audit, BuiltSink, Finding, Inflow, Opened, Sink, Writer};
+use crate::stage::{About, Account, Audit, BuiltSink, Inflow, Listen, Opened, Sink, Writer};
 use crate::store::Store;
 use crate::store::hdfs::Hdfs;
 use crate::store::local::Local;
@@ -182,8 +182,13 @@ impl Sink for ParquetSink {
 }
 
 impl Audit for ParquetSink {
-    fn audit(&self, flow: &str, found: &mut dyn FnMut(Finding)) -> Result<Account> {
-        self.layout.audit(flow, found)
+    fn audit(&self, flow: &str, listener: &mut dyn Listen) -> Result<Account> {
+        self.layout.audit(flow, listener)
+    }
+
+    fn stored(&self, flow: &str, which: &Which) -> Result<Option<StoredRows>> {
+        let files = self.layout.files(flow, which.from)?;
+        Ok(Some(archive::stored::of_files(self.archive.clone(), files, which.partitions.clone())))
     }
 }
 

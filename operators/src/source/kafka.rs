@@ -12,11 +12,11 @@ mod tests;
 
 use crate::config::Context;
 use crate::error::{Error, Problem, Result};
-use crate::inspect::Inspect;
+use crate::inspect::{Extent, Inspect};
 use crate::kafka::Place;
 use crate::kafka::config::{Brokers, Options, Security};
-use crate::kafka::topic::{Client, Topic};
-use crate::position::{Checkpoint, Span};
+use crate::kafka::topic::{Client, Moment, Topic};
+use crate::position::{Checkpoint, Position, Span};
 use crate::schema::Schema;
 use crate::stage::{About, BuiltSource, Reader, Share, Source};
 use begin::First;
@@ -163,6 +163,18 @@ impl Source for KafkaSource {
 
     fn count(&self, span: &Span) -> Result<Option<u64>> {
         count::count(&self.shared.place, span)
+    }
+
+    /// From the first message that is still there to behind the last that is committed, as lag is counted.
+    fn extents(&self) -> Result<Vec<Extent>> {
+        let client = Client::new(&self.shared.place, &[])?;
+        let partitions = client.topic()?.map_or(0, |topic| topic.partitions);
+        let firsts = client.offsets(0..partitions, Moment::Beginning)?;
+        let ends = client.offsets(0..partitions, Moment::End)?;
+        let of =
+            |offsets: &BTreeMap<u32, u64>, partition| Position(offsets.get(&partition).copied().unwrap_or_default());
+        let extent = |partition| Extent { partition, first: of(&firsts, partition), next: of(&ends, partition) };
+        Ok((0..partitions).map(extent).collect())
     }
 
     fn committed(&self, positions: &Checkpoint) {

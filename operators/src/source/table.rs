@@ -6,8 +6,8 @@ mod sqlite;
 
 use crate::config::{ColumnType, Context, Interval, MysqlTls, Secret};
 use crate::error::{Problem, Result};
-use crate::inspect::Inspect;
-use crate::position::{Checkpoint, Lag, Span};
+use crate::inspect::{Extent, Inspect};
+use crate::position::{Checkpoint, Lag, Position, Span};
 use crate::runtime::wait;
 use crate::schema::Schema;
 use crate::sql::dialect::{Column, find};
@@ -139,6 +139,10 @@ impl Source for TableSource<Sqlite> {
     fn count(&self, span: &Span) -> Result<Option<u64>> {
         self.0.count(span)
     }
+
+    fn extents(&self) -> Result<Vec<Extent>> {
+        self.0.extents()
+    }
 }
 
 impl Inspect for TableSource<MySql> {}
@@ -156,6 +160,10 @@ impl Source for TableSource<MySql> {
 
     fn count(&self, span: &Span) -> Result<Option<u64>> {
         self.0.count(span)
+    }
+
+    fn extents(&self) -> Result<Vec<Extent>> {
+        self.0.extents()
     }
 }
 
@@ -206,6 +214,36 @@ impl<D: Dialect> Table<D> {
             count_by::<D>(connection, query).await.map(Some).map_err(self.place.failed("count rows"))
         });
         Ok(wait(counted)?.flatten())
+    }
+
+    /// From the least id there is to behind the greatest, as lag is counted.
+    fn extents(&self) -> Result<Vec<Extent>> {
+        let failed = || self.place.failed("find the ends of the cursor");
+        // One extreme a question, which is what every database looks up in an index; as text, which holds every id.
+        let extreme = |which| self.select(&format!("{which}({})", self.cursor()), "");
+        let ends = format!("SELECT CAST(({}) AS CHAR), CAST(({}) AS CHAR)", extreme("min"), extreme("max"));
+        let asked = D::look(&self.place.database, async |connection: &mut D::Connection| {
+            let there = D::answer(D::columns(connection, &self.config.table)).await.map_err(failed())?;
+            if find(&there, &self.config.cursor).is_none() {
+                return Ok(Vec::new());
+            }
+            let ends = statement::<D>(ends.clone(), D::Arguments::default());
+            let row = D::answer(D::first(connection, ends)).await.map_err(failed())?;
+            let end = |column| row.as_ref().map_or(Ok(None), |row| D::text(row, column)).map_err(failed());
+            let first = self.id(end(0)?)?.unwrap_or_default();
+            let next = self.id(end(1)?)?.map_or(0, |greatest| greatest.saturating_add(1));
+            Ok(vec![Extent { partition: 0, first: Position(first), next: Position(next) }])
+        });
+        Ok(wait(asked)?.unwrap_or_default())
+    }
+
+    fn id(&self, text: Option<String>) -> Result<Option<u64>> {
+        let id = |text: String| {
+            let cursor = &self.config.cursor;
+            let holds = || format!("column {cursor} holds {text}; a cursor holds whole numbers from 0 on");
+            text.parse().map_err(|_| self.place.refused(holds()))
+        };
+        text.map(id).transpose()
     }
 
     fn no_column(&self, name: &str, there: &[Column]) -> crate::Error {

@@ -3,7 +3,7 @@
 use crate::chunk::Chunk;
 use crate::config::Context;
 use crate::error::{Error, Problem, Result};
-use crate::inspect::Inspect;
+use crate::inspect::{Extent, Inspect};
 use crate::position::{Checkpoint, Lag, Position, Span};
 use crate::runtime::wait;
 use crate::schema::Schema;
@@ -76,6 +76,21 @@ impl Source for TopicSource {
             topic::count(connection, place, span).await.map(Some)
         });
         Ok(wait(counted)?.flatten())
+    }
+
+    fn extents(&self) -> Result<Vec<Extent>> {
+        let place = &self.place;
+        let asked = place.database.look(async |connection| {
+            let partitions = topic::find(connection, place).await?.map_or(0, |topic| topic.partitions);
+            let mut extents = Vec::new();
+            for partition in 0..partitions {
+                let first = Position(topic::first(connection, place, partition).await?);
+                let next = Position(topic::end(connection, place, partition).await?);
+                extents.push(Extent { partition, first, next });
+            }
+            Ok(extents)
+        });
+        Ok(wait(asked)?.unwrap_or_default())
     }
 }
 

@@ -7,17 +7,17 @@ use crate::error::{Error, Result};
 use crate::position::{Position, Span};
 use crate::progress::Progress;
 use crate::runtime::wait;
-use crate::stage::{Account, Audit, Finding};
+use crate::stage::{Account, Audit, Finding, Listen};
 
 impl<T: Target> Audit for SqlSink<T> {
-    fn audit(&self, flow: &str, found: &mut dyn FnMut(Finding)) -> Result<Account> {
+    fn audit(&self, flow: &str, listener: &mut dyn Listen) -> Result<Account> {
         let target = self.target();
         let reading =
             async |connection: &mut <T::Dialect as sqlx::Database>::Connection| audit(target, connection, flow).await;
         // Gathered first, because a look may be repeated; there are a few per partition at most.
         let seen = wait(T::Dialect::look(&target.place().database, reading))?;
         let (account, findings) = seen.unwrap_or_default();
-        findings.into_iter().for_each(found);
+        findings.into_iter().for_each(|finding| listener.found(finding));
         Ok(account)
     }
 }

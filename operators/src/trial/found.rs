@@ -2,10 +2,12 @@
 
 use super::codec;
 use super::place::impossible;
-use crate::archive::names::DataFile;
+use crate::archive::names::{DataFile, join};
+use crate::chunk::{Chunk, Kind};
 use crate::config::Context;
 use crate::dead_letter;
 use crate::error::{Error, Result};
+use crate::inspect::{FirstBatch, Which};
 use crate::position::Checkpoint;
 use crate::runtime::wait;
 use crate::schema::Schema;
@@ -13,12 +15,10 @@ use crate::sink;
 use crate::source::{self, SourceConfig};
 use crate::sql::Place;
 use crate::sql::insert::DEAD_LETTERS;
-use crate::stage::{Read, Share};
+use crate::stage::{Read, Share, Sink};
 use crate::store::memory::Memory;
-use crate::store::{Cause, EntryKind, Store, StoreError};
+use crate::store::{Cause, Entry, EntryKind, Store, StoreError};
 use arrow::array::{BinaryBuilder, RecordBatch, StringBuilder, UInt32Builder, UInt64Builder};
-use bytes::Bytes;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use sqlx::{AssertSqlSafe, Row, Sqlite};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,44 +36,37 @@ pub(super) struct Contents {
     pub(super) files: Vec<String>,
 }
 
-/// The data files that a Hive-style reader would see, and those of dead letters beside them.
-pub(super) fn in_files(store: &Memory) -> Result<Contents> {
-    let mut files = Vec::new();
-    walk(store, "", &mut files)?;
-    files.sort();
+/// What a sink of files has committed; `store` has its files.
+pub(super) fn in_files(sink: &dyn Sink, store: &Memory, flow: &str) -> Result<Contents> {
     let mut contents = Contents::default();
-    for (file, _, path) in files {
-        let bytes = store.read(&path).map_err(|error| Error::Other(error.to_string()))?;
-        let rows = read_parquet(bytes.into()).map_err(|reason| Error::Damaged { path: path.clone(), reason })?;
-        match file {
-            DataFile::Rows(partition) => contents.rows.entry(partition).or_default().extend(rows),
-            DataFile::DeadLetters(partition) => contents.dead_letters.entry(partition).or_default().extend(rows),
-        }
-        contents.files.push(path.rsplit('/').next().unwrap_or_default().to_owned());
+    let which = Which { from: FirstBatch::Oldest, partitions: Vec::new() };
+    for stored in sink.stored(flow, &which)?.into_iter().flatten() {
+        let Chunk { kind, partition, rows, .. } = stored?.chunk;
+        let of_kind = match kind {
+            Kind::Rows => &mut contents.rows,
+            Kind::DeadLetters => &mut contents.dead_letters,
+        };
+        of_kind.entry(partition).or_default().push(rows);
     }
+    names(store, "", &mut contents.files)?;
     contents.files.sort();
     Ok(contents)
 }
 
-fn walk(store: &Memory, directory: &str, files: &mut Vec<(DataFile, u64, String)>) -> Result<()> {
+/// The names of all data files that are not staged.
+fn names(store: &Memory, directory: &str, found: &mut Vec<String>) -> Result<()> {
     let entries = match store.list(directory) {
         Err(StoreError { cause: Cause::NotFound, .. }) => return Ok(()),
         listed => listed.map_err(|error| Error::Other(error.to_string()))?,
     };
-    for entry in entries {
-        let path = crate::archive::names::join(directory, &entry.name);
-        match entry.kind {
-            EntryKind::Directory if entry.name.starts_with('_') => {}
-            EntryKind::Directory => walk(store, &path, files)?,
-            EntryKind::File(_) => files.extend(DataFile::parse(&entry.name).map(|(file, batch)| (file, batch, path))),
+    for Entry { name, kind } in entries {
+        match kind {
+            EntryKind::Directory if name.starts_with('_') => {}
+            EntryKind::Directory => names(store, &join(directory, &name), found)?,
+            EntryKind::File(_) => found.extend(DataFile::parse(&name).map(|_| name)),
         }
     }
     Ok(())
-}
-
-fn read_parquet(bytes: Bytes) -> Result<Vec<RecordBatch>, String> {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).and_then(|builder| builder.build());
-    reader.map_err(|error| error.to_string())?.collect::<Result<_, _>>().map_err(|error| error.to_string())
 }
 
 /// The rows of a table, in the order they were inserted.

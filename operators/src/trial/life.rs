@@ -7,9 +7,9 @@
 //! | after commit N | all of it, and nobody was told |
 
 use crate::error::{Error, Result};
-use crate::inspect::{Holdings, Inspect};
+use crate::inspect::{Holdings, Inspect, StoredRows, Which};
 use crate::progress::{Commit, Progress, Run};
-use crate::stage::{Account, Audit, Committer, Finding, Opened, Sink, Writer};
+use crate::stage::{Account, Audit, Committer, Listen, Opened, Sink, Writer};
 use crate::store::memory::Memory;
 use crate::store::{self, Cause, Store, StoreError, StoreFile, StoreReader};
 use std::fmt;
@@ -153,12 +153,16 @@ pub(super) struct MortalSink {
 impl Inspect for MortalSink {}
 
 impl Audit for MortalSink {
-    fn audit(&self, flow: &str, found: &mut dyn FnMut(Finding)) -> Result<Account> {
-        self.sink.audit(flow, found)
+    fn audit(&self, flow: &str, listener: &mut dyn Listen) -> Result<Account> {
+        self.sink.audit(flow, listener)
     }
 
     fn holdings(&self, flow: &str) -> Result<Holdings> {
         self.sink.holdings(flow)
+    }
+
+    fn stored(&self, flow: &str, which: &Which) -> Result<Option<StoredRows>> {
+        self.sink.stored(flow, which)
     }
 }
 

@@ -173,7 +173,7 @@ impl World<'_> {
         let sink = self.storage.sink(&Life::new(None))?;
         let mut findings = Vec::new();
         let account = sink.audit(flow, &mut |finding| findings.push(finding))?;
-        let contents = self.storage.contents(flow)?;
+        let contents = self.storage.contents(&*sink, flow)?;
         Ok(Found {
             rows: self.trial.output.shown(&contents.rows)?,
             dead_letters: self.trial.letters.shown(&contents.dead_letters)?,

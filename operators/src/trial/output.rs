@@ -7,8 +7,9 @@ use super::input::unknown;
 use super::rows::{Parts, Row, Rows, Written};
 use crate::error::{Problem, Result};
 use crate::schema::Schema;
+use crate::show::spelled;
 use crate::stage::BuiltStage;
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::Field;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -107,11 +108,8 @@ impl Output {
         for field in self.columns.0.fields().iter().filter(|field| row.given.contains_key(field.name())) {
             // A null is a fair thing to expect where there can be none: the test then fails.
             let field = field.as_ref().clone().with_nullable(true);
-            let spelled = cells::value(row, &field).and_then(|value| {
-                cells::spelled(&*value, 0).map_err(|error| row.problem(Some(field.name()), error.to_string()))
-            });
-            match spelled {
-                Ok(value) => shown.push((field.name().clone(), value)),
+            match cells::value(row, &field) {
+                Ok(value) => shown.push((field.name().clone(), spelled(&*value, 0))),
                 Err(problem) => problems.push(problem),
             }
         }
@@ -136,11 +134,9 @@ impl Output {
             columns.extend(column.or_else(|| rows.column_by_name(name)).map(|column| (name, column)));
         }
         let row = |row| {
-            let value = |(name, column): &(&String, &arrow::array::ArrayRef)| {
-                Ok(((*name).clone(), cells::spelled(&**column, row)?))
-            };
-            columns.iter().map(value).collect::<Result<Vec<_>>>().map(Shown)
+            let value = |(name, column): &(&String, &ArrayRef)| ((*name).clone(), spelled(&**column, row));
+            Shown(columns.iter().map(value).collect())
         };
-        (0..rows.num_rows()).map(row).collect()
+        Ok((0..rows.num_rows()).map(row).collect())
     }
 }

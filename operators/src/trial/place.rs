@@ -136,10 +136,10 @@ impl Storage {
         }
     }
 
-    /// Everything that a flow has committed.
-    pub(super) fn contents(&self, flow: &str) -> Result<Contents> {
+    /// Everything that a flow has committed through a sink over this.
+    pub(super) fn contents(&self, sink: &dyn Sink, flow: &str) -> Result<Contents> {
         match &self.place {
-            StoragePlace::Files { files, .. } => found::in_files(files),
+            StoragePlace::Files { files, .. } => found::in_files(sink, files, flow),
             StoragePlace::Database { folder, target } => {
                 let context = Context { dir: folder.path().to_owned() };
                 let (rows, place) = match target {

@@ -100,7 +100,8 @@ impl Servers {
     }
 }
 
-fn project() -> PathBuf {
+/// The folder of the whole project.
+pub fn project() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 

@@ -1,5 +1,6 @@
 //! Rows of files into a table, and nothing else.
 
+use super::Table;
 use sqlx::mysql::MySqlArguments;
 use sqlx::{Arguments, AssertSqlSafe, Connection, MySqlConnection};
 use std::path::{Path, PathBuf};
@@ -13,10 +14,8 @@ const EACH: usize = 1_000;
 /// Files as `LOAD DATA` reads them, each into the table in a transaction of its own.
 #[derive(clap::Args)]
 pub struct Rows {
-    #[arg(long)]
-    url: String,
-    #[arg(long)]
-    table: String,
+    #[command(flatten)]
+    of: Table,
     files: Vec<PathBuf>,
 }
 
@@ -24,7 +23,7 @@ impl Rows {
     pub fn insert(&self) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let mut connection = MySqlConnection::connect(&self.url).await.unwrap();
+            let mut connection = MySqlConnection::connect(&self.of.url).await.unwrap();
             for file in &self.files {
                 self.insert_file(&mut connection, file).await;
             }
@@ -52,6 +51,6 @@ impl Rows {
 
     fn sql(&self, rows: usize) -> String {
         let values = vec!["(?,?,?)"; rows].join(",");
-        format!("INSERT INTO {} (station_id, date, degrees) VALUES {values}", self.table)
+        format!("INSERT INTO {} (station_id, date, degrees) VALUES {values}", self.of.table)
     }
 }

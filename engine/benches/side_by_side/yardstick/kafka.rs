@@ -1,6 +1,7 @@
 //! Loops over a topic that only count.
 #![allow(unsafe_code)]
 
+use super::Messages;
 use rdkafka::bindings as c;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -12,18 +13,6 @@ use std::time::Duration;
 
 pub const BATCH_NOTE: &str = "rd_kafka_consume_batch_queue of 10,000, queued.min.messages=1000000";
 pub const POLL_NOTE: &str = "BaseConsumer::poll, fetch.queue.backoff.ms=5";
-
-/// All messages of a topic up to its end.
-#[derive(clap::Args)]
-pub struct Messages {
-    #[arg(long)]
-    brokers: String,
-    #[arg(long)]
-    topic: String,
-    /// How many there are.
-    #[arg(long)]
-    count: u64,
-}
 
 impl Messages {
     fn consumer(&self, settings: &[(&str, &str)]) -> (BaseConsumer, i32) {
@@ -37,7 +26,7 @@ impl Messages {
         (consumer, i32::try_from(partitions).unwrap())
     }
 
-    pub fn by_batch(&self) {
+    pub(super) fn by_batch(&self) {
         let (consumer, partitions) =
             self.consumer(&[("queued.min.messages", "1000000"), ("fetch.queue.backoff.ms", "5")]);
         let name = CString::new(self.topic.as_str()).unwrap();
@@ -72,7 +61,7 @@ impl Messages {
         assert_eq!(count, self.count);
     }
 
-    pub fn one_by_one(&self) {
+    pub(super) fn one_by_one(&self) {
         let (consumer, partitions) = self.consumer(&[("fetch.queue.backoff.ms", "5")]);
         let mut all = TopicPartitionList::new();
         for partition in 0..partitions {

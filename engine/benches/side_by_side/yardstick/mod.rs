@@ -15,6 +15,27 @@ pub use parquet::READ_NOTE;
 pub use produce::PRODUCE_NOTE;
 pub use select::SELECT_NOTE;
 
+/// Messages of a topic.
+#[derive(clap::Args)]
+struct Messages {
+    #[arg(long)]
+    brokers: String,
+    #[arg(long)]
+    topic: String,
+    /// How many there are, or are to be.
+    #[arg(long)]
+    count: u64,
+}
+
+/// A table of a database.
+#[derive(clap::Args)]
+struct Table {
+    #[arg(long)]
+    url: String,
+    #[arg(long)]
+    table: String,
+}
+
 /// A yardstick in a process of its own.
 #[derive(clap::Args)]
 pub struct Yardstick {
@@ -25,11 +46,11 @@ pub struct Yardstick {
 #[derive(Subcommand)]
 enum Kind {
     /// Counts the messages of a topic, taken by the batch.
-    KafkaBatch(kafka::Messages),
+    KafkaBatch(Messages),
     /// Counts the messages of a topic, taken one by one.
-    KafkaPoll(kafka::Messages),
+    KafkaPoll(Messages),
     /// Sends messages to a new topic, in transactions.
-    KafkaProduce(produce::Messages),
+    KafkaProduce(Messages),
     /// Counts the rows of a table.
     MysqlSelect(select::Rows),
     /// Counts the rows of Parquet files.

@@ -1,6 +1,7 @@
 //! A producer in transactions that has its messages in memory.
 #![allow(unsafe_code)]
 
+use super::Messages;
 use operators::source::weather::{WeatherConfig, expected};
 use prost::Message;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -22,18 +23,6 @@ const STATIONS: u32 = crate::world::STATIONS;
 const BATCH: usize = 1_000;
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Messages for a new topic.
-#[derive(clap::Args)]
-pub struct Messages {
-    #[arg(long)]
-    brokers: String,
-    #[arg(long)]
-    topic: String,
-    /// How many to send.
-    #[arg(long)]
-    count: u64,
-}
-
 #[derive(Clone, prost::Message)]
 struct Report {
     #[prost(string, tag = "1")]
@@ -45,7 +34,7 @@ struct Report {
 }
 
 impl Messages {
-    pub fn produce(&self) {
+    pub(super) fn produce(&self) {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.brokers);
         self.create(&config);

@@ -1,5 +1,6 @@
 //! A loop over the rows of a table that only counts.
 
+use super::Table;
 use sqlx::{AssertSqlSafe, Connection, Row};
 
 pub const SELECT_NOTE: &str = "sqlx, one streamed query of the same columns, without TLS";
@@ -7,10 +8,8 @@ pub const SELECT_NOTE: &str = "sqlx, one streamed query of the same columns, wit
 /// All rows of a table.
 #[derive(clap::Args)]
 pub struct Rows {
-    #[arg(long)]
-    url: String,
-    #[arg(long)]
-    table: String,
+    #[command(flatten)]
+    of: Table,
     /// How many there are.
     #[arg(long)]
     count: u64,
@@ -23,8 +22,8 @@ impl Rows {
     }
 
     async fn all(&self) {
-        let mut connection = sqlx::MySqlConnection::connect(&self.url).await.unwrap();
-        let sql = format!("SELECT id, date, degrees, station_id FROM {}", self.table);
+        let mut connection = sqlx::MySqlConnection::connect(&self.of.url).await.unwrap();
+        let sql = format!("SELECT id, date, degrees, station_id FROM {}", self.of.table);
         let mut rows = sqlx::query(AssertSqlSafe(sql)).fetch(&mut connection);
         let (mut count, mut bytes, mut sum) = (0, 0, 0.0);
         while let Some(row) = std::future::poll_fn(|cx| rows.as_mut().poll_next(cx)).await.transpose().unwrap() {

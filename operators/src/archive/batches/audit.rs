@@ -13,7 +13,7 @@ use crate::archive::side_by_side::side_by_side;
 use crate::error::{Error, Result};
 use crate::position::{Checkpoint, Span};
 use crate::progress::{FileEntry, Progress, Tally, Version};
-use crate::stage::{Account, Finding};
+use crate::stage::{Account, Finding, Listen};
 use crate::store::{Cause, Entry, EntryKind, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,12 +22,12 @@ use std::collections::{BTreeMap, BTreeSet};
 const AT_ONCE: usize = 16;
 
 /// Checks everything committed by a flow, giving each finding as it is met.
-pub(super) fn audit(batches: &Batches, flow: &str, found: &mut dyn FnMut(Finding)) -> Result<Account> {
+pub(super) fn audit(batches: &Batches, flow: &str, listener: &mut dyn Listen) -> Result<Account> {
     let mut audit = Audit {
         batches,
         archive: &batches.archive,
         flow,
-        found,
+        listener,
         account: Account::default(),
         spans: BTreeMap::new(),
         expected: Version::FIRST,
@@ -41,7 +41,7 @@ struct Audit<'a> {
     batches: &'a Batches,
     archive: &'a Archive,
     flow: &'a str,
-    found: &'a mut dyn FnMut(Finding),
+    listener: &'a mut dyn Listen,
     account: Account,
     /// Per source partition all that was read so far.
     spans: BTreeMap<u32, Span>,
@@ -61,7 +61,7 @@ struct Seen {
 
 impl Audit<'_> {
     fn find(&mut self, path: &str, problem: impl Into<String>) {
-        (self.found)(Finding { path: self.archive.path(path), problem: problem.into() });
+        self.listener.found(Finding { path: self.archive.path(path), problem: problem.into() });
     }
 
     fn stray(&mut self, path: &str) {
@@ -106,7 +106,7 @@ impl Audit<'_> {
         self.expected = version.next();
         self.account.batches += 1;
         match manifest {
-            Err(finding) => (self.found)(finding),
+            Err(finding) => self.listener.found(finding),
             Ok(manifest) => {
                 self.chain(&names::join(&directory, layout::CHECKPOINT), &manifest);
                 self.files(&directory, &manifest, &mut entries, files);
@@ -208,6 +208,7 @@ impl Audit<'_> {
             }
         }
         self.account.rows += found.written;
+        self.listener.checked(found.written);
         let tally = manifest.tally;
         if (found.written, found.dead_letters) != (tally.written, tally.dead_letters) {
             let problem = format!(
@@ -273,14 +274,15 @@ fn read(batches: &Batches, versions: Vec<Version>) -> Result<Vec<(Version, Seen)
     let archive = &batches.archive;
     let versions = versions.into_iter().map(|version| (version, ())).collect();
     let mut all = side_by_side(versions, archive.readers(), |version, ()| look(batches, version))?;
-    let paths = all.iter().flat_map(|(version, seen)| {
+    let there: Vec<Vec<String>> =
+        all.iter().map(|(_, seen)| seen.files_there().into_iter().cloned().collect()).collect();
+    let paths = all.iter().zip(&there).flat_map(|((version, _), names)| {
         let directory = layout::batch(*version);
-        seen.files_there().into_iter().map(move |name| names::join(&directory, name))
+        names.iter().map(move |name| names::join(&directory, name))
     });
     let mut read_back = archive.read_back(paths.collect(), Footer::of)?.into_iter();
-    for (_, seen) in &mut all {
-        let there: Vec<_> = seen.files_there().into_iter().cloned().collect();
-        seen.files = there.into_iter().zip(&mut read_back).collect();
+    for ((_, seen), names) in all.iter_mut().zip(there) {
+        seen.files = names.into_iter().zip(&mut read_back).collect();
     }
     Ok(all)
 }

@@ -19,15 +19,18 @@ mod newest;
 
 pub(super) use layout::Segment;
 
-use super::{Archive, Layout, Sealed, Unsealed, flat, names};
+use super::names::DataFile;
+use super::{Archive, CommittedFile, Files, Layout, Sealed, Unsealed, flat, names};
 use crate::error::Result;
+use crate::inspect::FirstBatch;
 use crate::progress::{Progress, Run, Version};
-use crate::stage::{Account, Closing, Finding, Opened};
+use crate::stage::{Account, Closing, Listen, Opened};
 use crate::store::{Cause, StoreError};
 use commit::Publisher;
 use footer::Footer;
 use manifest::Manifest;
 use newest::Newest;
+use std::iter;
 
 /// A directory of batches.
 #[derive(Clone)]
@@ -124,7 +127,32 @@ impl Layout for Batches {
         Ok(Sealed { says: footer.key_values()?, name: file.file.name(batch.version.0) })
     }
 
-    fn audit(&self, flow: &str, found: &mut dyn FnMut(Finding)) -> Result<Account> {
-        audit::audit(self, flow, found)
+    fn audit(&self, flow: &str, listener: &mut dyn Listen) -> Result<Account> {
+        audit::audit(self, flow, listener)
+    }
+
+    fn files(&self, flow: &str, from: FirstBatch) -> Result<Files> {
+        let Some(newest) = self.newest(flow)? else { return Ok(Box::new(iter::empty())) };
+        let newest = newest.progress.version.0;
+        let first = self.archive.first(from, newest)?;
+        let batches = self.clone();
+        Ok(Box::new((first..=newest).flat_map(move |version| batches.files_of(Version(version)))))
+    }
+}
+
+impl Batches {
+    fn files_of(&self, version: Version) -> Vec<Result<CommittedFile>> {
+        let directory = layout::batch(version);
+        let file = |name: &str| {
+            let path = names::join(&directory, name);
+            match DataFile::parse(name) {
+                Some((file, batch)) if batch == version.0 => Ok(CommittedFile { path, file, batch }),
+                _ => Err(self.archive.damaged(&path, "the checkpoint lists a file of this name, which no batch has")),
+            }
+        };
+        match self.manifest(version) {
+            Ok(manifest) => manifest.files.iter().map(|entry| file(&entry.name)).collect(),
+            Err(error) => vec![Err(error)],
+        }
     }
 }

@@ -8,13 +8,13 @@ use crate::archive::names::{self, DataFile};
 use crate::error::Result;
 use crate::position::Span;
 use crate::progress::{Tally, Version};
-use crate::stage::{Account, Finding};
+use crate::stage::{Account, Finding, Listen};
 use crate::store::{Cause, EntryKind, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Checks everything committed by a flow, giving each finding as it is met.
-pub(super) fn audit(flat: &Flat, flow: &str, found: &mut dyn FnMut(Finding)) -> Result<Account> {
-    let mut audit = Audit { flat, flow, found, account: Account::default(), first: None };
+pub(super) fn audit(flat: &Flat, flow: &str, listener: &mut dyn Listen) -> Result<Account> {
+    let mut audit = Audit { flat, flow, listener, account: Account::default(), first: None };
     audit.directory()?;
     Ok(audit.account)
 }
@@ -25,7 +25,7 @@ const AT_ONCE: usize = 64;
 struct Audit<'a> {
     flat: &'a Flat,
     flow: &'a str,
-    found: &'a mut dyn FnMut(Finding),
+    listener: &'a mut dyn Listen,
     account: Account,
     /// The first readable record: what all partitions agree on.
     first: Option<Record>,
@@ -48,7 +48,7 @@ struct Chain {
 
 impl Audit<'_> {
     fn find(&mut self, path: &str, problem: impl Into<String>) {
-        (self.found)(Finding { path: self.flat.archive.path(path), problem: problem.into() });
+        self.listener.found(Finding { path: self.flat.archive.path(path), problem: problem.into() });
     }
 
     fn stray(&mut self, path: &str) {
@@ -128,6 +128,7 @@ impl Audit<'_> {
             }
             Ok(Rows { footer, claimed, decoded }) => {
                 self.account.rows += decoded;
+                self.listener.checked(decoded);
                 self.rows(&path, &footer, claimed, decoded);
                 self.follows(&path, chain, batch, &footer);
                 self.agrees(&path, footer);

@@ -26,17 +26,19 @@ mod newest;
 mod record;
 
 use super::names::{self, DataFile};
-use super::{Archive, Layout, Sealed, Unsealed};
+use super::{Archive, CommittedFile, Files, Layout, Sealed, Unsealed};
 use crate::error::{Error, Result};
+use crate::inspect::FirstBatch;
 use crate::position::{Position, Span};
 use crate::progress::{Progress, Run, Tally, Version};
-use crate::stage::{Account, Closing, Finding, Opened};
+use crate::stage::{Account, Closing, Listen, Opened};
 use crate::store::{Cause, StoreError};
 use arrow::datatypes::SchemaRef;
 use commit::Publisher;
 use parquet::file::properties::WriterProperties;
 use record::{Known, Record};
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Names every partition that has files, so that none is missed without listing all of them.
@@ -178,7 +180,29 @@ impl Layout for Flat {
     }
 
     /// Holds the names of all files, which this layout keeps in one directory.
-    fn audit(&self, flow: &str, found: &mut dyn FnMut(Finding)) -> Result<Account> {
-        audit::audit(self, flow, found)
+    fn audit(&self, flow: &str, listener: &mut dyn Listen) -> Result<Account> {
+        audit::audit(self, flow, listener)
+    }
+
+    /// Every partition counts its batches for itself; those of one number come together.
+    fn files(&self, flow: &str, from: FirstBatch) -> Result<Files> {
+        let last = |(&partition, newest): (&u32, &newest::Newest)| (partition, newest.standing.batches - 1);
+        let last: BTreeMap<_, _> = self.survey(flow)?.newest.iter().map(last).collect();
+        let Some(&newest) = last.values().max() else { return Ok(Box::new(iter::empty())) };
+        let first = match from {
+            FirstBatch::Newest => last.values().copied().min().unwrap_or(newest),
+            from => self.archive.first(from, newest)?,
+        };
+        let of_batch = move |batch| {
+            let is_there = |(_, last): &(&u32, &u64)| match from {
+                FirstBatch::Newest => batch == **last,
+                _ => batch <= **last,
+            };
+            let file = |(&partition, _)| {
+                Ok(CommittedFile { path: data(partition, batch), file: DataFile::Rows(partition), batch })
+            };
+            last.iter().filter(is_there).map(file).collect::<Vec<_>>()
+        };
+        Ok(Box::new((first..=newest).flat_map(of_batch)))
     }
 }

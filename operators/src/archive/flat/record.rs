@@ -1,7 +1,7 @@
 //! What a Parquet file says about itself: the checkpoint of its partition.
 
 use super::{Flat, data};
-use crate::archive::footer::{self, Unread};
+use crate::archive::footer;
 use crate::archive::resolve::Author;
 use crate::error::{Error, Result};
 use crate::position::Span;
@@ -66,10 +66,7 @@ impl Flat {
             Err(StoreError { cause: Cause::NotFound, .. }) => return Ok(None),
             opened => opened.map_err(|e| self.archive.failed(e))?,
         };
-        let record = footer::glance(&*reader, Record::of).map_err(|unread| match unread {
-            Unread::Unavailable(error) => self.archive.failed(error),
-            Unread::Damaged(reason) => self.archive.damaged(&path, reason),
-        })?;
+        let record = footer::glance(&*reader, Record::of).map_err(|unread| self.archive.unread(&path, unread))?;
         match record.span.partition {
             written if written == partition => Ok(Some(record)),
             written => Err(self.archive.damaged(&path, format!("its footer says that it is of partition {written}"))),

@@ -10,7 +10,7 @@ use crate::kafka::Place;
 use crate::kafka::scan::scan;
 use crate::kafka::topic::Client;
 use crate::progress::{Run, Tally, Version};
-use crate::stage::{Account, Audit, Finding};
+use crate::stage::{Account, Audit, Finding, Listen};
 use std::time::{Duration, Instant};
 
 /// How long a partition may take to show what is committed.
@@ -21,11 +21,11 @@ const AGAIN: Duration = Duration::from_millis(10);
 const SEEN: Duration = Duration::from_secs(1);
 
 impl Audit for KafkaSink {
-    fn audit(&self, flow: &str, found: &mut dyn FnMut(Finding)) -> Result<Account> {
+    fn audit(&self, flow: &str, listener: &mut dyn Listen) -> Result<Account> {
         let kafka = &self.0;
         let progress = kafka.progress(flow)?;
-        let Some(last) = history(&progress, found)? else { return Ok(Account::default()) };
-        let mut audit = Counting { progress: &progress, last: &last, found };
+        let Some(last) = history(&progress, listener)? else { return Ok(Account::default()) };
+        let mut audit = Counting { progress: &progress, last: &last, listener };
         let rows = audit.rows(kafka)?;
         if let Some(written) = last.dead_letters {
             let place = kafka.dead_letters(flow);
@@ -46,7 +46,7 @@ impl Audit for KafkaSink {
 }
 
 /// Checks each entry that compaction has left against the one before; gives the last commit.
-fn history(progress: &ProgressTopic, found: &mut dyn FnMut(Finding)) -> Result<Option<Record>> {
+fn history(progress: &ProgressTopic, listener: &mut dyn Listen) -> Result<Option<Record>> {
     if !progress.exists()? {
         return Ok(None);
     }
@@ -57,7 +57,7 @@ fn history(progress: &ProgressTopic, found: &mut dyn FnMut(Finding)) -> Result<O
             Entry::Owner(run) => owner = Some(run),
             Entry::Commit(record) => {
                 for problem in problems(&record, last.as_ref(), owner.as_ref()) {
-                    found(Finding { path: format!("{path}, offset {at}"), problem });
+                    listener.found(Finding { path: format!("{path}, offset {at}"), problem });
                 }
                 last = Some(*record);
             }
@@ -65,7 +65,7 @@ fn history(progress: &ProgressTopic, found: &mut dyn FnMut(Finding)) -> Result<O
         Ok(())
     });
     match read {
-        Err(Error::Damaged { path, reason }) => found(Finding { path, problem: reason }),
+        Err(Error::Damaged { path, reason }) => listener.found(Finding { path, problem: reason }),
         read => read?,
     }
     Ok(last)
@@ -134,12 +134,12 @@ fn settled(client: &Client, partition: u32, to: u64) -> Result<(u64, u64)> {
 struct Counting<'a> {
     progress: &'a ProgressTopic,
     last: &'a Record,
-    found: &'a mut dyn FnMut(Finding),
+    listener: &'a mut dyn Listen,
 }
 
 impl Counting<'_> {
     fn find(&mut self, place: &Place, problem: impl Into<String>) {
-        (self.found)(Finding { path: place.to_string(), problem: problem.into() });
+        self.listener.found(Finding { path: place.to_string(), problem: problem.into() });
     }
 
     /// Counts the rows in all partitions.
@@ -183,6 +183,7 @@ impl Counting<'_> {
         let (mut counted, mut after) = (0, 0);
         let whole = scan(place, partition, from.max(low)..end, &mut |message| {
             *if message.offset() < to { &mut counted } else { &mut after } += 1;
+            self.listener.checked(1);
             Ok(())
         })?;
         if low > from || !whole {

@@ -43,6 +43,15 @@ pub(crate) async fn find(connection: &mut SqliteConnection, place: &Place<Sqlite
     read().map(Some).map_err(failed())
 }
 
+/// Offset of the first message of a partition; 0 where there is none.
+pub(crate) async fn first(connection: &mut SqliteConnection, place: &Place<Sqlite>, partition: u32) -> Result<u64> {
+    let sql =
+        "SELECT m.\"offset\" FROM messages AS m WHERE m.topic = ? AND m.partition = ? ORDER BY m.\"offset\" LIMIT 1";
+    let query = sqlx::query_scalar::<_, i64>(sql).bind(&place.name).bind(partition);
+    let first = query.fetch_optional(connection).await.map_err(place.failed("find the beginning of a partition"))?;
+    Ok(first.map_or(0, i64::cast_unsigned))
+}
+
 /// First offset after the last message of a partition.
 pub(crate) async fn end(connection: &mut SqliteConnection, place: &Place<Sqlite>, partition: u32) -> Result<u64> {
     let query = sqlx::query_scalar::<_, i64>(LAST_OFFSET).bind(&place.name).bind(partition);

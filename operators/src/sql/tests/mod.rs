@@ -2,6 +2,7 @@
 
 mod audit;
 mod crashes;
+mod inspect;
 mod mysql;
 mod sinks;
 mod speed;

@@ -1,6 +1,7 @@
 //! The source against a real broker: a driver that reads like the engine does, and producers of every kind.
 
 mod going_on;
+mod inspect;
 mod messages;
 mod reaching;
 mod starting;

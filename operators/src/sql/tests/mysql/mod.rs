@@ -2,6 +2,7 @@
 
 mod config;
 mod faults;
+mod inspect;
 mod late;
 mod proxy;
 mod sink;

@@ -8,7 +8,7 @@ use crate::config::Context;
 use crate::schema::Schema;
 use crate::sink::SinkConfig;
 use crate::sql::failpoint::Failpoints;
-use crate::stage::BuiltSink;
+use crate::stage::{BuiltSink, Finding};
 use arrow::array::{
     ArrayRef, BinaryArray, BooleanArray, Date32Array, Float32Array, Float64Array, Int8Array, Int64Array, RecordBatch,
     StringArray, TimestampMillisecondArray, TimestampNanosecondArray, UInt64Array,
@@ -147,7 +147,7 @@ fn damage_is_found() {
         drive(&*sink, &run("one"), 3).unwrap();
         world.run(damage);
         let mut found = Vec::new();
-        sink.audit("weather/test", &mut |finding| found.push(finding.problem)).unwrap();
+        sink.audit("weather/test", &mut |finding: Finding| found.push(finding.problem)).unwrap();
         assert!(found.iter().any(|problem| problem.contains(expected)), "{damage}: {expected} in {found:#?}");
     }
 }

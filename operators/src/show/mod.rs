@@ -1,0 +1,122 @@
+//! Rows as text, for people and for other programs.
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | `view` | what tells a row from all others: partition, position, key |
+//! | `value` | one value as text: exact, and nothing in it moves a terminal's cursor |
+//! | `json`, `table` | rows as JSON lines, and in columns as wide as they need |
+
+mod json;
+mod table;
+#[cfg(test)]
+mod tests;
+mod value;
+mod view;
+
+pub(crate) use value::spelled;
+pub use view::{Origin, View};
+
+use crate::chunk::Chunk;
+use crate::value::VALUE;
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::DataType;
+use std::io::{self, Write};
+use table::Table;
+
+/// How rows are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// In columns; lines are cut at so many cells where a width is given.
+    Table(Option<usize>),
+    /// A JSON object on each line.
+    Json,
+    /// The bytes of `value`, one message a line.
+    Raw(Bytes),
+}
+
+/// How bytes are printed that nobody has decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bytes {
+    /// As they are.
+    Verbatim,
+    /// As text that no terminal takes for commands.
+    Escaped,
+}
+
+/// Prints the rows of one view.
+pub struct Printer {
+    view: View,
+    how: How,
+}
+
+enum How {
+    Table(Table),
+    Json,
+    Raw(usize, Bytes),
+}
+
+impl Printer {
+    /// A printer for rows that the view has marked; an error when they cannot be printed like this.
+    pub fn new(view: View, format: Format) -> Result<Self, String> {
+        let how = match format {
+            Format::Table(width) => How::Table(Table::new(width)),
+            Format::Json => How::Json,
+            Format::Raw(bytes) => How::Raw(messages(&view)?, bytes),
+        };
+        Ok(Self { view, how })
+    }
+
+    /// Prints all rows of a chunk.
+    pub fn print(&mut self, chunk: &Chunk, out: &mut dyn Write) -> io::Result<()> {
+        match &mut self.how {
+            How::Table(table) => table.print(&self.view, &chunk.rows, out),
+            How::Json => json::print(&self.view, &chunk.rows, out),
+            How::Raw(column, bytes) => raw(&chunk.rows, *column, *bytes, out),
+        }
+    }
+}
+
+/// The column that holds messages.
+fn messages(view: &View) -> Result<usize, String> {
+    let columns = view.row();
+    let is_message = |field: &arrow::datatypes::Field| {
+        field.name() == VALUE && matches!(field.data_type(), DataType::Binary | DataType::Utf8)
+    };
+    let found = columns.0.fields().iter().position(|field| is_message(field));
+    found
+        .ok_or_else(|| format!("raw prints the bytes of a column `{VALUE}`; here the columns are: {}", columns.names()))
+}
+
+fn raw(rows: &RecordBatch, column: usize, how: Bytes, out: &mut dyn Write) -> io::Result<()> {
+    let column = rows.column(column);
+    for row in 0..rows.num_rows() {
+        let message = match column.as_binary_opt::<i32>() {
+            _ if column.is_null(row) => &[],
+            Some(messages) => messages.value(row),
+            None => column.as_string::<i32>().value(row).as_bytes(),
+        };
+        match how {
+            Bytes::Verbatim => out.write_all(message)?,
+            Bytes::Escaped => out.write_all(value::plain(&value::of_bytes(message)).as_bytes())?,
+        }
+        out.write_all(b"\n")?;
+    }
+    Ok(())
+}
+
+/// Dead letters in words, a line each: where the row was, which stage rejected it and why, and its bytes.
+pub fn dead_letters(letters: &Chunk) -> Vec<String> {
+    let rows = &letters.rows;
+    let cell =
+        |column: &str, row| rows.column_by_name(column).map(|column| value::cell(column, row)).unwrap_or_default();
+    let line = |row| {
+        let [partition, position, stage, reason, raw] =
+            ["source_partition", "position", "stage", "reason", "raw"].map(|column| cell(column, row));
+        let raw = value::cut(&raw, RAW_SHOWN);
+        format!("dead letter of partition {partition}, position {position}: {stage}: {reason}; its bytes: {raw}")
+    };
+    (0..rows.num_rows()).map(line).collect()
+}
+
+/// So much of a rejected row's bytes is enough to recognise it.
+const RAW_SHOWN: usize = 80;
