@@ -4,6 +4,7 @@ use super::Failed;
 use crate::config::Loaded;
 use crate::report::{counted, say};
 use crate::trial::{self, Tested, Verdict};
+use console::style;
 use std::path::PathBuf;
 
 pub(crate) fn test(files: &[PathBuf], filter: Option<&str>) -> Result<(), Failed> {
@@ -22,18 +23,18 @@ pub(crate) fn test(files: &[PathBuf], filter: Option<&str>) -> Result<(), Failed
             match problems {
                 None => {
                     let runs = if runs > 1 { format!(" ({})", counted(runs, "run")) } else { String::new() };
-                    say(format!("  ok    {title}{runs}"));
+                    say(format!("  {}    {title}{runs}", style("ok").green()));
                     passed += 1;
                 }
                 Some(problems) => {
-                    say(format!("  FAIL  {title}"));
+                    say(format!("  {}  {title}", style("FAIL").red().bold()));
                     failed.push((title, &tested.test.place, problems));
                 }
             }
         }
     }
     for (title, place, failure) in &failed {
-        say(format!("\n{title}\n  at {place}{}", circumstances(failure)));
+        say(format!("\n{}\n  at {place}{}", style(title).bold(), circumstances(failure)));
         failure.problems.iter().for_each(|problem| say(indented(problem)));
     }
     let left_out = if left_out > 0 { format!(", {left_out} left out") } else { String::new() };

@@ -162,6 +162,6 @@ pub struct Expect {
     pub positions: Option<BTreeMap<String, u64>>,
 }
 
-fn workers() -> u32 {
+pub(super) fn workers() -> u32 {
     1
 }

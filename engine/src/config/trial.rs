@@ -3,7 +3,7 @@
 use super::build::{BuiltFlow, inflow, slot};
 use super::check::{help, nearest};
 use super::diagnostic::{Diagnostic, Diagnostics};
-use super::pipeline::{Crashes, Expect, Test};
+use super::pipeline::{self, Crashes, TestCommit};
 use super::read::read;
 use super::shape::names;
 use super::tree::{Node, Step};
@@ -14,6 +14,8 @@ use operators::error::Problem;
 use operators::sink::SinkConfig;
 use operators::trial::{Crash, Expected, Parts, Rows, Trial, TrialRows, Tried, partition};
 use operators::{Checkpoint, Position, Schema};
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A test, ready to run.
@@ -72,27 +74,40 @@ struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     fn test(&mut self, built: &[BuiltFlow]) -> Option<BuiltTest> {
-        let test: Test = read(self.node, self.found)?;
-        let node = self.flow(&test.flow)?;
+        let name = self.key(&["flow"], Ok::<String, _>)??;
+        let node = self.flow(&name)?;
         // A flow that was not built has mistakes of its own, which are reported.
-        let flow = built.iter().find(|flow| flow.name == test.flow)?;
+        let flow = built.iter().find(|flow| flow.name == name)?;
         let trial = self.trial(node, flow)?;
-
-        let rows = self.rows(&["rows"], &test.rows, |rows| trial.input(rows, test.seed));
-        let crashes = self.crashes(test.crash.as_ref());
-        let expect = self.expect(&test.expect, &trial);
+        let seed = self.key(&["seed"], Ok::<u64, _>)?.unwrap_or_default();
+        // What is wrong in one does not hide what is wrong in the next.
+        let rows = self.key(&["rows"], |rows: Rows| trial.input(&rows, seed));
+        let crashes = self.key(&["crash"], |crashes: Crashes| self::crashes(&crashes));
+        let expect = self.expect(&trial);
+        let commit = self.key(&["commit"], Ok::<TestCommit, _>)?.unwrap_or_default();
         Some(BuiltTest {
+            name: self.key(&["name"], Ok)??,
             place: self.found.place(self.node.span.start),
-            rows: Arc::new(rows?),
-            crashes: crashes?,
+            rows: Arc::new(rows??),
+            crashes: crashes?.unwrap_or_default(),
             expect: expect?,
-            name: test.name,
-            flow: test.flow,
+            commit_rows: commit.rows.unwrap_or(flow.commit.rows),
+            workers: self.key(&["workers"], Ok)?.unwrap_or_else(pipeline::workers),
+            flow: name,
             trial,
-            seed: test.seed,
-            commit_rows: test.commit.rows.unwrap_or(flow.commit.rows),
-            workers: test.workers,
+            seed,
         })
+    }
+
+    /// What is made of the value under some keys: `None` when it is wrong, `Some(None)` when there is none.
+    fn key<T: DeserializeOwned, U>(
+        &mut self,
+        at: &[&str],
+        make: impl FnOnce(T) -> Result<U, Vec<Problem>>,
+    ) -> Option<Option<U>> {
+        let Some(node) = at.iter().try_fold(self.node, |node, key| node.get(key)) else { return Some(None) };
+        let made = make(read(node, self.found)?);
+        made.map_err(|problems| problems.into_iter().for_each(|problem| self.report(at, problem))).ok().map(Some)
     }
 
     /// The flow of a name as the file has it.
@@ -136,69 +151,22 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Rows under some keys, made what they are for.
-    fn rows<T>(&mut self, at: &[&str], rows: &Rows, make: impl Fn(&Rows) -> Result<T, Vec<Problem>>) -> Option<T> {
-        let made = make(rows);
-        made.map_err(|problems| problems.into_iter().for_each(|problem| self.report(at, problem))).ok()
-    }
-
-    fn crashes(&mut self, crashes: Option<&Crashes>) -> Option<Vec<Crash>> {
-        let texts: Vec<(Option<usize>, &String)> = match crashes {
-            None => Vec::new(),
-            Some(Crashes::One(text)) => vec![(None, text)],
-            Some(Crashes::Several(texts)) => texts.iter().enumerate().map(|(at, text)| (Some(at), text)).collect(),
-        };
-        let mut read = Vec::new();
-        for (at, text) in &texts {
-            match text.parse() {
-                Ok(crash) => read.push(crash),
-                Err(message) => {
-                    let at = at.iter().map(usize::to_string).collect();
-                    let help = "write \"before commit 1\", \"during commit 1\" or \"after commit 1\"; commits are \
-                                counted from 0";
-                    self.report(&["crash"], Problem { at, message, help: Some(help.to_owned()) });
-                }
-            }
-        }
-        (read.len() == texts.len()).then_some(read)
-    }
-
-    fn expect(&mut self, expect: &Expect, trial: &Trial) -> Option<Expectations> {
-        let rows = expect.rows.as_ref().map(|rows| self.rows(&["expect", "rows"], rows, |rows| trial.expected(rows)));
-        let letters = expect.dead_letters.as_ref();
-        let letters = letters
-            .map(|rows| self.rows(&["expect", "dead_letters"], rows, |rows| trial.expected_dead_letters(rows)));
-        let positions = expect.positions.as_ref().map(|positions| {
-            let mut checkpoint = Some(Checkpoint::default());
-            for (key, position) in positions {
-                match (partition(key), &mut checkpoint) {
-                    (Ok(partition), Some(checkpoint)) => _ = checkpoint.0.insert(partition, Position(*position)),
-                    (Ok(_), None) => {}
-                    (Err(problem), _) => {
-                        self.report(&["expect", "positions"], problem);
-                        checkpoint = None;
-                    }
-                }
-            }
-            checkpoint
+    fn expect(&mut self, trial: &Trial) -> Option<Expectations> {
+        let rows = self.key(&["expect", "rows"], |rows: Rows| trial.expected(&rows));
+        let dead_letters = self.key(&["expect", "dead_letters"], |rows: Rows| trial.expected_dead_letters(&rows));
+        let files = self.key(&["expect", "files"], |mut names: Vec<String>| {
+            names.sort();
+            let problem = || Problem::whole("the sink of this flow writes no files").help("remove it");
+            if trial.has_files() { Ok(names) } else { Err(vec![problem()]) }
         });
-        let has_files = trial.has_files() || expect.files.is_none();
-        if !has_files {
-            let problem = Problem::whole("the sink of this flow writes no files").help("remove it");
-            self.report(&["expect", "files"], problem);
-        }
-        let mut files = expect.files.clone();
-        files.iter_mut().for_each(|files| files.sort());
-        // Each that is there must be right.
-        let sound = [rows.as_ref().is_none_or(Option::is_some), letters.as_ref().is_none_or(Option::is_some)];
-        let sound = sound.iter().all(|it| *it) && positions.as_ref().is_none_or(Option::is_some) && has_files;
-        sound.then_some(Expectations {
-            rows: rows.flatten(),
-            dead_letters: letters.flatten(),
-            filtered: expect.filtered,
-            skipped: expect.skipped,
-            files,
-            positions: positions.flatten(),
+        let positions = self.key(&["expect", "positions"], |given| positions(&given));
+        Some(Expectations {
+            rows: rows?,
+            dead_letters: dead_letters?,
+            filtered: self.key(&["expect", "filtered"], Ok)?,
+            skipped: self.key(&["expect", "skipped"], Ok)?,
+            files: files?,
+            positions: positions?,
         })
     }
 
@@ -212,4 +180,34 @@ impl<'a> Builder<'a> {
             None => error,
         });
     }
+}
+
+fn crashes(given: &Crashes) -> Result<Vec<Crash>, Vec<Problem>> {
+    const HELP: &str =
+        "write \"before commit 1\", \"during commit 1\" or \"after commit 1\"; commits are counted from 0";
+    let texts: Vec<(Vec<String>, &String)> = match given {
+        Crashes::One(text) => vec![(Vec::new(), text)],
+        Crashes::Several(texts) => (0..).zip(texts).map(|(at, text): (u32, _)| (vec![at.to_string()], text)).collect(),
+    };
+    let crash = |(at, text): (Vec<String>, &String)| {
+        text.parse().map_err(|message| Problem { at, message, help: Some(HELP.to_owned()) })
+    };
+    all(texts.into_iter().map(crash))
+}
+
+fn positions(given: &BTreeMap<String, u64>) -> Result<Checkpoint, Vec<Problem>> {
+    let next = |(key, position): (&String, &u64)| Ok((partition(key)?, Position(*position)));
+    all(given.iter().map(next)).map(Checkpoint)
+}
+
+/// All of them, or every problem.
+fn all<T, C: FromIterator<T>>(made: impl Iterator<Item = Result<T, Problem>>) -> Result<C, Vec<Problem>> {
+    let (mut sound, mut problems) = (Vec::new(), Vec::new());
+    for made in made {
+        match made {
+            Ok(made) => sound.push(made),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if problems.is_empty() { Ok(sound.into_iter().collect()) } else { Err(problems) }
 }

@@ -1,5 +1,6 @@
 //! Two lists of lines beside each other.
 
+use console::style;
 use similar::{ChangeTag, TextDiff};
 
 /// Lines that are the same, shown around those that differ.
@@ -12,15 +13,15 @@ pub(super) fn diff(expected: &[String], found: &[String]) -> String {
     let mut lines = Vec::new();
     for (number, group) in diff.grouped_ops(AROUND).iter().enumerate() {
         if number > 0 {
-            lines.push("  ...".to_owned());
+            lines.push("    ...".to_owned());
         }
         for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
-            let mark = match change.tag() {
-                ChangeTag::Equal => ' ',
-                ChangeTag::Delete => '-',
-                ChangeTag::Insert => '+',
-            };
-            lines.push(format!("  {mark} {}", change.value()));
+            let line = change.value();
+            lines.push(match change.tag() {
+                ChangeTag::Equal => format!("    {line}"),
+                ChangeTag::Delete => format!("  {}", style(format_args!("- {line}")).red()),
+                ChangeTag::Insert => format!("  {}", style(format_args!("+ {line}")).green()),
+            });
         }
     }
     lines.join("\n")
