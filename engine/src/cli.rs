@@ -1,6 +1,6 @@
 //! The command line. Exit status: 0 fine, 1 failed while running, 2 wrong command line or file.
 
-use crate::command::{Failed, check, completions, graph, init, man, run, schema, stages, status, verify};
+use crate::command::{Failed, check, completions, graph, init, man, run, schema, stages, status, test, verify};
 use crate::help;
 use crate::report::{LogFormat, Voice};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -61,6 +61,15 @@ enum Command {
     },
     /// Print the manual page: `weatherflow man | man -l -`.
     Man,
+    /// Run the tests of pipeline files: whole flows with their commits, in memory.
+    Test {
+        /// The pipeline files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Run the tests whose name or flow contains this text only.
+        #[arg(long, value_name = "TEXT")]
+        filter: Option<String>,
+    },
     /// Prove from what is committed that no row was lost or doubled.
     Verify {
         /// The pipeline file.
@@ -99,6 +108,7 @@ pub fn main() -> ExitCode {
         Command::Schema => schema::schema(),
         Command::Completions { shell } => completions::completions(shell),
         Command::Man => man::man(),
+        Command::Test { files, filter } => test::test(&files, filter.as_deref()),
         Command::Verify { file, json } => verify::verify(&file, json, voice),
     };
     match result {

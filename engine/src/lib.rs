@@ -16,6 +16,7 @@
 //! | `dataflow` | the timely graph of one flow; the only place that names timely |
 //! | `threads` | blocking I/O beside the workers: reader, writer, committer |
 //! | [`halt`], [`budget`] | how everything stops, and how memory stays bounded |
+//! | `trial` | runs a test of a pipeline file: life after life, then what was found beside what was expected |
 //! | [`meter`] | what a running flow tells people |
 //! | `http` | what it tells over HTTP: the live page, metrics, health |
 
@@ -34,3 +35,4 @@ pub mod plan;
 mod report;
 pub mod run;
 mod threads;
+mod trial;

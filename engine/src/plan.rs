@@ -52,7 +52,7 @@ impl Plan {
     /// Plans the flows of a file, or the one named. Reads the sinks' progress, all at once and for some seconds at most,
     /// and changes nothing.
     pub fn new(loaded: Loaded, only: Option<&str>, workers: u32) -> Result<Self, String> {
-        let Loaded { pipeline, mut built } = loaded;
+        let Loaded { pipeline, mut built, .. } = loaded;
         let names: Vec<_> = built.iter().map(|flow| flow.name.clone()).collect();
         if let Some(only) = only {
             built.retain(|flow| flow.name == only);

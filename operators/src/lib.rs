@@ -19,6 +19,7 @@
 //! | [`show`] | rows as text: tables, JSON lines |
 //! | [`config`] | value types shared by the configs: durations, sizes, secrets, column types |
 //! | `message`, `gathered` | what sinks share: rows as messages, rows kept until their commit |
+//! | [`trial`] | what a test of a flow puts in the place of its two ends |
 //! | `protobuf`, `json`, `value`, `dead_letter` | what the codecs of both directions share |
 //! | [`sample`] | a few values out of the rows that pass by, for people who watch |
 //! | `runtime` | where blocking stages wait for asynchronous libraries |
@@ -56,6 +57,7 @@ mod sql;
 pub mod stage;
 pub mod store;
 pub mod transform;
+pub mod trial;
 mod value;
 
 pub use chunk::Chunk;

@@ -235,6 +235,7 @@ pub struct BuiltSource {
 }
 
 /// A stage between source and sink, ready to hand out handles.
+#[derive(Clone)]
 pub struct BuiltStage {
     /// The stage.
     pub stage: Arc<dyn Stage>,

@@ -9,6 +9,7 @@ pub(crate) mod run;
 pub(crate) mod schema;
 pub(crate) mod stages;
 pub(crate) mod status;
+pub(crate) mod test;
 pub(crate) mod verify;
 
 use crate::config::{self, Loaded};

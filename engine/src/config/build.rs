@@ -50,6 +50,7 @@ impl BuiltFlow {
 }
 
 /// A stage between source and sink.
+#[derive(Clone)]
 pub struct NamedStage {
     /// Slot and kind: `decode.protobuf`.
     pub name: String,
@@ -160,10 +161,7 @@ fn flow(node: &Node, ends: &mut Ends, context: &Context, found: &mut Diagnostics
     if let Some(config) = partition? {
         columns = line.stage("partition", node.get("partition")?, config.build(&columns))?;
     }
-    let inflow = Inflow {
-        partitions: line.stages.iter().rev().find_map(|stage| stage.built.partitions),
-        dead_letters: line.stages.iter().any(|stage| stage.built.dead_letters),
-    };
+    let inflow = inflow(&line.stages);
     let to = Stage::of("sink", node.get("sink")?)?;
     let sink = line.sink(&to, sink??.build(&columns, inflow, context))?;
     ends.sink = Some(placed(&sink.place, &sink.about, &to));
@@ -175,12 +173,20 @@ fn flow(node: &Node, ends: &mut Ends, context: &Context, found: &mut Diagnostics
     Some(BuiltFlow { name, commit, retry_for, source_name, source, stages, sink_name, sink, fingerprint })
 }
 
+/// How rows come out of these stages.
+pub(super) fn inflow(stages: &[NamedStage]) -> Inflow {
+    Inflow {
+        partitions: stages.iter().rev().find_map(|stage| stage.built.partitions),
+        dead_letters: stages.iter().any(|stage| stage.built.dead_letters),
+    }
+}
+
 fn placed(place: &str, about: &About, at: &Stage<'_>) -> Placed {
     Placed { place: place.to_owned(), summary: about.summary.clone(), span: at.span.clone() }
 }
 
 /// The config in one slot of a flow: `None` when it is wrong, `Some(None)` when the slot is not there.
-fn slot<T: DeserializeOwned>(flow: &Node, name: &str, found: &mut Diagnostics) -> Option<Option<T>> {
+pub(super) fn slot<T: DeserializeOwned>(flow: &Node, name: &str, found: &mut Diagnostics) -> Option<Option<T>> {
     match flow.get(name) {
         Some(node) => read(node, found).map(Some),
         None => Some(None),

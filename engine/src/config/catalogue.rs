@@ -106,6 +106,7 @@ fn kind_of(shape: &Shape) -> String {
         Shape::Map(inner) => format!("table of {}", kind_of(inner)),
         Shape::List(inner) => format!("list of {}", kind_of(inner)),
         Shape::Words(words) => words.iter().map(|(word, _)| format!("`{word}`")).collect::<Vec<_>>().join(", "),
+        Shape::ListOrTable(list, table) => format!("{} or {}", kind_of(list), kind_of(table)),
         Shape::Either(single, parts) => format!("{} or {}", kind_of(single), kind_of(parts)),
         other => other.to_string().trim_start_matches("a ").to_owned(),
     }

@@ -48,6 +48,13 @@ impl Checker<'_> {
                 self.value(name, node, parts)
             }
             (Shape::Either(single, _), Value::Table(_) | Value::Text(_)) => self.value(name, node, single),
+            (Shape::Either(single, _), Value::Whole(_))
+                if matches!(**single, Shape::Scalar(Scalar { whole: true, .. })) =>
+            {
+                self.value(name, node, single)
+            }
+            (Shape::ListOrTable(list, _), Value::List(_)) => self.value(name, node, list),
+            (Shape::ListOrTable(_, table), Value::Table(_)) => self.value(name, node, table),
             (Shape::Table { fields, .. }, Value::Table(_)) => self.table(node, fields),
             (Shape::Choice(kinds), Value::Table(_)) => self.choice(name, node, kinds),
             (Shape::Map(inner), Value::Table(entries)) => {
@@ -63,7 +70,10 @@ impl Checker<'_> {
                 true
             }
             (Shape::List(inner), Value::Table(_)) if matches!(**inner, Shape::Table { .. } | Shape::Choice(_)) => {
-                let header = if name == "flow" { "[[flow]]".to_owned() } else { format!("[[flow.{name}]]") };
+                let header = match name {
+                    "flow" | "test" => format!("[[{name}]]"),
+                    _ => format!("[[flow.{name}]]"),
+                };
                 self.report(
                     Diagnostic::new(node.span.clone(), format!("`{name}` must be a list, but this is one table"))
                         .help(format!("write each {name} under a header in double brackets, {header}")),
@@ -325,7 +335,7 @@ pub(super) fn whence(node: &Node) -> String {
     }
 }
 
-fn help(meant: Option<&str>, known: &str) -> String {
+pub(super) fn help(meant: Option<&str>, known: &str) -> String {
     meant.map_or(known.to_owned(), |meant| format!("did you mean `{meant}`? {known}"))
 }
 

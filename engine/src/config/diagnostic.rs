@@ -64,6 +64,11 @@ impl Diagnostics {
         self.errors.iter().any(|error| error.span == *span)
     }
 
+    /// `file:line:column` of a byte of the file.
+    pub(super) fn place(&self, byte: usize) -> String {
+        format!("{}:{}", self.path, position(&self.text, byte))
+    }
+
     /// All mistakes in the order of the file, and their number.
     pub fn render(&self, color: bool) -> String {
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };

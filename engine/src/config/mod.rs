@@ -10,6 +10,7 @@
 //! | config types to stages that fit together | `build`, `places` |
 //! | what may stand where, for people and editors | `catalogue`, `schema` |
 //! | a new file to begin with | `template` |
+//! | tests of these flows, their rows as columns | `trial` |
 //! | mistakes for people, without secrets | `diagnostic`, `mask` |
 
 mod build;
@@ -28,6 +29,7 @@ mod shape;
 mod syntax;
 mod template;
 mod tree;
+mod trial;
 
 #[cfg(test)]
 mod tests;
@@ -36,6 +38,7 @@ pub use build::{BuiltFlow, NamedStage};
 pub use catalogue::{FieldDoc, StageDoc, catalogue, markdown};
 pub use diagnostic::Diagnostics;
 pub use schema::schema;
+pub use trial::{BuiltTest, Expectations};
 
 pub(crate) use build::is_name;
 pub(crate) use catalogue::slots;
@@ -58,6 +61,8 @@ pub struct Loaded {
     pub pipeline: Pipeline,
     /// Its flows with every stage built, in the order of the file.
     pub built: Vec<BuiltFlow>,
+    /// Its tests, in the order of the file.
+    pub tests: Vec<BuiltTest>,
 }
 
 /// Reads a file, resolves and checks it, and builds every stage. Touches nothing outside but the files it names.
@@ -75,8 +80,9 @@ fn load_with(path: &Path, env: &dyn Fn(&str) -> Result<String, VarError>) -> Res
         return Err(found);
     };
     let built = build::build(&root, &context, &mut found);
+    let tests = trial::build(&root, &built, &context, &mut found);
     match read::read::<Pipeline>(&root, &mut found) {
-        Some(pipeline) if found.is_empty() => Ok(Loaded { pipeline, built }),
+        Some(pipeline) if found.is_empty() => Ok(Loaded { pipeline, built, tests }),
         _ => Err(found),
     }
 }

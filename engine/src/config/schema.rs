@@ -49,6 +49,7 @@ impl Writer {
             })),
             Shape::Map(inner) => object(json!({ "type": "object", "additionalProperties": self.value(inner) })),
             Shape::List(inner) => object(json!({ "type": "array", "items": self.value(inner) })),
+            Shape::ListOrTable(list, table) => object(json!({ "anyOf": [self.value(list), self.value(table)] })),
             Shape::Words(words) => {
                 let names: Vec<_> = words.iter().map(|(word, _)| word.as_str()).collect();
                 let meanings: Vec<_> = words.iter().map(|(_, meaning)| meaning).collect();

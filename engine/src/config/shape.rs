@@ -15,6 +15,8 @@ pub(super) enum Shape {
     Choice(Vec<Field>),
     /// A list.
     List(Box<Shape>),
+    /// A list, or a table.
+    ListOrTable(Box<Shape>, Box<Shape>),
     /// One of these words, each with its meaning.
     Words(Vec<(String, String)>),
     /// A single value.
@@ -101,6 +103,7 @@ impl fmt::Display for Shape {
             Self::List(_) => f.write_str("a list"),
             Self::Words(words) => write!(f, "one of {}", names(words.iter().map(|(word, _)| word.as_str()))),
             Self::Scalar(scalar) => scalar.fmt(f),
+            Self::ListOrTable(list, table) => write!(f, "{list} or {table}"),
             Self::Either(single, parts) => write!(f, "{single}, or {parts}"),
         }
     }
@@ -213,14 +216,21 @@ impl Reader<'_> {
         if let [case] = cases.as_slice() {
             return self.shape(case);
         }
-        let (parts, single): (Vec<_>, Vec<_>) = cases.into_iter().partition(|case| types(case) == ["array"]);
+        let has_parts = |case: &&Value| matches!(types(case).as_slice(), ["array"] | ["object"]);
+        let (parts, single): (Vec<_>, Vec<_>) = cases.into_iter().partition(has_parts);
         let kinds: Vec<_> = single.into_iter().flat_map(types).collect();
         let single = scalar(&kinds, &Value::Null).map(Shape::Scalar)?;
-        match parts.as_slice() {
-            [] => Ok(single),
-            [parts] => Ok(Shape::Either(Box::new(single), Box::new(self.shape(parts)?))),
-            several => Err(format!("a choice between lists: {several:?}")),
-        }
+        let parts: Vec<_> = parts.into_iter().map(|part| self.shape(part)).collect::<Result<_, _>>()?;
+        let mut parts = parts.into_iter();
+        let parts = match (parts.next(), parts.next(), parts.next()) {
+            (None, ..) => return Ok(single),
+            (Some(parts), None, _) => parts,
+            (Some(list @ Shape::List(_)), Some(table @ Shape::Map(_)), None) => {
+                Shape::ListOrTable(Box::new(list), Box::new(table))
+            }
+            _ => return Err("a choice between more than a list and a table".to_owned()),
+        };
+        Ok(Shape::Either(Box::new(single), Box::new(parts)))
     }
 }
 
@@ -232,7 +242,6 @@ fn scalar(kinds: &[&str], schema: &Value) -> Result<Scalar, String> {
             "integer" => scalar.whole = true,
             "number" => scalar.number = true,
             "boolean" => scalar.flag = true,
-            "null" => {}
             other => return Err(format!("a value of type {other}: {schema}")),
         }
     }
@@ -266,10 +275,11 @@ fn list<'a>(schema: &'a Value, key: &str) -> Option<&'a [Value]> {
     schema.get(key).and_then(Value::as_array).map(Vec::as_slice)
 }
 
+/// The types of a value that is there: what is optional may be null in a schema, and is left out of a file.
 fn types(schema: &Value) -> Vec<&str> {
     match schema.get("type") {
         Some(Value::String(kind)) => vec![kind],
-        Some(Value::Array(kinds)) => kinds.iter().filter_map(Value::as_str).collect(),
+        Some(Value::Array(kinds)) => kinds.iter().filter_map(Value::as_str).filter(|kind| *kind != "null").collect(),
         _ => Vec::new(),
     }
 }

@@ -275,6 +275,10 @@ fn count(shape: &Shape, tables: &mut u32, keys: &mut u32) {
             }
         }
         Shape::Either(_, parts) => count(parts, tables, keys),
+        Shape::ListOrTable(list, table) => {
+            count(list, tables, keys);
+            count(table, tables, keys);
+        }
         Shape::Words(_) | Shape::Scalar(_) => {}
     }
 }

@@ -55,7 +55,7 @@ impl DataFile {
     }
 
     /// The file of this name and the number of its batch, if it is spelled exactly as [`DataFile::name`] would.
-    pub(super) fn parse(name: &str) -> Option<(Self, u64)> {
+    pub(crate) fn parse(name: &str) -> Option<(Self, u64)> {
         let (stem, batch) = name.strip_suffix(".parquet")?.rsplit_once("-batch-")?;
         let file = match stem.strip_prefix("partition-") {
             Some(partition) => Self::Rows(partition.parse().ok()?),

@@ -13,6 +13,7 @@ mod tests;
 mod value;
 mod view;
 
+pub(crate) use value::spelled;
 pub use view::{Origin, View};
 
 use crate::chunk::Chunk;

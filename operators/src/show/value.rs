@@ -178,6 +178,11 @@ pub(super) fn plain(text: &str) -> String {
     quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default().replace("\\\"", "\"")
 }
 
+/// A value as JSON has it, which is how a pipeline file would spell it too.
+pub(crate) fn spelled(array: &dyn Array, row: usize) -> String {
+    json(&Value(array, row))
+}
+
 /// A value for people: as in JSON, with quotes only around text that would look like something else without them.
 pub(super) fn cell(array: &dyn Array, row: usize) -> String {
     let json = json(&Value(array, row));

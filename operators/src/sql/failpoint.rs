@@ -1,4 +1,4 @@
-//! Points at which tests stop the program or spoil an answer; in a build for use there is nothing behind them.
+//! Points at which tests stop the program or spoil an answer; a sink that runs for good has nothing behind them.
 
 use std::sync::Arc;
 
@@ -19,7 +19,6 @@ type Hook = dyn Fn(Moment, &'static str) -> sqlx::Result<()> + Send + Sync;
 pub(crate) struct Failpoints(Option<Arc<Hook>>);
 
 impl Failpoints {
-    #[cfg(test)]
     pub(crate) fn new(hook: impl Fn(Moment, &'static str) -> sqlx::Result<()> + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(hook)))
     }

@@ -90,7 +90,8 @@ impl<D: Dialect> Insert<D> {
     }
 }
 
-pub(super) const DEAD_LETTERS: &str = "weatherflow_dead_letters";
+/// The table of rejected rows, of all flows that write to a database.
+pub(crate) const DEAD_LETTERS: &str = "weatherflow_dead_letters";
 /// Beside the flow.
 const DEAD_LETTER_COLUMNS: [&str; 5] = ["source_partition", "position", "stage", "reason", "raw"];
 const COUNT_DEAD_LETTERS: &str = "SELECT count(*) FROM weatherflow_dead_letters AS d WHERE d.flow = ?";

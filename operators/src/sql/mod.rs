@@ -18,7 +18,7 @@
 mod audit;
 pub(crate) mod column;
 pub(crate) mod dialect;
-mod failpoint;
+pub(crate) mod failpoint;
 pub(crate) mod insert;
 pub(crate) mod inspect;
 pub(crate) mod mysql;

@@ -15,6 +15,9 @@ use std::sync::Arc;
 /// How often a transaction is begun that fails before its COMMIT, through no fault of its rows.
 const TRIES: u32 = 3;
 
+/// The step that publishes a commit.
+pub(crate) const COMMIT: &str = "commit";
+
 /// What rows become in the database.
 pub(crate) trait Target: Send + Sync + 'static {
     /// The kind of database.
@@ -72,7 +75,7 @@ impl<T: Target> SqlSink<T> {
         Ok(wait(T::Dialect::look(&place.database, reading))?.flatten())
     }
 
-    #[cfg(test)]
+    /// For a test, which can stop it between two statements.
     pub(crate) fn with_failpoints(target: T, failpoints: Failpoints) -> Self {
         Self { target: Arc::new(target), failpoints }
     }
@@ -169,7 +172,6 @@ impl<T: Target> SqlCommitter<T> {
             insert::dead_letters(&mut tx, &self.run.flow, dead_letters).await?;
             Ok(tx)
         };
-        const COMMIT: &str = "commit";
         let tx = before.await.map_err(Failed::Before)?;
         tx.commit(COMMIT).await.map_err(|error| Failed::Unknown(place.failed(COMMIT)(error)))
     }
