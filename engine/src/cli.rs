@@ -1,6 +1,6 @@
 //! The command line. Exit status: 0 fine, 1 failed while running, 2 wrong command line or file.
 
-use crate::command::{Failed, check, run, verify};
+use crate::command::{Failed, check, run, tap, verify};
 use clap::{Parser, Subcommand};
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -23,6 +23,8 @@ enum Command {
         /// The pipeline file.
         file: PathBuf,
     },
+    /// Print rows as they pass, of the source's output or of any stage's, and committed ones; changes nothing.
+    Tap(tap::TapArgs),
     /// Prove from what is committed that no row was lost or doubled.
     Verify {
         /// The pipeline file.
@@ -47,6 +49,7 @@ pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(&args),
         Command::Check { file } => check::check(&file),
+        Command::Tap(args) => tap::tap(&args),
         Command::Verify { file, json } => verify::verify(&file, json),
     };
     match result {

@@ -9,7 +9,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`config`] | the pipeline file: parsed, resolved, checked, every mistake shown at its place |
-//! | [`cli`] | the command line: `run`, `check`, `verify` |
+//! | [`cli`] | the command line: `run`, `check`, `tap`, `verify` |
 //! | [`plan`] | what will run: stages built, schemas composed, resume point known |
 //! | [`run`] | starts a plan, begins a flow again from its last commit when a server does not answer |
 //! | `patience` | for how long, and how soon |

@@ -2,11 +2,16 @@
 
 pub(crate) mod check;
 pub(crate) mod run;
+pub(crate) mod tap;
 pub(crate) mod verify;
 
 use crate::config::{self, Loaded};
+use crate::halt::Halt;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 use std::io::IsTerminal;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Why a command did not succeed.
 #[derive(Debug)]
@@ -22,4 +27,22 @@ pub(crate) enum Failed {
 /// Reads and checks a file; every command goes through here, so that all accept the same files.
 fn load(file: &Path) -> Result<Loaded, Failed> {
     config::load(file).map_err(|errors| Failed::Usage(errors.render(std::io::stderr().is_terminal())))
+}
+
+/// The first Ctrl-C or SIGTERM stops what goes on in its own time; the second ends the process where it stands.
+fn stop_on_signals(halt: &Arc<Halt>) -> Result<(), Failed> {
+    let listen = || {
+        let mut signals = Signals::new([SIGINT, SIGTERM])?;
+        let halt = Arc::clone(halt);
+        std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+            let mut signals = signals.forever();
+            if signals.next().is_some() {
+                halt.stop();
+            }
+            if signals.next().is_some() {
+                std::process::exit(1);
+            }
+        })
+    };
+    listen().map(drop).map_err(|error: std::io::Error| Failed::Running(format!("cannot listen for Ctrl-C: {error}")))
 }

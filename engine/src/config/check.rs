@@ -324,7 +324,7 @@ fn explained(word: &str, doc: &str, choices: usize) -> String {
 }
 
 /// The choice that a word was most likely meant to be.
-fn nearest<'a>(word: &str, choices: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, choices: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     choices
         .map(|choice| (strsim::damerau_levenshtein(&word.to_lowercase(), choice), choice))
         .filter(|(distance, choice)| *distance <= 1.max(choice.len().min(word.len()) / 3))

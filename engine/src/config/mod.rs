@@ -27,6 +27,7 @@ mod tests;
 
 pub use build::{BuiltFlow, NamedStage};
 pub use catalogue::{FieldDoc, StageDoc, catalogue, markdown};
+pub(crate) use check::nearest;
 pub use diagnostic::Diagnostics;
 
 use diagnostic::Diagnostic;

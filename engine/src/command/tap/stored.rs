@@ -1,0 +1,64 @@
+//! Committed rows: of a flow's Parquet sink, and of any Parquet file.
+
+use super::output::{Output, failed, note};
+use super::{From, TapArgs};
+use crate::command::Failed;
+use crate::config::{BuiltFlow, Loaded};
+use operators::inspect::{FirstBatch, Stored, StoredRows, Which, parquet_file};
+use operators::show::{Origin, View};
+
+/// Prints what the sink of a flow has committed, and ends.
+pub(super) fn sink(args: &TapArgs, loaded: &Loaded, flow: &BuiltFlow, output: &mut Output<'_>) -> Result<(), Failed> {
+    let from = match args.from.unwrap_or(From::Earliest) {
+        From::Earliest => FirstBatch::Oldest,
+        From::Latest => FirstBatch::Newest,
+        From::At(batch) => FirstBatch::Number(batch),
+    };
+    let which = Which { from, partitions: args.partition.clone() };
+    let id = loaded.pipeline.flow_id(&flow.name);
+    let Some(rows) = flow.sink.sink.stored(&id, &which).map_err(failed)? else {
+        return Err(Failed::Usage(elsewhere(loaded, flow)));
+    };
+    note(&format!("{}.{}: {}", flow.name, flow.sink_name, flow.sink.about.summary));
+    print(args, rows, output)
+}
+
+/// Prints the rows of a Parquet file.
+pub(super) fn file(args: &TapArgs, output: &mut Output<'_>) -> Result<(), Failed> {
+    if args.target.is_some() || args.from.is_some() {
+        let reason =
+            "a Parquet file has neither flows nor batches: leave out FLOW and --from, and use --where and --limit";
+        return Err(Failed::Usage(reason.to_owned()));
+    }
+    print(args, parquet_file(&args.file).map_err(failed)?, output)
+}
+
+fn print(args: &TapArgs, rows: StoredRows, output: &mut Output<'_>) -> Result<(), Failed> {
+    for stored in rows {
+        let Stored { batch, chunk } = stored.map_err(failed)?;
+        if batch.is_none() && !args.partition.is_empty() {
+            let reason = "the name of the file does not tell its partition, so that --partition means nothing here";
+            return Err(Failed::Usage(reason.to_owned()));
+        }
+        if !args.partition.is_empty() && !args.partition.contains(&chunk.partition) {
+            continue;
+        }
+        let view = View::stored(&chunk.columns(), batch.is_some());
+        let origin = batch.map_or(Origin::Unknown, Origin::Batch);
+        if output.show(&view, &chunk, origin)?.is_break() {
+            break;
+        }
+    }
+    output.account(&[]);
+    Ok(())
+}
+
+/// Where the rows of a sink can be looked at that does not show them itself.
+fn elsewhere(loaded: &Loaded, flow: &BuiltFlow) -> String {
+    let reader = loaded.built.iter().find(|other| other.source.place == flow.sink.place);
+    let instead = reader.map_or_else(
+        || format!("tap {} to see what goes into it", flow.name),
+        |reader| format!("tap {}.source, which reads them", reader.name),
+    );
+    format!("{} does not show the rows it has committed; {instead}", flow.sink_name)
+}
