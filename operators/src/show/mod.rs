@@ -77,13 +77,13 @@ impl Printer {
 
 /// The column that holds messages.
 fn messages(view: &View) -> Result<usize, String> {
-    let columns = view.row();
-    let is_message = |field: &arrow::datatypes::Field| {
-        field.name() == VALUE && matches!(field.data_type(), DataType::Binary | DataType::Utf8)
-    };
-    let found = columns.0.fields().iter().position(|field| is_message(field));
-    found
-        .ok_or_else(|| format!("raw prints the bytes of a column `{VALUE}`; here the columns are: {}", columns.names()))
+    view.column_of_row(VALUE, &[DataType::Binary, DataType::Utf8]).ok_or_else(|| {
+        format!(
+            "raw prints the bytes of a column `{VALUE}`, which the source of a topic and every encoder give; here the \
+             columns are: {}",
+            view.names_of_row()
+        )
+    })
 }
 
 fn raw(rows: &RecordBatch, column: usize, how: Bytes, out: &mut dyn Write) -> io::Result<()> {

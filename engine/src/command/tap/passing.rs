@@ -45,11 +45,13 @@ pub(super) fn tap(args: &TapArgs, flow: &BuiltFlow, passed: usize, output: &mut 
     line.output.prepare(&line.view)?;
     let halt = Halt::new();
     stop_on_signals(&halt)?;
-    let mut readers = open(args, flow)?;
+    let extents = source.source.extents().map_err(failed)?;
+    let mut readers = open(args, flow, &extents)?;
     let from = match args.from.unwrap_or(From::Latest) {
-        From::Earliest => "from the earliest row on".to_owned(),
-        From::Latest => "rows from now on".to_owned(),
         From::At(position) => format!("from position {position} on"),
+        // What cannot tell has nothing yet, or makes its rows as it goes.
+        From::Latest if !extents.is_empty() => "rows from now on".to_owned(),
+        From::Latest | From::Earliest => "from the first row on".to_owned(),
     };
     note(&format!("{}.{}: {}, {from}; Ctrl-C ends", flow.name, names[passed], source.about.summary));
     let ended = follow(&mut readers, &halt, &mut line);
@@ -63,19 +65,18 @@ pub(super) fn tap(args: &TapArgs, flow: &BuiltFlow, passed: usize, output: &mut 
 }
 
 /// Opens readers where the rows asked for begin; one for each partition asked for, so that nothing else is read.
-fn open(args: &TapArgs, flow: &BuiltFlow) -> Result<Vec<Box<dyn Reader>>, Failed> {
+fn open(args: &TapArgs, flow: &BuiltFlow, extents: &[Extent]) -> Result<Vec<Box<dyn Reader>>, Failed> {
     let source = &flow.source.source;
-    let extents = source.extents().map_err(failed)?;
     let is_wanted = |partition: u32| args.partition.is_empty() || args.partition.contains(&partition);
     let missing = |partition: &&u32| !extents.iter().any(|extent| extent.partition == **partition);
     if let Some(partition) = args.partition.iter().find(missing).filter(|_| !extents.is_empty()) {
-        let there = ranges(&extents);
+        let there = ranges(extents);
         return Err(Failed::Running(format!(
             "there is no partition {partition} in {}; it holds {there}",
             flow.source.about.summary
         )));
     }
-    let wanted: Vec<_> = extents.into_iter().filter(|extent| is_wanted(extent.partition)).collect();
+    let wanted: Vec<_> = extents.iter().filter(|extent| is_wanted(extent.partition)).copied().collect();
     let from = match args.from.unwrap_or(From::Latest) {
         From::Earliest => checkpoint(&wanted, |extent| extent.first),
         From::Latest => checkpoint(&wanted, |extent| extent.next),
