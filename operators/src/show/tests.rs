@@ -1,6 +1,7 @@
 //! What is printed says exactly what is there, and no value can do anything to a terminal.
 
 use super::*;
+use crate::chunk::Chunk;
 use crate::config::OnError;
 use crate::dead_letter::{self, Rejected};
 use crate::schema::Schema;
@@ -29,10 +30,11 @@ fn bytes(values: &[Option<&[u8]>]) -> ArrayRef {
 fn printed(chunks: &[Chunk], format: Format) -> String {
     let columns = chunks[0].columns();
     let view = View::passing(&columns, &columns, false);
-    let mut printer = Printer::new(view.clone(), format).unwrap();
+    let mut printer = Printer::new(&view, format).unwrap();
     let mut out = Vec::new();
     for chunk in chunks {
-        printer.print(&view.mark(chunk, Origin::Read(chunk)).unwrap(), &mut out).unwrap();
+        let page = Page::new(&view, vec![chunk.clone()], Origin::Read(chunk)).unwrap();
+        printer.print(&page, &mut out).unwrap();
     }
     String::from_utf8(out).unwrap()
 }
@@ -102,7 +104,7 @@ fn raw_is_verbatim_but_not_on_a_terminal() {
     assert_eq!(printed(&rows, Format::Raw(Bytes::Verbatim)), "a\x1b[2J\n\n");
     assert_eq!(printed(&rows, Format::Raw(Bytes::Escaped)), "0x611b5b324a\n\n");
     let columns = chunk(vec![("key", bytes(&[None])), ("value", Arc::new(Int64Array::from(vec![1])))]).columns();
-    let refused = Printer::new(View::passing(&columns, &columns, false), Format::Raw(Bytes::Verbatim)).err().unwrap();
+    let refused = Printer::new(&View::passing(&columns, &columns, false), Format::Raw(Bytes::Verbatim)).err().unwrap();
     assert!(refused.ends_with("the columns are: value"), "{refused}");
 }
 
@@ -159,32 +161,52 @@ fn a_row_keeps_the_key_of_its_message() {
          {\"partition\":3,\"position\":11,\"key\":null,\"row\":{\"value\":\"b\"}}\n\
          {\"partition\":3,\"position\":12,\"key\":\"0x01\",\"row\":{\"value\":null}}\n"
     );
-    // A stage has decoded the rows, left one out and turned the others around.
-    let names = strings(&[Some("third"), Some("first")]);
-    let rows = RecordBatch::try_from_iter_with_nullable([("key", names, true)]).unwrap();
-    let passed = Chunk { partition: 7, ..Chunk::new(3, UInt64Array::from(vec![12, 10]), rows) };
-    let view = View::passing(&read.columns(), &passed.columns(), true);
+    // Stages have decoded the rows, left one out, and spread the others.
+    let passed = |position, key: &str, to| {
+        let rows = RecordBatch::try_from_iter_with_nullable([("key", strings(&[Some(key)]), true)]).unwrap();
+        Chunk { partition: to, ..Chunk::new(3, UInt64Array::from(vec![position]), rows) }
+    };
+    let passed = vec![passed(12, "third", 0), passed(10, "first", 7)];
+    let view = View::passing(&read.columns(), &passed[0].columns(), true);
+    let page = Page::new(&view, passed, Origin::Read(&read)).unwrap();
     let mut out = Vec::new();
-    let marked = view.mark(&passed, Origin::Read(&read)).unwrap();
-    Printer::new(view, Format::Json).unwrap().print(&marked, &mut out).unwrap();
+    Printer::new(&view, Format::Json).unwrap().print(&page, &mut out).unwrap();
     assert_eq!(
         String::from_utf8(out).unwrap(),
-        "{\"partition\":3,\"position\":12,\"to\":7,\"key\":\"0x01\",\"row\":{\"key\":\"third\"}}\n\
-         {\"partition\":3,\"position\":10,\"to\":7,\"key\":\"S1\",\"row\":{\"key\":\"first\"}}\n"
+        "{\"partition\":3,\"position\":10,\"to\":7,\"key\":\"S1\",\"row\":{\"key\":\"first\"}}\n\
+         {\"partition\":3,\"position\":12,\"to\":0,\"key\":\"0x01\",\"row\":{\"key\":\"third\"}}\n"
     );
+}
+
+/// A page of rows, those at some indices rejected.
+fn page(values: &[Option<&[u8]>], rejected: &[usize]) -> (View, Page) {
+    let read = chunk(vec![("value", bytes(values))]);
+    let view = View::passing(&read.columns(), &read.columns(), false);
+    let reason = "no message\x1b[2J".to_owned();
+    let rejected = rejected.iter().map(|&row| Rejected { row, reason: reason.clone() }).collect();
+    let raw = |at: &_| Ok(arrow::compute::take(&bytes(values), at, None)?.as_binary().clone());
+    let applied = dead_letter::part("decode.json", OnError::DeadLetter, read.clone(), rejected, raw).unwrap();
+    let chunks = applied.rows.into_iter().chain(applied.dead_letters).collect();
+    let page = Page::new(&view, chunks, Origin::Read(&read)).unwrap();
+    (view, page)
 }
 
 #[test]
 fn dead_letters_say_where_and_why() {
-    let read = chunk(vec![("value", bytes(&[Some(b"\x1b[2J")]))]);
-    let reason = "no message\x1b[2J".to_owned();
-    let raw = |_: &_| Ok(BinaryArray::from(vec![Some(b"\x1b[2J".as_slice())]));
-    let applied =
-        dead_letter::part("decode.json", OnError::DeadLetter, read, vec![Rejected { row: 0, reason }], raw).unwrap();
     assert_eq!(
-        dead_letters(&applied.dead_letters.unwrap()),
+        page(&[Some(b"\x1b[2J")], &[0]).1.letters_in_words(),
         ["dead letter of partition 3, position 10: decode.json: no message\\u001b[2J; its bytes: 0x1b5b324a"]
     );
+}
+
+#[test]
+fn a_page_is_cut_where_it_was_read() {
+    let cut = |most| {
+        let (_, mut page) = page(&[Some(b"a"), Some(b"b"), Some(b"c"), Some(b"d"), Some(b"e")], &[0, 2, 3]);
+        page.cut(most);
+        (page.rows(), page.letters())
+    };
+    assert_eq!([0, 1, 2, 3, 4, 5, 6].map(cut), [(0, 0), (0, 1), (1, 1), (1, 2), (1, 3), (2, 3), (2, 3)]);
 }
 
 /// Text of all that terminals understand as commands, among other text.

@@ -106,7 +106,7 @@ impl View {
     }
 
     /// Puts the marks behind the columns of rows.
-    pub fn mark(&self, chunk: &Chunk, origin: Origin<'_>) -> Result<Chunk> {
+    pub(super) fn mark(&self, chunk: &Chunk, origin: Origin<'_>) -> Result<Chunk> {
         let mut columns = chunk.rows.columns().to_vec();
         for mark in &self.marks {
             let rows = chunk.rows.num_rows();

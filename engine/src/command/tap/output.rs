@@ -1,11 +1,10 @@
 //! Which rows are printed, and how. Rows go to stdout and everything else to stderr.
 
-use super::{Format, TapArgs};
+use super::{Condition, Format, TapArgs};
 use crate::command::Failed;
 use crate::report::counted;
 use indicatif::HumanCount;
-use operators::chunk::Kind;
-use operators::show::{self, Bytes, Origin, Printer, View};
+use operators::show::{self, Bytes, Origin, Page, Printer, View};
 use operators::stage::Apply;
 use operators::transform::TransformConfig;
 use operators::{Chunk, Error};
@@ -20,14 +19,18 @@ pub(super) struct Output<'a> {
     format: show::Format,
     out: BufWriter<Stdout>,
     /// For the view that came last; another one needs others.
-    prepared: Option<(View, Prepared)>,
+    prepared: Option<Prepared>,
+    /// Rows that were printed.
     rows: u64,
-    dead_letters: u64,
+    /// Dead letters, and those of them that were printed.
+    letters: u64,
+    letters_printed: u64,
     /// Rows that a condition left out.
     passed_over: u64,
 }
 
 struct Prepared {
+    view: View,
     conditions: Vec<Box<dyn Apply>>,
     printer: Printer,
 }
@@ -42,7 +45,7 @@ impl<'a> Output<'a> {
             (Some(Format::Raw), false) => show::Format::Raw(Bytes::Verbatim),
         };
         let out = BufWriter::new(stdout());
-        Self { args, format, out, prepared: None, rows: 0, dead_letters: 0, passed_over: 0 }
+        Self { args, format, out, prepared: None, rows: 0, letters: 0, letters_printed: 0, passed_over: 0 }
     }
 
     /// Makes ready for rows of a view; an error when what is asked for does not fit them.
@@ -51,71 +54,56 @@ impl<'a> Output<'a> {
     }
 
     fn prepared(&mut self, view: &View) -> Result<&mut Prepared, Failed> {
-        let prepared = match self.prepared.take().filter(|(known, _)| known == view) {
-            Some(prepared) => prepared,
-            None => {
-                let conditions = self.args.conditions.iter().map(|condition| {
-                    let filter = TransformConfig::Filter(condition.0.clone());
-                    let built = filter.build(view.columns()).map_err(|problems| {
-                        let words = problems.into_iter().map(|problem| match problem.help {
-                            Some(help) => format!("--where: {}; {help}", problem.message),
-                            None => format!("--where: {}", problem.message),
-                        });
-                        Failed::Usage(words.collect::<Vec<_>>().join("\n"))
-                    })?;
-                    Ok(built.stage.handle())
-                });
-                let conditions = conditions.collect::<Result<_, _>>()?;
-                let printer = Printer::new(view.clone(), self.format).map_err(Failed::Usage)?;
-                (view.clone(), Prepared { conditions, printer })
-            }
+        let prepared = match self.prepared.take() {
+            Some(prepared) if prepared.view == *view => prepared,
+            _ => Prepared::new(self.args, self.format, view)?,
         };
-        Ok(&mut self.prepared.insert(prepared).1)
+        Ok(self.prepared.insert(prepared))
     }
 
-    /// Prints the rows of a chunk that are asked for; breaks off when it is enough, or nobody reads any more.
-    pub(super) fn show(&mut self, view: &View, chunk: &Chunk, origin: Origin<'_>) -> Result<ControlFlow<()>, Failed> {
-        let left = self.args.limit.map_or(u64::MAX, |limit| limit - self.rows - self.dead_letters);
-        let printed = match chunk.kind {
-            Kind::DeadLetters => {
-                let letters = chunk.slice(0, chunk.len().min(left));
-                self.dead_letters += letters.len();
-                self.out.flush().inspect(|()| show::dead_letters(&letters).iter().for_each(|letter| note(letter)))
+    /// Prints what is asked for of the chunks that one has become; breaks off when it is enough, or nobody reads any more.
+    pub(super) fn show(
+        &mut self,
+        view: &View,
+        chunks: Vec<Chunk>,
+        origin: Origin<'_>,
+    ) -> Result<ControlFlow<()>, Failed> {
+        let left = self.args.limit.map_or(u64::MAX, |limit| limit - self.printed());
+        let mut page = Page::new(view, chunks, origin).map_err(failed)?;
+        let (rows, letters) = (page.rows(), page.letters());
+        if !self.args.conditions.is_empty() {
+            // Nobody can tell whether they would have been asked for.
+            page.drop_letters();
+        }
+        if rows > 0 {
+            for condition in &mut self.prepared(view)?.conditions {
+                page.keep(&mut **condition).map_err(failed)?;
             }
-            Kind::Rows => {
-                let prepared = self.prepared(view)?;
-                let mut kept = vec![view.mark(chunk, origin).map_err(failed)?];
-                for condition in &mut prepared.conditions {
-                    kept = match kept.pop() {
-                        Some(chunk) => condition.apply(chunk).map_err(failed)?.rows,
-                        None => break,
-                    };
-                }
-                let kept = kept.pop();
-                let rows = kept.as_ref().map_or(0, Chunk::len);
-                let shown = kept.map(|kept| kept.slice(0, rows.min(left)));
-                self.passed_over += chunk.len() - rows;
-                self.rows += rows.min(left);
-                self.print(shown.as_ref())
-            }
-        };
-        match printed {
+        }
+        self.passed_over += rows - page.rows();
+        page.cut(left);
+        self.rows += page.rows();
+        self.letters += letters;
+        self.letters_printed += page.letters();
+        page.letters_in_words().iter().for_each(|letter| note(letter));
+        match self.print(&page) {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Break(())),
             Err(error) => Err(Failed::Running(format!("cannot print: {error}"))),
-            Ok(()) if Some(self.rows + self.dead_letters) == self.args.limit => Ok(Break(())),
+            Ok(()) if Some(self.printed()) == self.args.limit => Ok(Break(())),
             Ok(()) => Ok(Continue(())),
         }
     }
 
-    fn print(&mut self, rows: Option<&Chunk>) -> io::Result<()> {
-        let (Some(rows), Some((_, prepared))) = (rows, &mut self.prepared) else { return Ok(()) };
-        prepared.printer.print(rows, &mut self.out)?;
+    fn print(&mut self, page: &Page) -> io::Result<()> {
+        if let Some(prepared) = self.prepared.as_mut().filter(|_| page.rows() > 0) {
+            prepared.printer.print(page, &mut self.out)?;
+        }
         self.out.flush()
     }
 
     /// Rows and dead letters so far.
-    pub(super) fn shown(&self) -> u64 {
-        self.rows + self.dead_letters
+    pub(super) fn printed(&self) -> u64 {
+        self.rows + self.letters_printed
     }
 
     /// Whether nobody reads what is printed any more, which nothing tells while there is nothing to print.
@@ -130,14 +118,33 @@ impl<'a> Output<'a> {
     /// Says what was printed, and with `left_out` what was not.
     pub(super) fn account(&self, left_out: &[String]) {
         let mut words = vec![format!("{} printed", counted_rows(self.rows))];
-        if self.dead_letters > 0 {
-            words.push(counted(self.dead_letters, "dead letter"));
+        if self.letters > 0 {
+            words.push(counted(self.letters, "dead letter"));
         }
         if self.passed_over > 0 {
             words.push(format!("{} passed over by --where", HumanCount(self.passed_over)));
         }
         words.extend_from_slice(left_out);
         note(&words.join(", "));
+    }
+}
+
+impl Prepared {
+    fn new(args: &TapArgs, format: show::Format, view: &View) -> Result<Self, Failed> {
+        let condition = |condition: &Condition| match TransformConfig::Filter(condition.0.clone()).build(view.columns())
+        {
+            Ok(filter) => Ok(filter.stage.handle()),
+            Err(problems) => {
+                let words = problems.into_iter().map(|problem| match problem.help {
+                    Some(help) => format!("--where: {}; {help}", problem.message),
+                    None => format!("--where: {}", problem.message),
+                });
+                Err(Failed::Usage(words.collect::<Vec<_>>().join("\n")))
+            }
+        };
+        let conditions = args.conditions.iter().map(condition).collect::<Result<_, _>>()?;
+        let printer = Printer::new(view, format).map_err(Failed::Usage)?;
+        Ok(Self { view: view.clone(), conditions, printer })
     }
 }
 

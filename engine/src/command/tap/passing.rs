@@ -145,7 +145,7 @@ fn follow(readers: &mut Vec<Box<dyn Reader>>, halt: &Halt, line: &mut Line<'_, '
             return Ok(());
         }
         if quiet.is_some_and(|since| since.elapsed() >= QUIET) {
-            let so_far = if line.output.shown() == 0 { "no rows yet" } else { "no more rows now" };
+            let so_far = if line.output.printed() == 0 { "no rows yet" } else { "no more rows now" };
             note(&format!("{so_far}; waiting, Ctrl-C ends"));
             quiet = None;
         }
@@ -174,14 +174,7 @@ impl Line<'_, '_> {
     /// Passes a chunk through the stages, and prints what comes out.
     fn pass(&mut self, read: &Chunk) -> Result<ControlFlow<()>, Failed> {
         match self.apply(read) {
-            Ok(chunks) => {
-                for chunk in chunks {
-                    if self.output.show(&self.view, &chunk, Origin::Read(read))?.is_break() {
-                        return Ok(Break(()));
-                    }
-                }
-                Ok(Continue(()))
-            }
+            Ok(chunks) => self.output.show(&self.view, chunks, Origin::Read(read)),
             // The rows before the one that cannot be processed are printed first.
             Err(_) if read.len() > 1 => {
                 let half = read.len() / 2;

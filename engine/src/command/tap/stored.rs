@@ -45,7 +45,7 @@ fn print(args: &TapArgs, rows: StoredRows, output: &mut Output<'_>) -> Result<()
         }
         let view = View::stored(&chunk.columns(), batch.is_some());
         let origin = batch.map_or(Origin::Unknown, Origin::Batch);
-        if output.show(&view, &chunk, origin)?.is_break() {
+        if output.show(&view, vec![chunk], origin)?.is_break() {
             break;
         }
     }
