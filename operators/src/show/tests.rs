@@ -184,7 +184,7 @@ fn page(values: &[Option<&[u8]>], rejected: &[usize]) -> (View, Page) {
     let view = View::passing(&read.columns(), &read.columns(), false);
     let reason = "no message\x1b[2J".to_owned();
     let rejected = rejected.iter().map(|&row| Rejected { row, reason: reason.clone() }).collect();
-    let raw = |at: &_| Ok(arrow::compute::take(&bytes(values), at, None)?.as_binary().clone());
+    let raw = |at: &arrow::array::UInt32Array| Ok(arrow::compute::take(&bytes(values), at, None)?.as_binary().clone());
     let applied = dead_letter::part("decode.json", OnError::DeadLetter, read.clone(), rejected, raw).unwrap();
     let chunks = applied.rows.into_iter().chain(applied.dead_letters).collect();
     let page = Page::new(&view, chunks, Origin::Read(&read)).unwrap();

@@ -30,8 +30,9 @@ pub(crate) struct TapArgs {
     /// `archive.decode` or `archive.transform.select#2`; FLOW.sink, what its Parquet sink has committed.
     #[arg(value_name = "FLOW[.STAGE]")]
     target: Option<String>,
-    /// Begin at the `earliest` row there is, with the `latest` and those after it, or at a position: an offset, an id, of
-    /// FLOW.sink the number of a batch. Rows as they pass begin with the latest, committed rows with the earliest.
+    /// `earliest`: from the first row there is, and on; `latest`: only rows that come from now on, of FLOW.sink only the
+    /// newest batch; a number: from that offset, id or batch on. Without it FLOW.sink is printed from the earliest batch,
+    /// and everything else from the latest row.
     #[arg(long, value_name = "earliest|latest|N")]
     from: Option<From>,
     /// Only rows of this partition; may be given several times.

@@ -71,10 +71,8 @@ fn open(args: &TapArgs, flow: &BuiltFlow, extents: &[Extent]) -> Result<Vec<Box<
     let missing = |partition: &&u32| !extents.iter().any(|extent| extent.partition == **partition);
     if let Some(partition) = args.partition.iter().find(missing).filter(|_| !extents.is_empty()) {
         let there = ranges(extents);
-        return Err(Failed::Running(format!(
-            "there is no partition {partition} in {}; it holds {there}",
-            flow.source.about.summary
-        )));
+        let source = &flow.source.about.summary;
+        return Err(Failed::Running(format!("there is no partition {partition} in {source}; it has {there}")));
     }
     let wanted: Vec<_> = extents.iter().filter(|extent| is_wanted(extent.partition)).copied().collect();
     let from = match args.from.unwrap_or(From::Latest) {
@@ -95,10 +93,9 @@ fn open(args: &TapArgs, flow: &BuiltFlow, extents: &[Extent]) -> Result<Vec<Box<
         (Error::Refused { place, .. }, Some(From::At(position))) if !wanted.is_empty() => {
             let outside: Vec<_> =
                 wanted.iter().filter(|extent| !(extent.first..=extent.next).contains(&Position(position))).collect();
-            Failed::Running(format!(
-                "{place}: position {position} is not there: it holds {}. Choose partitions with --partition",
-                ranges(if outside.is_empty() { wanted.iter().collect() } else { outside })
-            ))
+            let there = ranges(if outside.is_empty() { wanted.iter().collect() } else { outside });
+            let choose = if wanted.len() > 1 { "; --partition chooses others" } else { "" };
+            Failed::Running(format!("{place}: position {position} is not there: it has {there}{choose}"))
         }
         (error, _) => failed(error),
     };
@@ -109,9 +106,9 @@ fn checkpoint(extents: &[Extent], at: impl Fn(&Extent) -> Position) -> Checkpoin
     Checkpoint(extents.iter().map(|extent| (extent.partition, at(extent))).collect())
 }
 
-/// `0 [0, 120), 1 [7, 80)`
+/// `partition 0 [0, 120), partition 1 [7, 80)`
 fn ranges<'e>(extents: impl IntoIterator<Item = &'e Extent>) -> String {
-    let range = |extent: &Extent| format!("{} [{}, {})", extent.partition, extent.first, extent.next);
+    let range = |extent: &Extent| format!("partition {} [{}, {})", extent.partition, extent.first, extent.next);
     extents.into_iter().map(range).collect::<Vec<_>>().join(", ")
 }
 
@@ -139,6 +136,7 @@ fn follow(readers: &mut Vec<Box<dyn Reader>>, halt: &Halt, line: &mut Line<'_, '
             at += 1;
         }
         if any {
+            quiet = quiet.map(|_| Instant::now());
             continue;
         }
         if line.output.is_unread() {
