@@ -74,6 +74,14 @@ fn every_stage_in_every_format() {
 }
 
 #[test]
+fn nothing_committed_is_no_error() {
+    let job = Job::new(3, 2, "0", "1h");
+    let output = job.output("tap", &["archive.sink"]);
+    assert!(output.status.success() && both(&output).contains("nothing is committed there yet"), "{}", both(&output));
+    assert!(!job.dir.path().join("data").exists(), "a tap makes nothing");
+}
+
+#[test]
 fn what_cannot_be_tapped_is_refused_with_what_can() {
     let job = done(3, 2);
     let mut text = String::new();
@@ -106,6 +114,8 @@ fn rows_are_chosen_by_position_partition_and_value() {
 
     let from = tap(&["archive", "--from", "3", "--limit", "5", "--partition", "1", "--partition", "3"]);
     assert_eq!(from.len(), 5);
+    let twice = tap(&["archive", "--from", "earliest", "--limit", "5", "--partition", "1", "--partition", "1"]);
+    assert_eq!(twice.iter().map(|line| of(line, "position")).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
     assert!(from.iter().all(|line| [1, 3].contains(&of(line, "partition")) && of(line, "position") >= 3), "{from:?}");
 
     // Rows of a table pass in the order of their ids, though the stages have spread them.

@@ -24,6 +24,12 @@ pub(crate) enum Failed {
     Said,
 }
 
+impl From<operators::Error> for Failed {
+    fn from(error: operators::Error) -> Self {
+        Self::Running(error.to_string())
+    }
+}
+
 /// Reads and checks a file; every command goes through here, so that all accept the same files.
 fn load(file: &Path) -> Result<Loaded, Failed> {
     config::load(file).map_err(|errors| Failed::Usage(errors.render(std::io::stderr().is_terminal())))

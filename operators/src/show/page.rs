@@ -51,8 +51,7 @@ impl Page {
 
     /// Leaves out what comes after the first so many rows and dead letters.
     pub fn cut(&mut self, most: u64) {
-        let position =
-            |chunk: &Option<Chunk>, at: u64| Some(chunk.as_ref()?.positions.values().get(at as usize).copied()?);
+        let position = |chunk: &Option<Chunk>, at: u64| chunk.as_ref()?.positions.values().get(at as usize).copied();
         let (mut rows, mut letters) = (0, 0);
         while rows + letters < most {
             match (position(&self.rows, rows), position(&self.letters, letters)) {

@@ -34,7 +34,7 @@ pub(crate) struct TapArgs {
     /// newest batch; a number: from that offset, id or batch on. Without it FLOW.sink is printed from the earliest batch,
     /// and everything else from the latest row.
     #[arg(long, value_name = "earliest|latest|N")]
-    from: Option<From>,
+    from: Option<Begin>,
     /// Only rows of this partition; may be given several times.
     #[arg(long, value_name = "N")]
     partition: Vec<u32>,
@@ -52,13 +52,13 @@ pub(crate) struct TapArgs {
 
 /// Where to begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum From {
+enum Begin {
     Earliest,
     Latest,
     At(u64),
 }
 
-impl FromStr for From {
+impl FromStr for Begin {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -141,10 +141,10 @@ mod tests {
 
     #[test]
     fn a_beginning_is_a_word_or_a_position() {
-        assert_eq!("earliest".parse(), Ok(From::Earliest));
-        assert_eq!("18446744073709551615".parse(), Ok(From::At(u64::MAX)));
+        assert_eq!("earliest".parse(), Ok(Begin::Earliest));
+        assert_eq!("18446744073709551615".parse(), Ok(Begin::At(u64::MAX)));
         for wrong in ["", "first", "-1", "1.5", "18446744073709551616"] {
-            assert!(wrong.parse::<From>().is_err(), "{wrong}");
+            assert!(wrong.parse::<Begin>().is_err(), "{wrong}");
         }
     }
 }

@@ -4,10 +4,10 @@ use super::{Condition, Format, TapArgs};
 use crate::command::Failed;
 use crate::report::counted;
 use indicatif::HumanCount;
+use operators::Chunk;
 use operators::show::{self, Bytes, Origin, Page, Printer, View};
 use operators::stage::Apply;
 use operators::transform::TransformConfig;
-use operators::{Chunk, Error};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::termios::tcgetwinsize;
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Stdout, Write, stdout};
@@ -69,7 +69,7 @@ impl<'a> Output<'a> {
         origin: Origin<'_>,
     ) -> Result<ControlFlow<()>, Failed> {
         let left = self.args.limit.map_or(u64::MAX, |limit| limit - self.printed());
-        let mut page = Page::new(view, chunks, origin).map_err(failed)?;
+        let mut page = Page::new(view, chunks, origin)?;
         let (rows, letters) = (page.rows(), page.letters());
         if !self.args.conditions.is_empty() {
             // Nobody can tell whether they would have been asked for.
@@ -77,7 +77,7 @@ impl<'a> Output<'a> {
         }
         if rows > 0 {
             for condition in &mut self.prepared(view)?.conditions {
-                page.keep(&mut **condition).map_err(failed)?;
+                page.keep(&mut **condition)?;
             }
         }
         self.passed_over += rows - page.rows();
@@ -155,10 +155,6 @@ fn counted_rows(rows: u64) -> String {
 /// Says something beside the rows. A terminal that cannot be written to any more does not matter.
 pub(super) fn note(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
-}
-
-pub(super) fn failed(error: Error) -> Failed {
-    Failed::Running(error.to_string())
 }
 
 /// The cells of a line, where stdout is a terminal.

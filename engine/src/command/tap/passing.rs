@@ -1,8 +1,8 @@
 //! Rows as they pass: read by a reader of our own and passed through the flow's own stages, up to the one that is asked
 //! for.
 
-use super::output::{Output, failed, note};
-use super::{From, TapArgs, target};
+use super::output::{Output, note};
+use super::{Begin, TapArgs, target};
 use crate::command::{Failed, stop_on_signals};
 use crate::config::BuiltFlow;
 use crate::halt::Halt;
@@ -12,6 +12,7 @@ use operators::inspect::Extent;
 use operators::show::{Origin, View};
 use operators::stage::{Applied, Apply, Read, Reader, Share};
 use operators::{Checkpoint, Chunk, Error, Position};
+use std::collections::BTreeSet;
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::time::{Duration, Instant};
 
@@ -45,13 +46,13 @@ pub(super) fn tap(args: &TapArgs, flow: &BuiltFlow, passed: usize, output: &mut 
     line.output.prepare(&line.view)?;
     let halt = Halt::new();
     stop_on_signals(&halt)?;
-    let extents = source.source.extents().map_err(failed)?;
+    let extents = source.source.extents()?;
     let mut readers = open(args, flow, &extents)?;
-    let from = match args.from.unwrap_or(From::Latest) {
-        From::At(position) => format!("from position {position} on"),
+    let from = match args.from.unwrap_or(Begin::Latest) {
+        Begin::At(position) => format!("from position {position} on"),
         // What cannot tell has nothing yet, or makes its rows as it goes.
-        From::Latest if !extents.is_empty() => "rows from now on".to_owned(),
-        From::Latest | From::Earliest => "from the first row on".to_owned(),
+        Begin::Latest if !extents.is_empty() => "rows from now on".to_owned(),
+        Begin::Latest | Begin::Earliest => "from the first row on".to_owned(),
     };
     note(&format!("{}.{}: {}, {from}; Ctrl-C ends", flow.name, names[passed], source.about.summary));
     let ended = follow(&mut readers, &halt, &mut line);
@@ -75,29 +76,32 @@ fn open(args: &TapArgs, flow: &BuiltFlow, extents: &[Extent]) -> Result<Vec<Box<
         return Err(Failed::Running(format!("there is no partition {partition} in {source}; it has {there}")));
     }
     let wanted: Vec<_> = extents.iter().filter(|extent| is_wanted(extent.partition)).copied().collect();
-    let from = match args.from.unwrap_or(From::Latest) {
-        From::Earliest => checkpoint(&wanted, |extent| extent.first),
-        From::Latest => checkpoint(&wanted, |extent| extent.next),
-        From::At(position) if !wanted.is_empty() => checkpoint(&wanted, |_| Position(position)),
+    let from = match args.from.unwrap_or(Begin::Latest) {
+        Begin::Earliest => checkpoint(&wanted, |extent| extent.first),
+        Begin::Latest => checkpoint(&wanted, |extent| extent.next),
+        Begin::At(position) if !wanted.is_empty() => checkpoint(&wanted, |_| Position(position)),
         // A source that cannot tell has the partitions it is said to have.
-        From::At(position) => {
+        Begin::At(position) => {
             let partitions = if args.partition.is_empty() { &[0][..] } else { &args.partition };
             Checkpoint(partitions.iter().map(|partition| (*partition, Position(position))).collect())
         }
     };
     let shares = match args.partition.as_slice() {
         [] => vec![Share { index: 0, of: 1 }],
-        some => some.iter().map(|&index| Share { index, of: u32::MAX }).collect(),
+        some => some.iter().collect::<BTreeSet<_>>().into_iter().map(|&index| Share { index, of: u32::MAX }).collect(),
     };
-    let refused = |error| match (error, args.from) {
-        (Error::Refused { place, .. }, Some(From::At(position))) if !wanted.is_empty() => {
-            let outside: Vec<_> =
-                wanted.iter().filter(|extent| !(extent.first..=extent.next).contains(&Position(position))).collect();
-            let there = ranges(if outside.is_empty() { wanted.iter().collect() } else { outside });
-            let choose = if wanted.len() > 1 { "; --partition chooses others" } else { "" };
-            Failed::Running(format!("{place}: position {position} is not there: it has {there}{choose}"))
+    let refused = |error| {
+        let (Error::Refused { place, .. }, Some(Begin::At(position))) = (&error, args.from) else {
+            return error.into();
+        };
+        let is_outside = |extent: &&Extent| !(extent.first..=extent.next).contains(&Position(position));
+        let outside: Vec<_> = wanted.iter().filter(is_outside).collect();
+        if outside.is_empty() {
+            return error.into();
         }
-        (error, _) => failed(error),
+        // What the source says is for a flow that stands there.
+        let choose = if wanted.len() > 1 { "; --partition chooses others" } else { "" };
+        Failed::Running(format!("{place}: position {position} is not there: it has {}{choose}", ranges(outside)))
     };
     shares.into_iter().map(|share| source.open(share, &from).map_err(refused)).collect()
 }
@@ -120,7 +124,7 @@ fn follow(readers: &mut Vec<Box<dyn Reader>>, halt: &Halt, line: &mut Line<'_, '
         let mut any = false;
         let mut at = 0;
         while at < readers.len() {
-            match readers[at].read().map_err(failed)? {
+            match readers[at].read()? {
                 Read::Rows(chunk, _) => {
                     any = true;
                     if line.pass(&chunk)?.is_break() {

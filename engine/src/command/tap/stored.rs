@@ -1,25 +1,30 @@
 //! Committed rows: of a flow's Parquet sink, and of any Parquet file.
 
-use super::output::{Output, failed, note};
-use super::{From, TapArgs};
+use super::output::{Output, note};
+use super::{Begin, TapArgs};
 use crate::command::Failed;
 use crate::config::{BuiltFlow, Loaded};
-use operators::inspect::{FirstBatch, Stored, StoredRows, Which, parquet_file};
+use operators::Error;
+use operators::inspect::{FirstBatch, Stored, Which, parquet_file};
 use operators::show::{Origin, View};
 
 /// Prints what the sink of a flow has committed, and ends.
 pub(super) fn sink(args: &TapArgs, loaded: &Loaded, flow: &BuiltFlow, output: &mut Output<'_>) -> Result<(), Failed> {
-    let from = match args.from.unwrap_or(From::Earliest) {
-        From::Earliest => FirstBatch::Oldest,
-        From::Latest => FirstBatch::Newest,
-        From::At(batch) => FirstBatch::Number(batch),
+    let from = match args.from.unwrap_or(Begin::Earliest) {
+        Begin::Earliest => FirstBatch::Oldest,
+        Begin::Latest => FirstBatch::Newest,
+        Begin::At(batch) => FirstBatch::Number(batch),
     };
     let which = Which { from, partitions: args.partition.clone() };
     let id = loaded.pipeline.flow_id(&flow.name);
-    let Some(rows) = flow.sink.sink.stored(&id, &which).map_err(failed)? else {
+    let Some(rows) = flow.sink.sink.stored(&id, &which)? else {
         return Err(Failed::Usage(elsewhere(loaded, flow)));
     };
     note(&format!("{}.{}: {}", flow.name, flow.sink_name, flow.sink.about.summary));
+    let mut rows = rows.peekable();
+    if rows.peek().is_none() {
+        note("nothing is committed there yet");
+    }
     print(args, rows, output)
 }
 
@@ -30,12 +35,16 @@ pub(super) fn file(args: &TapArgs, output: &mut Output<'_>) -> Result<(), Failed
             "a Parquet file has neither flows nor batches: leave out FLOW and --from, and use --where and --limit";
         return Err(Failed::Usage(reason.to_owned()));
     }
-    print(args, parquet_file(&args.file).map_err(failed)?, output)
+    print(args, parquet_file(&args.file)?, output)
 }
 
-fn print(args: &TapArgs, rows: StoredRows, output: &mut Output<'_>) -> Result<(), Failed> {
+fn print(
+    args: &TapArgs,
+    rows: impl Iterator<Item = Result<Stored, Error>>,
+    output: &mut Output<'_>,
+) -> Result<(), Failed> {
     for stored in rows {
-        let Stored { batch, chunk } = stored.map_err(failed)?;
+        let Stored { batch, chunk } = stored?;
         if batch.is_none() && !args.partition.is_empty() {
             let reason = "the name of the file does not tell its partition, so that --partition means nothing here";
             return Err(Failed::Usage(reason.to_owned()));
