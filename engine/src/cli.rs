@@ -1,6 +1,6 @@
 //! The command line. Exit status: 0 fine, 1 failed while running, 2 wrong command line or file.
 
-use crate::command::{Failed, check, completions, graph, init, man, run, schema, stages, status, test, verify};
+use crate::command::{Failed, check, completions, graph, init, man, run, schema, stages, status, tap, test, verify};
 use crate::help;
 use crate::report::{LogFormat, Voice};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -70,6 +70,8 @@ enum Command {
         #[arg(long, value_name = "TEXT")]
         filter: Option<String>,
     },
+    /// Print rows as they pass, of the source's output or of any stage's, and committed ones; changes nothing.
+    Tap(tap::TapArgs),
     /// Prove from what is committed that no row was lost or doubled.
     Verify {
         /// The pipeline file.
@@ -108,6 +110,7 @@ pub fn main() -> ExitCode {
         Command::Schema => schema::schema(),
         Command::Completions { shell } => completions::completions(shell),
         Command::Man => man::man(),
+        Command::Tap(args) => tap::tap(&args),
         Command::Test { files, filter } => test::test(&files, filter.as_deref()),
         Command::Verify { file, json } => verify::verify(&file, json, voice),
     };

@@ -100,6 +100,54 @@ fn dead_letters_are_part_of_the_commit() {
     assert_eq!(letters, poison);
 }
 
+#[test]
+fn a_tap_shows_what_becomes_of_them() {
+    let (job, places) = poisoned();
+    let tap = |on_error: &str, target: &str, more: &[&str]| {
+        let (file, _) = archive_flow(&job, on_error);
+        let mut tap = Command::new(env!("CARGO_BIN_EXE_weatherflow"));
+        let from: &[&str] = if more.contains(&"--from") { &[] } else { &["--from", "earliest"] };
+        tap.arg("tap").arg(file).arg(target).args(from).args(more).output().unwrap()
+    };
+    let rows = |output: &Output| String::from_utf8(output.stdout.clone()).unwrap().lines().count();
+
+    // Every row before the first that cannot be read, and how to look at that one.
+    let failed = tap("fail", "archive", &["--partition", "2"]);
+    assert_eq!(failed.status.code(), Some(1), "{}", both(&failed));
+    assert!(both(&failed).contains(&places[1]), "{}", both(&failed));
+    let position = places[1].rsplit_once("position ").unwrap().1.trim_end_matches(": ");
+    assert_eq!(rows(&failed).to_string(), position, "its rows have no gaps");
+    let look = format!("archive.source --partition 2 --from {position} --limit 1");
+    assert!(both(&failed).contains(&look), "{}", both(&failed));
+    let looked = tap("fail", "archive.source", &["--partition", "2", "--from", position, "--limit", "1"]);
+    assert_eq!((rows(&looked), looked.status.code()), (1, Some(0)), "{}", both(&looked));
+    assert!(both(&looked).contains("\"value\":\"0x0a02ffff\""), "{}", both(&looked));
+
+    let skipped = tap("skip", "archive.decode", &["--limit", "500"]);
+    assert!(both(&skipped).contains("500 rows printed"), "{}", both(&skipped));
+
+    let put_aside = tap("dead_letter", "archive", &["--limit", "503"]);
+    let said = both(&put_aside);
+    assert_eq!((rows(&put_aside), put_aside.status.code()), (500, Some(0)), "{said}");
+    assert!(said.contains("500 rows printed, 3 dead letters"), "{said}");
+    for (place, (_, raw)) in places.iter().zip(POISON) {
+        let place = place.trim_start_matches("source ").trim_end_matches(": ");
+        let digits: String = raw.iter().map(|byte| format!("{byte:02x}")).collect();
+        let letter = said.lines().find(|line| line.starts_with(&format!("dead letter of {place}: decode.protobuf: ")));
+        let bytes = letter.unwrap_or_else(|| panic!("{place}: {said}")).rsplit_once("its bytes: ").unwrap().1;
+        assert!(bytes == format!("0x{digits}") || bytes == "\\n\\n2000", "{bytes}");
+    }
+    let chosen = tap("dead_letter", "archive", &["--limit", "1", "--where", "station_id=station-00"]);
+    assert!(!both(&chosen).contains("dead letter of"), "{}", both(&chosen));
+
+    let (file, _) = archive_flow(&job, "dead_letter");
+    assert!(weatherflow(&["run", "--drain"], &file).status.success());
+    let stored = tap("dead_letter", "archive.sink", &[]);
+    assert_eq!((rows(&stored), both(&stored).matches("dead letter of").count()), (500, 3), "{}", both(&stored));
+    let chosen = tap("dead_letter", "archive.sink", &["--where", "station_id=station-00"]);
+    assert_eq!((rows(&chosen), both(&chosen).matches("dead letter of").count()), (50, 0), "{}", both(&chosen));
+}
+
 /// Source partition and bytes of every dead letter below an archive; each must say where it was and why.
 fn dead_letters(archive: &Path) -> Vec<(u32, Vec<u8>)> {
     let mut letters = Vec::new();

@@ -9,11 +9,16 @@ pub(crate) mod run;
 pub(crate) mod schema;
 pub(crate) mod stages;
 pub(crate) mod status;
+pub(crate) mod tap;
 pub(crate) mod test;
 pub(crate) mod verify;
 
 use crate::config::{self, Loaded};
+use crate::halt::Halt;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Why a command did not succeed.
 #[derive(Debug)]
@@ -29,7 +34,31 @@ pub(crate) enum Failed {
 /// What is said of a look that never came back.
 const PANICKED: &str = "asking it ended in a panic; this is a bug in weatherflow";
 
+impl From<operators::Error> for Failed {
+    fn from(error: operators::Error) -> Self {
+        Self::Running(error.to_string())
+    }
+}
+
 /// Reads and checks a file; every command goes through here, so that all accept the same files.
 fn load(file: &Path) -> Result<Loaded, Failed> {
     config::load(file).map_err(|errors| Failed::Usage(errors.render(console::colors_enabled_stderr())))
+}
+
+/// The first Ctrl-C or SIGTERM stops what goes on in its own time; the second ends the process where it stands.
+fn stop_on_signals(halt: &Arc<Halt>) -> Result<(), Failed> {
+    let listen = || {
+        let mut signals = Signals::new([SIGINT, SIGTERM])?;
+        let halt = Arc::clone(halt);
+        std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+            let mut signals = signals.forever();
+            if signals.next().is_some() {
+                halt.stop();
+            }
+            if signals.next().is_some() {
+                std::process::exit(1);
+            }
+        })
+    };
+    listen().map(drop).map_err(|error: std::io::Error| Failed::Running(format!("cannot listen for Ctrl-C: {error}")))
 }

@@ -9,8 +9,6 @@ use crate::report::graph::Format;
 use crate::report::{Voice, Watch};
 use crate::run::Running;
 use clap::Args;
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -44,7 +42,7 @@ pub(crate) fn run(args: &RunArgs, voice: Voice) -> Result<(), Failed> {
     }
     let server = args.http.as_ref().map(Server::bind).transpose().map_err(Failed::Running)?;
     let halt = Halt::new();
-    stop_on_signals(&halt).map_err(|error| Failed::Running(format!("cannot listen for Ctrl-C: {error}")))?;
+    super::stop_on_signals(&halt)?;
     let outline = Outline::new(&plan);
     let running = Running::new(plan, args.drain, Arc::clone(&halt));
     let meters = running.meters();
@@ -59,20 +57,4 @@ pub(crate) fn run(args: &RunArgs, voice: Voice) -> Result<(), Failed> {
     let program = std::env::args().next().unwrap_or_else(|| "weatherflow".to_owned());
     watch.end(&format!("{program} verify {}", args.file.display()));
     result.map_err(|failure| Failed::Running(failure.to_string()))
-}
-
-/// The first Ctrl-C or SIGTERM closes and commits what is open; the second ends the process where it stands.
-fn stop_on_signals(halt: &Arc<Halt>) -> std::io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    let halt = Arc::clone(halt);
-    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        let mut signals = signals.forever();
-        if signals.next().is_some() {
-            halt.stop();
-        }
-        if signals.next().is_some() {
-            std::process::exit(1);
-        }
-    })?;
-    Ok(())
 }

@@ -5,7 +5,7 @@ use super::names::DataFile;
 use super::{Archive, CommittedFile, Files};
 use crate::chunk::{Chunk, Kind};
 use crate::config::shown;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::inspect::{FirstBatch, Stored, StoredRows};
 use crate::store::local::Local;
 use arrow::array::UInt64Array;
@@ -42,6 +42,8 @@ pub(crate) fn of_files(archive: Archive, files: Files, partitions: Vec<u32>) -> 
 pub(crate) fn of_file(path: &Path) -> Result<StoredRows> {
     let (directory, name) = (path.parent().unwrap_or(Path::new("")), path.file_name().unwrap_or_default());
     let name = name.to_string_lossy().into_owned();
+    let unreadable = |source| Error::Io { action: "read", path: shown(path), source };
+    path.metadata().map_err(unreadable)?;
     let archive = Archive { store: Arc::new(Local::new(directory.to_owned())), place: shown(directory) };
     of(&archive, &name, DataFile::parse(&name))
 }
@@ -68,6 +70,6 @@ fn of(archive: &Archive, path: &str, named: Option<(DataFile, u64)>) -> Result<S
     })))
 }
 
-fn failed(error: crate::Error) -> StoredRows {
+fn failed(error: Error) -> StoredRows {
     Box::new(std::iter::once(Err(error)))
 }

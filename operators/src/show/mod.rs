@@ -3,20 +3,22 @@
 //! | file | what it knows |
 //! |---|---|
 //! | `view` | what tells a row from all others: partition, position, key |
+//! | `page` | the rows and dead letters that a chunk has become |
 //! | `value` | one value as text: exact, and nothing in it moves a terminal's cursor |
 //! | `json`, `table` | rows as JSON lines, and in columns as wide as they need |
 
 mod json;
+mod page;
 mod table;
 #[cfg(test)]
 mod tests;
 mod value;
 mod view;
 
+pub use page::Page;
 pub(crate) use value::spelled;
 pub use view::{Origin, View};
 
-use crate::chunk::Chunk;
 use crate::value::VALUE;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::DataType;
@@ -56,35 +58,36 @@ enum How {
 }
 
 impl Printer {
-    /// A printer for rows that the view has marked; an error when they cannot be printed like this.
-    pub fn new(view: View, format: Format) -> Result<Self, String> {
+    /// A printer for the pages of a view; an error when they cannot be printed like this.
+    pub fn new(view: &View, format: Format) -> Result<Self, String> {
         let how = match format {
             Format::Table(width) => How::Table(Table::new(width)),
             Format::Json => How::Json,
-            Format::Raw(bytes) => How::Raw(messages(&view)?, bytes),
+            Format::Raw(bytes) => How::Raw(messages(view)?, bytes),
         };
-        Ok(Self { view, how })
+        Ok(Self { view: view.clone(), how })
     }
 
-    /// Prints all rows of a chunk.
-    pub fn print(&mut self, chunk: &Chunk, out: &mut dyn Write) -> io::Result<()> {
+    /// Prints the rows of a page.
+    pub fn print(&mut self, page: &Page, out: &mut dyn Write) -> io::Result<()> {
+        let Some(rows) = page.marked() else { return Ok(()) };
         match &mut self.how {
-            How::Table(table) => table.print(&self.view, &chunk.rows, out),
-            How::Json => json::print(&self.view, &chunk.rows, out),
-            How::Raw(column, bytes) => raw(&chunk.rows, *column, *bytes, out),
+            How::Table(table) => table.print(&self.view, rows, out),
+            How::Json => json::print(&self.view, rows, out),
+            How::Raw(column, bytes) => raw(rows, *column, *bytes, out),
         }
     }
 }
 
 /// The column that holds messages.
 fn messages(view: &View) -> Result<usize, String> {
-    let columns = view.row();
-    let is_message = |field: &arrow::datatypes::Field| {
-        field.name() == VALUE && matches!(field.data_type(), DataType::Binary | DataType::Utf8)
-    };
-    let found = columns.0.fields().iter().position(|field| is_message(field));
-    found
-        .ok_or_else(|| format!("raw prints the bytes of a column `{VALUE}`; here the columns are: {}", columns.names()))
+    view.column_of_row(VALUE, &[DataType::Binary, DataType::Utf8]).ok_or_else(|| {
+        format!(
+            "raw prints the bytes of a column `{VALUE}`, which the source of a topic and every encoder give; here the \
+             columns are: {}",
+            view.names_of_row()
+        )
+    })
 }
 
 fn raw(rows: &RecordBatch, column: usize, how: Bytes, out: &mut dyn Write) -> io::Result<()> {
@@ -103,20 +106,3 @@ fn raw(rows: &RecordBatch, column: usize, how: Bytes, out: &mut dyn Write) -> io
     }
     Ok(())
 }
-
-/// Dead letters in words, a line each: where the row was, which stage rejected it and why, and its bytes.
-pub fn dead_letters(letters: &Chunk) -> Vec<String> {
-    let rows = &letters.rows;
-    let cell =
-        |column: &str, row| rows.column_by_name(column).map(|column| value::cell(column, row)).unwrap_or_default();
-    let line = |row| {
-        let [partition, position, stage, reason, raw] =
-            ["source_partition", "position", "stage", "reason", "raw"].map(|column| cell(column, row));
-        let raw = value::cut(&raw, RAW_SHOWN);
-        format!("dead letter of partition {partition}, position {position}: {stage}: {reason}; its bytes: {raw}")
-    };
-    (0..rows.num_rows()).map(line).collect()
-}
-
-/// So much of a rejected row's bytes is enough to recognise it.
-const RAW_SHOWN: usize = 80;

@@ -97,7 +97,7 @@ fn not_finite(value: f64) -> &'static str {
 
 /// What is stored with a zone is a moment, shown in UTC; without one it is what a clock somewhere showed.
 fn time<T: ArrowTimestampType>(array: &dyn Array, row: usize, has_zone: bool) -> Option<String> {
-    let time = arrow::temporal_conversions::as_datetime::<T>(array.as_primitive::<T>().value(row).into())?;
+    let time = arrow::temporal_conversions::as_datetime::<T>(number::<T>(array, row))?;
     Some(match has_zone {
         true => time.and_utc().to_rfc3339_opts(SecondsFormat::AutoSi, true),
         false => time.format("%Y-%m-%dT%H:%M:%S%.f").to_string(),

@@ -93,13 +93,20 @@ impl View {
         &self.columns
     }
 
-    /// The columns of the row alone.
-    pub(super) fn row(&self) -> Schema {
-        Schema::new(self.row.iter().map(|&column| self.columns.0.field(column).clone()).collect())
+    /// The column of the row that has a name and one of these types.
+    pub(super) fn column_of_row(&self, name: &str, types: &[DataType]) -> Option<usize> {
+        let is_it = |field: &Field| field.name() == name && types.contains(field.data_type());
+        self.row.iter().copied().find(|column| is_it(self.columns.0.field(*column)))
+    }
+
+    /// The names of the columns of the row.
+    pub(super) fn names_of_row(&self) -> String {
+        let names: Vec<_> = self.row.iter().map(|column| self.columns.0.field(*column).name().as_str()).collect();
+        names.join(", ")
     }
 
     /// Puts the marks behind the columns of rows.
-    pub fn mark(&self, chunk: &Chunk, origin: Origin<'_>) -> Result<Chunk> {
+    pub(super) fn mark(&self, chunk: &Chunk, origin: Origin<'_>) -> Result<Chunk> {
         let mut columns = chunk.rows.columns().to_vec();
         for mark in &self.marks {
             let rows = chunk.rows.num_rows();
