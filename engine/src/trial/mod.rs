@@ -5,6 +5,8 @@
 
 mod compare;
 mod diff;
+#[cfg(test)]
+mod tests;
 
 use crate::config::pipeline::CommitConfig;
 use crate::config::{BuiltFlow, BuiltTest};

@@ -1,0 +1,109 @@
+//! The comparison can fail: whatever is taken from what was found, doubled in it or changed is said.
+
+use super::*;
+use crate::config::{self, Loaded};
+use operators::Position;
+
+/// A flow with a test through crashes that passes.
+fn loaded(layout: &str) -> Loaded {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("x.toml");
+    let text = format!(
+        r#"
+        name = "x"
+        [[flow]]
+        name = "f"
+        [flow.source.table]
+        url = "sqlite:x.db"
+        table = "t"
+        columns = {{ station = "string", degrees = "float64" }}
+        [flow.sink.parquet]
+        url = "file:out"
+        layout = "{layout}"
+        [[test]]
+        name = "t"
+        flow = "f"
+        commit = {{ rows = 2 }}
+        crash = ["during commit 0", "before commit 1", "after commit 1"]
+        rows = {{ 0 = [{{ station = "a", degrees = 1 }}, {{ station = "b" }}, {{ station = "b" }}], 1 = 2 }}
+        [test.expect]
+        rows = {{ 0 = [{{ degrees = 1 }}, {{ station = "b" }}, {{ station = "b" }}], 1 = 2 }}
+        positions = {{ 0 = 3, 1 = 2 }}
+        "#
+    );
+    std::fs::write(&file, text).unwrap();
+    config::load(&file).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+fn tested(loaded: &Loaded) -> Tested<'_> {
+    Tested { test: &loaded.tests[0], flow: &loaded.built[0], id: "x/f".to_owned(), memory: 1 << 20 }
+}
+
+fn found(tested: &Tested<'_>, crashes: &[Crash]) -> Found {
+    match tested.run(crashes) {
+        Ok(found) => found,
+        Err(Broken::NoSuchStep) => panic!("no such step"),
+        Err(Broken::Failed(reason)) => panic!("{reason}"),
+    }
+}
+
+#[test]
+fn rows_lost_doubled_and_moved_are_said() {
+    let loaded = loaded("batches");
+    let tested = tested(&loaded);
+    let whole = found(&tested, &[]);
+    let damages: [(&str, fn(&mut Found)); 6] = [
+        ("a lost row", |found| _ = found.rows.get_mut(&0).unwrap().pop()),
+        ("a doubled row", |found| {
+            let rows = found.rows.get_mut(&1).unwrap();
+            rows.push(rows[0].clone());
+        }),
+        ("two rows in another order", |found| found.rows.get_mut(&0).unwrap().swap(0, 1)),
+        ("rows of another partition", |found| {
+            let rows = found.rows.remove(&1).unwrap();
+            found.rows.insert(2, rows);
+        }),
+        ("a position one behind", |found| {
+            let progress = found.progress.as_mut().unwrap();
+            progress.positions.0.insert(0, Position(2));
+        }),
+        ("a finding of the audit", |found| {
+            let problem = "is damaged".to_owned();
+            found.findings.push(operators::stage::Finding { path: "memory".to_owned(), problem });
+        }),
+    ];
+    let expect = &tested.test.expect;
+    assert_eq!(compare::with_expected(expect, &whole, 5), [""; 0]);
+    assert_eq!(compare::with_expected(expect, &whole, 6).len(), 1, "a row that no commit accounts for");
+    for (what, damage) in damages {
+        let mut damaged = found(&tested, &tested.test.crashes);
+        assert_eq!(compare::with_uninterrupted(&whole, &damaged), [""; 0]);
+        damage(&mut damaged);
+        assert_ne!(compare::with_expected(expect, &damaged, 5), [""; 0], "{what}");
+    }
+}
+
+/// Without any expectation, a crash that loses or doubles rows shows beside the run that had none.
+#[test]
+fn a_run_with_crashes_is_compared_with_the_one_without() {
+    let loaded = loaded("batches");
+    let tested = tested(&loaded);
+    let whole = found(&tested, &[]);
+    let mut crashed = found(&tested, &tested.test.crashes);
+    let rows = crashed.rows.get_mut(&1).unwrap();
+    rows[0] = rows[1].clone();
+    assert_eq!(compare::with_uninterrupted(&whole, &crashed).len(), 1);
+}
+
+/// The flat layout publishes each partition in a step of its own, so a commit of two has more than one point to die at.
+#[test]
+fn a_crash_during_a_commit_is_tried_before_each_of_its_steps() {
+    let runs = |layout| {
+        let loaded = loaded(layout);
+        let Verdict { runs, failed } = tested(&loaded).verdict();
+        assert!(failed.is_none(), "{:?}", failed.map(|failed| failed.problems));
+        runs
+    };
+    assert_eq!(runs("batches"), 2);
+    assert!(runs("flat") > 3);
+}
