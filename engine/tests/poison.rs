@@ -43,7 +43,7 @@ fn poisoned() -> (Job, Vec<String>) {
 /// A file with the archive flow alone, into an archive of its own.
 fn archive_flow(job: &Job, on_error: &str) -> (PathBuf, PathBuf) {
     let whole = fs::read_to_string(job.file()).unwrap();
-    let flow = whole.split("[[flow]]").last().unwrap();
+    let flow = whole.split("[[flow]]").last().unwrap().split("[[test]]").next().unwrap();
     let flow = flow
         .replace("message = \"weather.Report\"", &format!("message = \"weather.Report\"\non_error = \"{on_error}\""))
         .replace("data/archive", &format!("data/{on_error}"));

@@ -70,7 +70,7 @@ fn every_stage_in_every_format() {
             text += &told(&job.output("tap", &[target, "--from", "earliest", "--limit", "2", "--format", format]));
         }
     }
-    insta::assert_snapshot!(text);
+    common::assert_kept("tap", "every_stage_in_every_format", &text);
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn what_cannot_be_tapped_is_refused_with_what_can() {
     ] {
         text += &format!("$ tap {}\n{}", arguments.join(" "), told(&job.output("tap", arguments)));
     }
-    insta::assert_snapshot!(text);
+    common::assert_kept("tap", "what_cannot_be_tapped", &text);
 }
 
 #[test]

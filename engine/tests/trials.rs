@@ -20,16 +20,11 @@ fn the_pipeline_files_of_the_repository_pass_their_own_tests() {
     println!("{text}");
 }
 
-/// What is said of each: a difference fails the test, and `INSTA_UPDATE=always` takes it over, to be reviewed.
 #[test]
 fn every_kind_of_expectation_can_fail() {
     let output = test(&["tests/trials/failing.toml"]);
     assert_eq!(output.status.code(), Some(1));
-    let mut settings = insta::Settings::clone_current();
-    settings.set_prepend_module_to_snapshot(false);
-    settings.set_omit_expression(true);
-    settings.set_snapshot_path("trials");
-    settings.bind(|| insta::assert_snapshot!("failing", both(&output)));
+    common::assert_kept("trials", "failing", &both(&output));
     // The same test gives the same verdict, word for word.
     assert_eq!(both(&test(&["tests/trials/failing.toml"])), both(&output));
 }

@@ -216,7 +216,7 @@ impl Reader<'_> {
         if let [case] = cases.as_slice() {
             return self.shape(case);
         }
-        let has_parts = |case: &&Value| matches!(types(case).as_slice(), ["array"] | ["object"]);
+        let has_parts = |case: &&Value| matches!(types(case).as_slice(), ["array" | "object"]);
         let (parts, single): (Vec<_>, Vec<_>) = cases.into_iter().partition(has_parts);
         let kinds: Vec<_> = single.into_iter().flat_map(types).collect();
         let single = scalar(&kinds, &Value::Null).map(Shape::Scalar)?;

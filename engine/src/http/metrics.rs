@@ -63,7 +63,7 @@ impl Scrape {
         let help = "Rows that a stage gave, or that a sink took; rows read again after a restart are counted again";
         page.counters("weatherflow_rows", help, None, stages(|stage| stage.rows))?;
         let help = "Bytes of memory that the columns of these rows held";
-        page.counters("weatherflow", help, Some(Unit::Bytes), stages(|stage| stage.bytes))?;
+        page.counters("weatherflow", help, Some(&Unit::Bytes), stages(|stage| stage.bytes))?;
         let rejected = self.flows.iter().flat_map(|(flow, reading)| {
             let tally = reading.committed;
             [("filtered", tally.filtered), ("skipped", tally.skipped), ("dead_letter", tally.dead_letters)]
@@ -109,7 +109,7 @@ impl Scrape {
         page.gauges("weatherflow_version", "Number of the last commit", None, self.known(version))?;
         let when = |reading: &Reading| Some(reading.commits.last()?.at.duration_since(UNIX_EPOCH).ok()?.as_secs_f64());
         let help = "When the last commit was made, since 1970-01-01";
-        page.gauges("weatherflow_last_commit_timestamp", help, Some(Unit::Seconds), self.known(when))
+        page.gauges("weatherflow_last_commit_timestamp", help, Some(&Unit::Seconds), self.known(when))
     }
 
     fn state(&self, page: &mut Page<'_>) -> Result<(), Error> {
@@ -117,11 +117,11 @@ impl Scrape {
         page.gauges("weatherflow_epochs_in_flight", help, None, self.each(|reading| reading.epochs))?;
         let age = self.each(|reading| reading.epoch_age.unwrap_or_default().as_secs_f64());
         let help = "How long ago the oldest epoch in flight got its first row; 0 without one";
-        page.gauges("weatherflow_epoch_age", help, Some(Unit::Seconds), age)?;
+        page.gauges("weatherflow_epoch_age", help, Some(&Unit::Seconds), age)?;
         let help = "Bytes of rows on their way";
-        page.gauges("weatherflow_memory_used", help, Some(Unit::Bytes), self.each(|reading| reading.memory.0))?;
+        page.gauges("weatherflow_memory_used", help, Some(&Unit::Bytes), self.each(|reading| reading.memory.0))?;
         let help = "Bytes of rows on their way at which the source waits";
-        page.gauges("weatherflow_memory_limit", help, Some(Unit::Bytes), self.each(|reading| reading.memory.1))?;
+        page.gauges("weatherflow_memory_limit", help, Some(&Unit::Bytes), self.each(|reading| reading.memory.1))?;
         let help = "How often the flow began again from its last commit";
         page.counters("weatherflow_restarts", help, None, self.each(|reading| reading.restarts))?;
         let help = "Whether the flow runs or has done all it had to (1), or is in trouble (0)";
@@ -163,10 +163,10 @@ impl Page<'_> {
         &mut self,
         name: &str,
         help: &str,
-        unit: Option<Unit>,
+        unit: Option<&Unit>,
         values: impl IntoIterator<Item = (L, V)>,
     ) -> Result<(), Error> {
-        let mut metric = self.0.encode_descriptor(name, help, unit.as_ref(), MetricType::Counter)?;
+        let mut metric = self.0.encode_descriptor(name, help, unit, MetricType::Counter)?;
         for (labels, value) in values {
             metric.encode_family(&labels)?.encode_counter::<NoLabelSet, V, u64>(&value, None)?;
         }
@@ -177,10 +177,10 @@ impl Page<'_> {
         &mut self,
         name: &str,
         help: &str,
-        unit: Option<Unit>,
+        unit: Option<&Unit>,
         values: impl IntoIterator<Item = (L, V)>,
     ) -> Result<(), Error> {
-        let mut metric = self.0.encode_descriptor(name, help, unit.as_ref(), MetricType::Gauge)?;
+        let mut metric = self.0.encode_descriptor(name, help, unit, MetricType::Gauge)?;
         for (labels, value) in values {
             metric.encode_family(&labels)?.encode_gauge(&value)?;
         }

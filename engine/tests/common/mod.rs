@@ -104,6 +104,15 @@ impl Job {
     }
 }
 
+/// Compares text with what is kept in a folder of `tests`; `INSTA_UPDATE=always` takes it over, to be reviewed.
+pub fn assert_kept(folder: &str, name: &str, text: &str) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.set_snapshot_path(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(folder));
+    settings.bind(|| insta::assert_snapshot!(name, text));
+}
+
 pub fn both(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }

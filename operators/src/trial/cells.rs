@@ -113,7 +113,7 @@ fn shown(cell: &Cell) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::rows::{Given, Parts, Rows, Written};
+    use super::super::rows::{Parts, Rows, Written};
     use super::*;
     use crate::config::ColumnType as T;
     use crate::show::spelled;
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn what_is_not_written_is_null_where_it_may_be() {
-        let row = Row { given: Given::new(), ..row("{}") };
+        let row = row("{}");
         assert!(value(&row, &Field::new("c", DataType::Utf8, true)).unwrap().is_null(0));
         assert!(value(&row, &Field::new("c", DataType::Utf8, false)).is_err());
         let list = DataType::List(Arc::new(Field::new("item", DataType::Utf8, true)));
