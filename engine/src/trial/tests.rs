@@ -52,7 +52,8 @@ fn rows_lost_doubled_and_moved_are_said() {
     let loaded = loaded("batches");
     let tested = tested(&loaded);
     let whole = found(&tested, &[]);
-    let damages: [(&str, fn(&mut Found)); 6] = [
+    type Damage = fn(&mut Found);
+    let damages: [(&str, Damage); 6] = [
         ("a lost row", |found| _ = found.rows.get_mut(&0).unwrap().pop()),
         ("a doubled row", |found| {
             let rows = found.rows.get_mut(&1).unwrap();
