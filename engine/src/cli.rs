@@ -41,9 +41,10 @@ enum Command {
     },
     /// Draw the graph that a pipeline file is compiled to.
     ///
-    /// It reads how far each flow is and touches nothing. As JSON it has `flows`, each with `name`, `resume` (`state`: `beginning`, `after` with `version` and `positions`,
-    /// `unknown` or `refused` with `reason`), `nodes` (`id`, `kind`, `stage`, `about`) and `edges` (`from`, `to`,
-    /// `carries`, and the `columns` of rows); and `feeds`, the edges between flows.
+    /// It reads how far each flow is and touches nothing. As JSON it has `flows`, each with `name`, `resume` (`state`:
+    /// `beginning`, `after` with `version` and `positions`, `unknown` or `refused` with `reason`), `nodes` (`id`, `kind`,
+    /// `stage`, `about`) and `edges` (`from`, `to`, `carries`, and the `columns` of rows); and `feeds`, the edges between
+    /// flows.
     Graph(graph::GraphArgs),
     /// Write a commented pipeline file to begin with.
     Init(init::InitArgs),

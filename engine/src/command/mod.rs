@@ -42,7 +42,7 @@ impl From<operators::Error> for Failed {
 
 /// Reads and checks a file; every command goes through here, so that all accept the same files.
 fn load(file: &Path) -> Result<Loaded, Failed> {
-    config::load(file).map_err(|errors| Failed::Usage(errors.render(console::colors_enabled_stderr())))
+    config::load(file).map_err(|errors| Failed::Usage(errors.for_standard_error()))
 }
 
 /// The first Ctrl-C or SIGTERM stops what goes on in its own time; the second ends the process where it stands.

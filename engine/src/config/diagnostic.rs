@@ -71,13 +71,25 @@ impl Diagnostics {
 
     /// All mistakes in the order of the file, and their number.
     pub fn render(&self, color: bool) -> String {
-        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+        self.in_columns(if color { Renderer::styled() } else { Renderer::plain() }, usize::MAX)
+    }
+
+    /// The same, as standard error shows it best.
+    pub(crate) fn for_standard_error(&self) -> String {
+        let renderer = if console::colors_enabled_stderr() { Renderer::styled() } else { Renderer::plain() };
+        match console::Term::stderr().size_checked() {
+            Some((_, columns)) => self.in_columns(renderer.term_width(columns.into()), columns.into()),
+            None => self.in_columns(renderer, usize::MAX),
+        }
+    }
+
+    fn in_columns(&self, renderer: Renderer, columns: usize) -> String {
         let masked = Masked::new(&self.text, &self.secrets);
         let mut errors: Vec<_> = self.errors.iter().collect();
         errors.sort_by_key(|error| (error.span.start, error.span.end));
         let mut text = String::new();
         for error in &errors {
-            let shown = renderer.render(&[self.group(error, &masked)]);
+            let shown = renderer.render(&[self.group(error, &masked, columns)]);
             // The renderer counts columns in the masked line; people look them up in their file.
             let at = |place| format!("{}:{place}", self.path);
             let [mask, file] =
@@ -90,10 +102,10 @@ impl Diagnostics {
         text
     }
 
-    fn group<'a>(&'a self, error: &'a Diagnostic, masked: &'a Masked) -> Group<'a> {
-        let title = Level::ERROR.primary_title(masked.words(&error.message));
+    fn group<'a>(&'a self, error: &'a Diagnostic, masked: &'a Masked, columns: usize) -> Group<'a> {
+        let title = Level::ERROR.primary_title(folded(&masked.words(&error.message), columns));
         if self.text.is_empty() {
-            return Self::helped(title.element(Origin::path(self.path.as_str())), error, masked);
+            return Self::helped(title.element(Origin::path(self.path.as_str())), error, masked, columns);
         }
         let mut snippet = Snippet::source(masked.text.as_str())
             .path(self.path.as_str())
@@ -101,15 +113,25 @@ impl Diagnostics {
         if let Some((span, label)) = &error.related {
             snippet = snippet.annotation(AnnotationKind::Context.span(masked.span(span)).label(masked.words(label)));
         }
-        Self::helped(title.element(snippet), error, masked)
+        Self::helped(title.element(snippet), error, masked, columns)
     }
 
-    fn helped<'a>(group: Group<'a>, error: &Diagnostic, masked: &Masked) -> Group<'a> {
+    fn helped<'a>(group: Group<'a>, error: &Diagnostic, masked: &Masked, columns: usize) -> Group<'a> {
         match &error.help {
-            Some(help) => group.element(Level::HELP.message(normalize_untrusted_str(&masked.words(help)))),
+            Some(help) => {
+                group.element(Level::HELP.message(normalize_untrusted_str(&folded(&masked.words(help), columns))))
+            }
             None => group,
         }
     }
+}
+
+/// Columns that stand before a message: the gutter and what it is, as in `    = help: `.
+const BEFORE_MESSAGE: usize = 14;
+
+/// Words of a message, broken where a terminal ends.
+fn folded(words: &str, columns: usize) -> String {
+    textwrap::fill(words, columns.saturating_sub(BEFORE_MESSAGE).max(20))
 }
 
 /// `line:column`, counted from 1, of a byte.
