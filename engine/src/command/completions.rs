@@ -2,10 +2,11 @@
 
 use super::Failed;
 use crate::report::say;
+use clap::Command;
 use clap_complete::{Shell, generate};
 
-pub(crate) fn completions(shell: Shell) -> Result<(), Failed> {
-    let mut command = crate::cli::command();
+/// The script that completes a command line.
+pub(crate) fn completions(shell: Shell, mut command: Command) -> Result<(), Failed> {
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
     generate(shell, &mut command, name, &mut script);

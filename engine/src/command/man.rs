@@ -6,15 +6,15 @@ use clap::{Arg, Command};
 use clap_mangen::Man;
 use std::io::{self, Write};
 
-pub(crate) fn man() -> Result<(), Failed> {
+/// The page of a command line.
+pub(crate) fn man(command: Command) -> Result<(), Failed> {
     let mut text = Vec::new();
-    page(&mut text).map_err(|error| Failed::Running(error.to_string()))?;
+    page(command, &mut text).map_err(|error| Failed::Running(error.to_string()))?;
     say(String::from_utf8_lossy(&text));
     Ok(())
 }
 
-fn page(text: &mut Vec<u8>) -> io::Result<()> {
-    let mut command = crate::cli::command();
+fn page(mut command: Command, text: &mut Vec<u8>) -> io::Result<()> {
     command.build();
     let man = Man::new(command.clone());
     man.render_title(text)?;

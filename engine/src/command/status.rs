@@ -4,76 +4,13 @@ use super::{Failed, PANICKED};
 use crate::config::{BuiltFlow, Loaded};
 use crate::plan::fits;
 use crate::report::say;
-use crate::report::standing::text;
-use operators::inspect::{Extent, Files, Holdings};
-use operators::progress::{Progress, Tally, Version};
+use crate::report::standing::{Behind, Commit, LastCommit, Partition, Standing, text};
+use operators::inspect::{Extent, Holdings};
+use operators::progress::Progress;
 use operators::{Error, Position};
-use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-/// Where a flow stands.
-#[derive(Debug, Default, Serialize)]
-pub(crate) struct Standing {
-    pub(crate) flow: String,
-    pub(crate) source: String,
-    pub(crate) sink: String,
-    pub(crate) last_commit: LastCommit,
-    pub(crate) partitions: Vec<Partition>,
-    /// Rows of all partitions that are still to be read, where the source can tell.
-    pub(crate) behind: Option<Behind>,
-    pub(crate) files: Option<Files>,
-    #[serde(skip)]
-    pub(crate) commit_every: Duration,
-    /// What keeps the flow from going on, or this from being told.
-    pub(crate) problems: Vec<String>,
-}
-
-/// What is known of the last commit; for programs an object or null.
-#[derive(Debug, Default, Serialize)]
-#[serde(untagged)]
-pub(crate) enum LastCommit {
-    /// The sink could not be asked.
-    #[default]
-    Unknown,
-    /// There is none yet.
-    Never,
-    Made(Commit),
-}
-
-/// The last commit of a flow.
-#[derive(Debug, Serialize)]
-pub(crate) struct Commit {
-    pub(crate) version: Version,
-    pub(crate) run: String,
-    #[serde(serialize_with = "milliseconds")]
-    pub(crate) at: Option<SystemTime>,
-    /// Rows of all commits.
-    pub(crate) rows: Tally,
-}
-
-/// A partition of the source.
-#[derive(Debug, Serialize)]
-pub(crate) struct Partition {
-    pub(crate) partition: u32,
-    /// The next to be read; `None` when nothing was committed of it.
-    pub(crate) position: Option<Position>,
-    /// The oldest that the source still has.
-    pub(crate) first: Option<Position>,
-    /// Behind the newest that the source has.
-    pub(crate) next: Option<Position>,
-    pub(crate) behind: Option<Behind>,
-}
-
-/// Rows that are still to be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Behind {
-    pub(crate) rows: u64,
-    /// Whether it is that many; otherwise that many at most, as positions may lack rows.
-    pub(crate) exact: bool,
-}
 
 pub(crate) fn status(file: &Path, json: bool) -> Result<(), Failed> {
     let loaded = super::load(file)?;
@@ -189,17 +126,11 @@ fn total(partitions: &[Partition]) -> Option<Behind> {
     Some(known.iter().fold(Behind { rows: 0, exact: true }, add))
 }
 
-/// Times are milliseconds since 1970.
-fn milliseconds<S: serde::Serializer>(time: &Option<SystemTime>, serializer: S) -> Result<S::Ok, S::Error> {
-    let since = time.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-    since.map(|since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)).serialize(serializer)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use operators::Checkpoint;
-    use operators::progress::{Fingerprint, Run};
+    use operators::progress::{Fingerprint, Run, Tally, Version};
 
     fn stands_at(positions: &[(u32, u64)]) -> Progress {
         Progress {

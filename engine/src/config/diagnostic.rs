@@ -71,19 +71,19 @@ impl Diagnostics {
 
     /// All mistakes in the order of the file, and their number.
     pub fn render(&self, color: bool) -> String {
-        self.in_columns(if color { Renderer::styled() } else { Renderer::plain() }, usize::MAX)
+        self.in_columns(&if color { Renderer::styled() } else { Renderer::plain() }, usize::MAX)
     }
 
     /// The same, as standard error shows it best.
     pub(crate) fn for_standard_error(&self) -> String {
         let renderer = if console::colors_enabled_stderr() { Renderer::styled() } else { Renderer::plain() };
         match console::Term::stderr().size_checked() {
-            Some((_, columns)) => self.in_columns(renderer.term_width(columns.into()), columns.into()),
-            None => self.in_columns(renderer, usize::MAX),
+            Some((_, columns)) => self.in_columns(&renderer.term_width(columns.into()), columns.into()),
+            None => self.in_columns(&renderer, usize::MAX),
         }
     }
 
-    fn in_columns(&self, renderer: Renderer, columns: usize) -> String {
+    fn in_columns(&self, renderer: &Renderer, columns: usize) -> String {
         let masked = Masked::new(&self.text, &self.secrets);
         let mut errors: Vec<_> = self.errors.iter().collect();
         errors.sort_by_key(|error| (error.span.start, error.span.end));
