@@ -25,10 +25,10 @@ fn tree(dir: &Path) -> BTreeMap<PathBuf, (Option<SystemTime>, usize, u64)> {
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            // Readers of SQLite hold their locks in this file, and leave it as it was but for its time.
-            let locks = path.to_string_lossy().ends_with("-shm");
-            let modified = (!locks).then(|| path.metadata().unwrap().modified().unwrap());
-            let bytes = if path.is_dir() { Vec::new() } else { fs::read(&path).unwrap() };
+            // Readers of SQLite note in this file up to where they read: it holds no rows, and is made anew when it is lost.
+            let marks = path.to_string_lossy().ends_with("-shm");
+            let modified = (!marks).then(|| path.metadata().unwrap().modified().unwrap());
+            let bytes = if path.is_dir() || marks { Vec::new() } else { fs::read(&path).unwrap() };
             if path.is_dir() {
                 folders.push(path.clone());
             }
