@@ -5,7 +5,9 @@ use crate::served::wait_for;
 use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder};
 use serde_json::{Value, json};
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use tokio::runtime::Runtime;
 use url::Url;
@@ -89,6 +91,16 @@ impl Browser {
         self.run(&format!("return String({expression})")).as_str().unwrap().to_owned()
     }
 
+    /// What axe has to say against the page as it is shown: WCAG 2 and what is good practice beyond it.
+    pub fn barriers(&self) -> Vec<String> {
+        let Some(axe) = axe() else { return Vec::new() };
+        self.run(&axe);
+        let look = "const [done] = arguments; axe.run({ resultTypes: ['violations'] }).then((found) => done(
+            found.violations.flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.html} ${node.failureSummary}`))))";
+        let found = self.runtime.block_on(self.client.execute_async(look, Vec::new())).unwrap();
+        found.as_array().unwrap().iter().map(|barrier| barrier.as_str().unwrap().to_owned()).collect()
+    }
+
     /// A command of the DevTools protocol.
     pub fn devtools(&self, command: &str, parameters: &Value) -> Value {
         let body = json!({ "cmd": command, "params": parameters });
@@ -131,4 +143,21 @@ impl Drop for Browser {
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }
+}
+
+/// The script of axe; `None`, said loudly, where it is not installed.
+fn axe() -> Option<String> {
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("target/python/lib");
+    let mut versions = fs::read_dir(python).into_iter().flatten().flatten();
+    let script = versions.find_map(|version| {
+        fs::read_to_string(version.path().join("site-packages/axe_playwright_python/axe.min.js")).ok()
+    });
+    if script.is_none() {
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "no axe in target/python; .ci/run makes it");
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED: nobody looked for barriers in the page, there is no axe in target/python"
+        );
+    }
+    script
 }
