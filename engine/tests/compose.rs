@@ -45,6 +45,8 @@ fn compose_files_are_well_formed_and_give_what_the_pipeline_reads() {
         assert_eq!(config.matches("image: apache/kafka:").count(), brokers);
         assert_eq!(config.matches("image: apache/hadoop:").count(), 4, "a NameNode and three DataNodes");
         assert!(!config.contains(":latest"), "images are pinned");
+        let unchecked = config.matches("image: ").count() - config.matches("healthcheck:").count();
+        assert_eq!(unchecked, 0, "services without a health check");
         let read = variables("weather-cluster.toml");
         let optional = ["AUTOGRADER_DELAY_OVERRIDE_VAL", "KAFKA_REPLICATION"];
         for name in read.iter().filter(|name| !optional.contains(&name.as_str())) {
