@@ -77,6 +77,11 @@ pub(super) fn staging(run: &Run) -> String {
     format!("{STAGING}/run={}", run.id)
 }
 
+/// Whether a path is that of something which is not committed.
+pub(crate) fn is_staged(path: &str) -> bool {
+    path.split('/').next() == Some(STAGING)
+}
+
 /// What a name in the staging directory stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Staged<'a> {

@@ -6,6 +6,7 @@
 //! | during commit N | what it had published before one of its steps: a rename of files, or COMMIT |
 //! | after commit N | all of it, and nobody was told |
 
+use crate::archive::names;
 use crate::error::{Error, Result};
 use crate::inspect::{Ground, Holdings, Inspect, StoredRows, Which};
 use crate::progress::{Commit, Progress, Run};
@@ -202,8 +203,8 @@ impl Committer for MortalCommitter {
     }
 }
 
-/// Files in memory, each rename a step of the open commit. Only the committer renames while a commit is open, so that
-/// the steps are the same in each run, whatever is written meanwhile.
+/// Files in memory, each rename out of the staging directory a step of the open commit. Writers rename within it, so
+/// that the steps are the same in each run, whatever is written meanwhile.
 pub(super) struct MortalStore {
     pub(super) files: Memory,
     pub(super) life: Arc<Life>,
@@ -232,7 +233,9 @@ impl Store for MortalStore {
             path: from.to_owned(),
             cause: Cause::Failed(io::Error::other(stopped)),
         };
-        self.life.step().map_err(stopped)?;
+        if !names::is_staged(to) {
+            self.life.step().map_err(stopped)?;
+        }
         self.files.rename(from, to)
     }
 
