@@ -1,7 +1,6 @@
 //! What can be asked of the places rows come from and go to. Nothing here changes anything, so that it can be asked
 //! while a pipeline runs.
 
-use crate::archive;
 use crate::chunk::Chunk;
 use crate::config::shown;
 use crate::error::Result;
@@ -159,11 +158,6 @@ pub struct Stored {
 
 /// Stored rows, a few thousand at a time.
 pub type StoredRows = Box<dyn Iterator<Item = Result<Stored>>>;
-
-/// The rows of a Parquet file of this machine, whoever wrote it.
-pub fn parquet_file(path: &Path) -> Result<StoredRows> {
-    archive::stored::of_file(path)
-}
 
 #[cfg(test)]
 mod tests {

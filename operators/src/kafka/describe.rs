@@ -1,7 +1,6 @@
 //! Topic ids, what a user may do with a topic, and undecided ends, which only the C interface of librdkafka has.
 #![allow(unsafe_code)]
 
-use super::topic::{Operation, Topic};
 use rdkafka::TopicPartitionList;
 use rdkafka::bindings as c;
 use rdkafka::client::{Client, ClientContext};
@@ -11,6 +10,22 @@ use std::ffi::{CStr, CString};
 use std::ptr;
 use std::slice;
 use std::time::{Duration, Instant};
+
+/// What a topic is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Topic {
+    /// Another one after a topic was deleted and created again; `None` before Kafka 2.8.
+    pub(crate) id: Option<String>,
+    pub(crate) partitions: u32,
+}
+
+/// What may be done with a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Operation {
+    Read,
+    Write,
+    DescribeConfigs,
+}
 
 /// Frees a C object when it goes out of scope.
 struct Owned<T> {

@@ -1,5 +1,7 @@
 //! Asks about a topic: its identity, its partitions, their offsets; creates one.
 
+pub(crate) use super::describe::{Operation, Topic};
+
 use super::error::{self, Listener};
 use super::{Place, TIMEOUT, describe};
 use crate::error::{Error, Result};
@@ -17,22 +19,6 @@ const SETTLES: Duration = Duration::from_secs(2);
 
 /// Pause between two questions whether something new is there.
 const AGAIN: Duration = Duration::from_millis(10);
-
-/// What a topic is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Topic {
-    /// Another one after a topic was deleted and created again; `None` before Kafka 2.8.
-    pub(crate) id: Option<String>,
-    pub(crate) partitions: u32,
-}
-
-/// What may be done with a topic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Operation {
-    Read,
-    Write,
-    DescribeConfigs,
-}
 
 /// Which offset of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

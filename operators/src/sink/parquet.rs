@@ -20,6 +20,7 @@ use parquet::schema::types::ColumnPath;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::Arc;
 use writer::ParquetWriter;
 
@@ -218,6 +219,11 @@ impl Audit for ParquetSink {
     fn holdings(&self, _flow: &str) -> Result<Holdings> {
         self.layout.holdings()
     }
+}
+
+/// The rows of a Parquet file of this machine, whoever wrote it.
+pub fn parquet_file(path: &Path) -> Result<StoredRows> {
+    archive::stored::of_file(path)
 }
 
 /// How files are written; `benches/parquet.rs` measures what this costs.

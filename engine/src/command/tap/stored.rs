@@ -5,8 +5,9 @@ use super::{Begin, TapArgs};
 use crate::command::Failed;
 use crate::config::{BuiltFlow, Loaded};
 use operators::Error;
-use operators::inspect::{FirstBatch, Stored, Which, parquet_file};
+use operators::inspect::{FirstBatch, Stored, Which};
 use operators::show::{Origin, View};
+use operators::sink::parquet_file;
 
 /// Prints what the sink of a flow has committed, and ends.
 pub(super) fn sink(args: &TapArgs, loaded: &Loaded, flow: &BuiltFlow, output: &mut Output<'_>) -> Result<(), Failed> {

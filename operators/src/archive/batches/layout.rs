@@ -17,7 +17,7 @@ const BATCHES_PER_SEGMENT: u64 = 100_000;
 
 /// A directory of up to 100,000 batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::archive) struct Segment(u64);
+pub(super) struct Segment(u64);
 
 impl Segment {
     pub(super) fn of(version: Version) -> Self {

@@ -17,10 +17,8 @@ mod layout;
 mod manifest;
 mod newest;
 
-pub(super) use layout::Segment;
-
 use super::names::DataFile;
-use super::{Archive, CommittedFile, Files, Layout, Sealed, Unsealed, data_files, flat, names};
+use super::{Archive, CommittedFile, Files, Layout, Sealed, Unsealed, data_files, names};
 use crate::error::Result;
 use crate::inspect::{self, FirstBatch, Holdings};
 use crate::progress::{Progress, Run, Version};
@@ -28,9 +26,15 @@ use crate::stage::{Account, Closing, Listen, Opened};
 use crate::store::{Cause, StoreError};
 use commit::Publisher;
 use footer::Footer;
+use layout::Segment;
 use manifest::Manifest;
 use newest::Newest;
 use std::iter;
+
+/// Whether a name in the directory belongs to this layout.
+pub(super) fn is_of(name: &str) -> bool {
+    Segment::parse(name).is_some()
+}
 
 /// A directory of batches.
 #[derive(Clone)]
@@ -56,12 +60,7 @@ impl Batches {
             Err(StoreError { cause: Cause::NotFound, .. }) => return Ok(None),
             listed => listed.map_err(|e| self.archive.failed(e))?,
         };
-        if let Some(entry) = root.iter().find(|entry| flat::is_of(&entry.name)) {
-            return Err(self.archive.refused(format!(
-                "it was written with layout = \"flat\" ({} is there); set that, or give this flow another directory",
-                entry.name
-            )));
-        }
+        self.archive.check_layout("batches", &root)?;
         let mut newest = Newest::NoBatch;
         for segment in newest::last_two_segments(&root) {
             let entries = self.archive.store.list(&segment.name()).map_err(|e| self.archive.failed(e))?;

@@ -4,7 +4,6 @@ use super::hint::Hint;
 use super::record::Record;
 use super::{COMPLETE, Flat, PARTITIONS, Standing, data, parse_marker};
 use crate::archive::Archive;
-use crate::archive::batches::Segment;
 use crate::archive::names::DataFile;
 use crate::error::Result;
 use crate::position::Checkpoint;
@@ -114,12 +113,7 @@ impl Listed<'_> {
             return Ok(newest);
         }
         let entries = self.flat.entries("")?.unwrap_or_default();
-        if let Some(Entry { name, .. }) = entries.iter().find(|entry| Segment::parse(&entry.name).is_some()) {
-            return Err(self.flat.archive.refused(format!(
-                "it was written with layout = \"batches\" ({name} is there); set that, or give this flow another \
-                 directory"
-            )));
-        }
+        self.flat.archive.check_layout("flat", &entries)?;
         Ok(self.newest.get_or_init(|| of_names(&entries)))
     }
 }
