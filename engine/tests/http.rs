@@ -155,6 +155,8 @@ fn a_run_tells_its_health_its_graph_and_its_numbers() {
         (vec!["--head"], "/metrics", 200),
         (vec!["--header", "Host: evil.example"], "/status", 421),
         (vec!["--header", "Host: localhost:1"], "/status", 200),
+        (vec!["--header", "Sec-Fetch-Site: cross-site", "--header", "Sec-Fetch-Mode: no-cors"], "/events", 403),
+        (vec!["--header", "Sec-Fetch-Site: cross-site", "--header", "Sec-Fetch-Mode: navigate"], "/", 200),
         (vec!["--http1.0", "--header", "Host:"], "/status", 200),
     ] {
         assert_eq!(run.get(path, &arguments).status, status, "{arguments:?} {path}");

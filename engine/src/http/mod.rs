@@ -70,5 +70,5 @@ fn router(view: View, over: watch::Receiver<bool>, only_this_machine: bool) -> R
         .fallback(async || (StatusCode::NOT_FOUND, "there are /, /status, /metrics, /health and /ready\n"))
         .with_state(served);
     let paths = if only_this_machine { paths.layer(from_fn(guard::refuse_foreign_names)) } else { paths };
-    paths.layer(map_response(guard::protect))
+    paths.layer(from_fn(guard::refuse_other_sites)).layer(map_response(guard::protect))
 }

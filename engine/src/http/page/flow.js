@@ -58,8 +58,9 @@ export class Flow {
     this.chart.forget();
   }
 
-  update(flow, at, samples) {
-    const seconds = this.before ? (at - this.before.at) / 1000 : 0;
+  update(flow, { at, uptime }, samples) {
+    // By the clock that nobody sets; another run begins its own.
+    const seconds = this.before ? uptime - this.before.uptime : 0;
     this.showState(flow, at);
     this.showGraph(flow, seconds);
     this.showCommits(flow);
@@ -67,7 +68,7 @@ export class Flow {
     this.showInside(flow);
     this.showTroubles(flow);
     if (samples) this.chart.add(samples);
-    this.before = { at, passed: flow.passed };
+    this.before = { uptime, passed: flow.passed };
   }
 
   showState(flow, at) {
@@ -87,7 +88,11 @@ export class Flow {
     flow.passed.forEach(({ rows, bytes: held }, index) => {
       this.nodes[index].querySelector('.passed').textContent = `${counted(rows, 'row')}, ${bytes(held)}`;
       const edge = this.edges[index];
-      if (!edge || !seconds) return;
+      if (!edge) return;
+      if (seconds <= 0) {
+        edge.smooth = undefined;
+        return;
+      }
       const latest = Math.max(0, rows - this.before.passed[index].rows) / seconds;
       // Smoothed over a few seconds, so that it can be read.
       edge.smooth = latest + ((edge.smooth ?? latest) - latest) * Math.exp(-seconds / 3);
