@@ -1,7 +1,7 @@
 //! What will run: every stage built, schemas composed, the resume point of each flow known.
 
 use crate::config::pipeline::Pipeline;
-use crate::config::{BuiltFlow, Loaded};
+use crate::config::{BuiltFlow, Loaded, did_you_mean};
 use operators::Error;
 use operators::progress::Progress;
 use std::sync::Arc;
@@ -57,7 +57,8 @@ impl Plan {
         if let Some(only) = only {
             built.retain(|flow| flow.name == only);
             if built.is_empty() {
-                return Err(format!("there is no flow `{only}`; the file has {}", names.join(", ")));
+                let meant = did_you_mean(only, names.iter().map(String::as_str));
+                return Err(format!("there is no flow `{only}`{meant}\nthe file has: {}", names.join(", ")));
             }
         }
         let upstream: Vec<Vec<usize>> = built.iter().map(|flow| feeders(flow, &built)).collect();

@@ -14,7 +14,6 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A sample's name and labels, and its value.
 type Samples = BTreeMap<String, f64>;
@@ -209,8 +208,9 @@ fn a_flow_in_trouble_is_not_ready_and_its_password_is_told_nobody() {
 
 #[test]
 fn scrapes_and_pages_under_load_change_no_row_and_hold_nothing_up() {
+    const ANSWERS: u32 = 10;
     let job = Job::new(10, 1_500, "0", "100ms");
-    let run = Served::start(&job, &["--drain"]);
+    let run = Served::start(&job, &[]);
     // Listeners that never read, as many as find a place; and connections that never ask.
     let connect = || TcpStream::connect(run.address()).unwrap();
     let stuck: Vec<_> = (0..30)
@@ -221,27 +221,18 @@ fn scrapes_and_pages_under_load_change_no_row_and_hold_nothing_up() {
         })
         .collect();
     let silent: Vec<_> = (0..10).map(|_| connect()).collect();
-    let over = AtomicBool::new(false);
-    let (status, scrapes) = std::thread::scope(|scope| {
-        let scrapers: Vec<_> = ["/metrics", "/status", "/ready", "/metrics"]
-            .map(|path| {
-                let (url, over) = (format!("{}{path}", run.url), &over);
-                scope.spawn(move || {
-                    let mut answered = 0;
-                    while !over.load(Ordering::SeqCst) {
-                        let curl = Command::new("curl").args(["--silent", "--max-time", "20", &url]).output().unwrap();
-                        answered += u32::from(curl.status.success() && !curl.stdout.is_empty());
-                    }
-                    answered
-                })
-            })
-            .into();
-        let status = run.wait();
-        over.store(true, Ordering::SeqCst);
-        (status, scrapers.into_iter().map(|scraper| scraper.join().unwrap()).collect::<Vec<_>>())
+    std::thread::scope(|scope| {
+        for path in ["/metrics", "/status", "/ready", "/metrics"] {
+            let url = format!("{}{path}", run.url);
+            scope.spawn(move || {
+                let ask = || Command::new("curl").args(["--silent", "--max-time", "20", &url]).output().unwrap();
+                for _ in 0..ANSWERS {
+                    wait_for(&url, || Some(ask()).filter(|curl| curl.status.success() && !curl.stdout.is_empty()));
+                }
+            });
+        }
     });
-    assert!(status.success());
-    assert!(scrapes.iter().all(|answered| *answered > 0), "{scrapes:?}");
+    assert!(run.stop().success());
     let refused = stuck.into_iter().filter(|stream| {
         let mut answer = [0; 12];
         let mut stream = stream;

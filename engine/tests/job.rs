@@ -128,6 +128,17 @@ fn a_program_reads_the_run_line_by_line() {
     let output = job.output("run", &["--drain", "--log-format", "json"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(objects(&output.stderr).iter().any(|object| object["level"] == "ERROR"), "{}", both(&output));
+
+    let output = job.output("run", &["--flow", "archiv", "--log-format", "json"]);
+    assert_eq!(output.status.code(), Some(2));
+    let message = objects(&output.stderr)[0]["fields"]["message"].to_string();
+    assert!(message.contains("did you mean `archive`?"), "{message}");
+    let text = fs::read_to_string(job.file()).unwrap();
+    fs::write(job.file(), text.replace("stations", "station")).unwrap();
+    let output = job.output("run", &["--log-format", "json"]);
+    assert_eq!(output.status.code(), Some(2));
+    let message = objects(&output.stderr)[0]["fields"]["message"].to_string();
+    assert!(message.contains("did you mean `stations`?"), "{message}");
 }
 
 /// A pipe that is full already, and its other end.

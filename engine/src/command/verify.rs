@@ -3,7 +3,7 @@
 
 use super::Failed;
 use crate::config::BuiltFlow;
-use crate::report::{Voice, counted, say, tell};
+use crate::report::{Voice, counted, left_out, plain, plain_lines, say, tell};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use operators::Error;
 use operators::stage::{Account, Finding, Listen};
@@ -89,7 +89,7 @@ impl Listen for Listener {
             if self.json {
                 say(line(&finding));
             } else {
-                tell(format!("{}: {}", finding.path, finding.problem));
+                tell(format!("{}: {}", plain(&finding.path), plain_lines(&finding.problem)));
             }
         });
     }
@@ -135,24 +135,15 @@ fn line(value: &impl Serialize) -> String {
 
 fn text(verified: &Verified) -> String {
     let Verified { flow, sink, account, source, .. } = verified;
+    let sink = plain(sink);
     if account.batches == 0 {
         return format!("{flow}: nothing is committed yet to {sink}");
     }
-    let totals = account.totals;
-    let mut text = format!("{flow}: {} rows in {sink}", HumanCount(account.rows));
+    let mut text = format!("{flow}: {} in {sink}", counted(account.rows, "row"));
     if account.files > 0 {
         text += &format!(", {} batches, {} files", HumanCount(account.batches), HumanCount(account.files));
     }
-    text += &format!("\n  read {}", ranges(account));
-    for (rows, what) in [
-        (totals.filtered, "filtered"),
-        (totals.skipped, "skipped as unreadable"),
-        (totals.dead_letters, "put aside as dead letters"),
-    ] {
-        if rows > 0 {
-            text += &format!(", {} {what}", HumanCount(rows));
-        }
-    }
+    text += &format!("\n  read {}{}", ranges(account), left_out(&account.totals));
     text += &match source {
         Source::Counted(rows) => format!("\n  the source has {} rows there", HumanCount(*rows)),
         Source::Gone => "\n  the source does not have these rows any more, so they were not counted there".to_owned(),

@@ -42,7 +42,7 @@ pub use trial::{BuiltTest, Expectations};
 
 pub(crate) use build::is_name;
 pub(crate) use catalogue::slots;
-pub(crate) use meant::nearest;
+pub(crate) use meant::did_you_mean;
 pub(crate) use template::template;
 
 use diagnostic::Diagnostic;

@@ -20,7 +20,9 @@ use crate::halt::{Failure, Halt};
 use crate::meter::Meter;
 use crate::plan::Plan;
 use clap::{Args, ValueEnum};
+use indicatif::HumanCount;
 use now::Rate;
+use operators::progress::Tally;
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
@@ -54,6 +56,11 @@ pub(crate) fn width() -> usize {
     console::Term::stdout().size_checked().map_or(80, |(_, columns)| columns.into())
 }
 
+/// Columns of a page of text: beyond so many, lines are hard to read.
+pub(crate) fn page_width() -> usize {
+    width().min(100)
+}
+
 /// Text behind a label, its lines broken at the width of a terminal and elsewhere left whole for other programs.
 fn beside(label: &str, text: &str) -> String {
     let indent = " ".repeat(console::measure_text_width(label));
@@ -64,10 +71,27 @@ fn beside(label: &str, text: &str) -> String {
     format!("{label}{}\n", lines.get(indent.len()..).unwrap_or_default())
 }
 
-/// `1 flow`, `3 flows`
+/// `1 row`, `3,000 rows`
 pub(crate) fn counted(number: u64, thing: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {thing}{plural}")
+    format!("{} {thing}{plural}", HumanCount(number))
+}
+
+/// Rows that were read and not written, each kind behind a comma; nothing when there are none.
+pub(crate) fn left_out(tally: &Tally) -> String {
+    let kinds = [(tally.filtered, "filtered"), (tally.skipped, "skipped"), (tally.dead_letters, "dead letters")];
+    let words = kinds.into_iter().filter(|(rows, _)| *rows > 0);
+    words.map(|(rows, what)| format!(", {} {what}", HumanCount(rows))).collect()
+}
+
+/// Text of somebody else on one line: names of files and topics, and what servers say, may hold what a terminal obeys.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
+}
+
+/// The same in its lines.
+pub(crate) fn plain_lines(text: &str) -> String {
+    text.lines().map(plain).collect::<Vec<_>>().join("\n")
 }
 
 /// How the program talks to whoever started it.

@@ -236,7 +236,7 @@ impl Line<'_, '_> {
     fn left_out(&self) -> Vec<String> {
         let mut words = Vec::new();
         for stage in &self.stages {
-            for (rows, what) in [(stage.filtered, "filtered"), (stage.skipped, "skipped as unreadable")] {
+            for (rows, what) in [(stage.filtered, "filtered"), (stage.skipped, "skipped")] {
                 if rows > 0 {
                     words.push(format!("{} {what} by {}", HumanCount(rows), stage.name));
                 }

@@ -1,6 +1,6 @@
 //! Which rows are meant: what a stage of a flow gives, or what its sink holds.
 
-use crate::config::{BuiltFlow, Loaded, nearest};
+use crate::config::{BuiltFlow, Loaded, did_you_mean};
 
 /// Where to look.
 pub(super) enum Target<'f> {
@@ -47,7 +47,6 @@ pub(super) fn stages(flow: &BuiltFlow) -> Vec<String> {
 
 fn unknown(what: &str, word: &str, has: &str, choices: &[String]) -> String {
     let slots = choices.iter().filter_map(|choice| choice.split('.').next());
-    let meant = nearest(word, choices.iter().map(String::as_str).chain(slots));
-    let meant = meant.map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
+    let meant = did_you_mean(word, choices.iter().map(String::as_str).chain(slots));
     format!("{what}{meant}\n{has}: {}", choices.join(", "))
 }

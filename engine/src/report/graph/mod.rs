@@ -10,7 +10,7 @@ mod mermaid;
 mod tests;
 mod text;
 
-use super::{counted, summary};
+use super::{counted, plain, summary};
 use crate::plan::{Plan, PlannedFlow, Resume};
 use clap::ValueEnum;
 use indicatif::{HumanBytes, HumanCount};
@@ -294,9 +294,4 @@ impl Carries {
             Self::Epochs => vec!["epochs".to_owned()],
         }
     }
-}
-
-/// Text of one line: names of files and topics may hold whatever a terminal would obey.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
 }
