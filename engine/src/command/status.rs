@@ -3,8 +3,8 @@
 use super::{Failed, PANICKED};
 use crate::config::{BuiltFlow, Loaded};
 use crate::plan::fits;
-use crate::report::say;
 use crate::report::standing::{Behind, Commit, LastCommit, Partition, Standing, text};
+use crate::report::{json_or_error, say};
 use operators::inspect::{Extent, Holdings};
 use operators::progress::Progress;
 use operators::{Error, Position};
@@ -26,7 +26,7 @@ pub(crate) fn status(file: &Path, json: bool) -> Result<(), Failed> {
             });
             wrong |= !standing.problems.is_empty();
             if json {
-                say(serde_json::to_string(&standing).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}")));
+                say(json_or_error(serde_json::to_string(&standing)));
             } else {
                 say(format!("{}{}", if index > 0 { "\n" } else { "" }, text(&standing)));
             }

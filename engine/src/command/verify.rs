@@ -3,7 +3,7 @@
 
 use super::Failed;
 use crate::config::BuiltFlow;
-use crate::report::{Voice, counted, left_out, plain, plain_lines, say, tell};
+use crate::report::{Voice, counted, json_or_error, left_out, plain, plain_lines, say, tell};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use operators::Error;
 use operators::stage::{Account, Finding, Listen};
@@ -40,7 +40,7 @@ pub(crate) fn verify(file: &Path, json: bool, voice: Voice) -> Result<(), Failed
             .map_err(|error| Failed::Running(format!("flow {}: {error}", flow.name)))?;
         findings += verified.findings;
         if json {
-            say(line(&verified));
+            say(json_or_error(serde_json::to_string(&verified)));
         } else {
             tell(text(&verified));
         }
@@ -87,7 +87,7 @@ impl Listen for Listener {
         self.findings += 1;
         self.bar.suspend(|| {
             if self.json {
-                say(line(&finding));
+                say(json_or_error(serde_json::to_string(&finding)));
             } else {
                 tell(format!("{}: {}", plain(&finding.path), plain_lines(&finding.problem)));
             }
@@ -127,10 +127,6 @@ fn count(flow: &BuiltFlow, account: &Account) -> Result<Source, Error> {
         }
     }
     Ok(Source::Counted(rows))
-}
-
-fn line(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
 }
 
 fn text(verified: &Verified) -> String {

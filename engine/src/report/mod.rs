@@ -94,6 +94,11 @@ pub(crate) fn plain_lines(text: &str) -> String {
     text.lines().map(plain).collect::<Vec<_>>().join("\n")
 }
 
+/// JSON as it was written, or its error as JSON: what reads JSON can read both.
+pub(crate) fn json_or_error(written: serde_json::Result<String>) -> String {
+    written.unwrap_or_else(|error| serde_json::json!({"error": error.to_string()}).to_string())
+}
+
 /// How the program talks to whoever started it.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct Voice {
@@ -199,5 +204,17 @@ impl Watch {
         if let Ok(mut show) = thread.join() {
             show.end(&self.meters, self.began.elapsed(), verify);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::ser::Error;
+
+    #[test]
+    fn an_error_is_json_whatever_stands_in_it() {
+        let error = "a \"key\" that is\nno text";
+        let text = super::json_or_error(Err(serde_json::Error::custom(error)));
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), serde_json::json!({"error": error}));
     }
 }
