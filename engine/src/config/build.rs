@@ -23,6 +23,8 @@ use std::ops::Range;
 pub struct BuiltFlow {
     /// Unique in the file.
     pub name: String,
+    /// Pipeline and flow, under which its progress is stored: `weather/archive`.
+    pub id: String,
     /// When an epoch closes.
     pub commit: CommitConfig,
     /// How long it is begun again without a commit.
@@ -76,7 +78,7 @@ pub(super) struct Ends {
 
 /// Builds the flows that can be built and reports what is wrong with them, and between them.
 pub(super) fn build(root: &Node, context: &Context, found: &mut Diagnostics) -> Vec<BuiltFlow> {
-    check_name("pipeline", root, found);
+    let pipeline = check_name("pipeline", root, found).unwrap_or_default();
     check_size("memory", root, found);
     let Some(list) = root.get("flow") else { return Vec::new() };
     if list.items().is_empty() && list.is_whole() {
@@ -89,7 +91,7 @@ pub(super) fn build(root: &Node, context: &Context, found: &mut Diagnostics) -> 
     let mut built = Vec::new();
     for node in list.items() {
         let mut flow = Ends { name: check_name("flow", node, found).unwrap_or_default(), ..Ends::default() };
-        built.extend(self::flow(node, &mut flow, context, found));
+        built.extend(self::flow(node, &pipeline, &mut flow, context, found));
         ends.push(flow);
     }
     places::check_names(list.items(), found);
@@ -125,7 +127,7 @@ fn check_size(name: &str, node: &Node, found: &mut Diagnostics) {
     }
 }
 
-fn flow(node: &Node, ends: &mut Ends, context: &Context, found: &mut Diagnostics) -> Option<BuiltFlow> {
+fn flow(node: &Node, pipeline: &str, ends: &mut Ends, context: &Context, found: &mut Diagnostics) -> Option<BuiltFlow> {
     node.get("commit").into_iter().for_each(|commit| check_size("bytes", commit, found));
     // Every slot is read before any is built, so that a wrong value in one does not hide those of the next.
     let commit = slot(node, "commit", found);
@@ -169,8 +171,9 @@ fn flow(node: &Node, ends: &mut Ends, context: &Context, found: &mut Diagnostics
     let Line { stages, mut fingerprint, .. } = line;
     fingerprint.0.insert("sink.columns".to_owned(), columns.to_string());
     let name = Some(ends.name.clone()).filter(|name| !name.is_empty())?;
+    let id = format!("{pipeline}/{name}");
     let (source_name, sink_name) = (at.name, to.name);
-    Some(BuiltFlow { name, commit, retry_for, source_name, source, stages, sink_name, sink, fingerprint })
+    Some(BuiltFlow { name, id, commit, retry_for, source_name, source, stages, sink_name, sink, fingerprint })
 }
 
 /// How rows come out of these stages.

@@ -42,8 +42,6 @@ pub(crate) struct Failed {
 pub(crate) struct Tested<'a> {
     pub(crate) test: &'a BuiltTest,
     pub(crate) flow: &'a BuiltFlow,
-    /// The name under which its progress is stored.
-    pub(crate) id: String,
     /// Bytes that rows on their way may hold.
     pub(crate) memory: u64,
 }
@@ -130,7 +128,7 @@ impl Tested<'_> {
         }
         let (_, ended) = self.live(&world, None)?;
         ended.map_err(|reason| Broken::Failed(vec![reason]))?;
-        Ok(world.found(&self.id)?)
+        Ok(world.found(&self.flow.id)?)
     }
 
     /// One life of the program; how it ended, and its failure if it had one.
@@ -140,6 +138,7 @@ impl Tested<'_> {
         let rows = test.commit_rows.saturating_mul(test.workers.into());
         let built = BuiltFlow {
             name: flow.name.clone(),
+            id: flow.id.clone(),
             // One worker reads all, and each may read its share of these.
             commit: CommitConfig { every: Interval(NEVER), rows, bytes: Size(u64::MAX) },
             retry_for: Interval(Duration::ZERO),
@@ -150,12 +149,7 @@ impl Tested<'_> {
             sink,
             fingerprint: flow.fingerprint.clone(),
         };
-        let flow = PlannedFlow {
-            built: Arc::new(built),
-            id: self.id.clone(),
-            resume: Resume::Beginning,
-            upstream: Vec::new(),
-        };
+        let flow = PlannedFlow { built: Arc::new(built), resume: Resume::Beginning, upstream: Vec::new() };
         let plan = Plan { name: test.name.clone(), memory: self.memory, workers: test.workers, flows: vec![flow] };
         let ended = Running::new(plan, true, Halt::new()).run();
         Ok((lived, ended.map_err(|failure| failure.to_string())))

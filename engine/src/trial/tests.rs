@@ -46,7 +46,7 @@ fn load(layout: &str, test: &str) -> Loaded {
 }
 
 fn tested(loaded: &Loaded) -> Tested<'_> {
-    Tested { test: &loaded.tests[0], flow: &loaded.built[0], id: "x/f".to_owned(), memory: 1 << 20 }
+    Tested { test: &loaded.tests[0], flow: &loaded.built[0], memory: 1 << 20 }
 }
 
 fn found(tested: &Tested<'_>, crashes: &[Crash]) -> Found {
