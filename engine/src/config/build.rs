@@ -2,7 +2,7 @@
 
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::pipeline::{self, CommitConfig};
-use super::places;
+use super::places::{self, Ends, Placed};
 use super::read::read;
 use super::tree::{Node, Step};
 use operators::Schema;
@@ -58,22 +58,6 @@ pub struct NamedStage {
     pub name: String,
     /// The stage.
     pub built: BuiltStage,
-}
-
-/// A flow's source or sink and where the file says so.
-pub(super) struct Placed {
-    pub(super) place: String,
-    /// The place in words.
-    pub(super) summary: String,
-    pub(super) span: Range<usize>,
-}
-
-/// What of a flow is known to the checks across flows, however much else of it is wrong.
-#[derive(Default)]
-pub(super) struct Ends {
-    pub(super) name: String,
-    pub(super) source: Option<Placed>,
-    pub(super) sink: Option<Placed>,
 }
 
 /// Builds the flows that can be built and reports what is wrong with them, and between them.

@@ -25,6 +25,7 @@ mod places;
 mod read;
 mod resolve;
 mod schema;
+mod secrets;
 mod shape;
 mod syntax;
 mod template;
@@ -97,10 +98,10 @@ fn checked<T: JsonSchema>(text: &str, outside: &Outside<'_>, found: &mut Diagnos
         }
     };
     let (mut root, broken) = tree::parse(text, found);
-    mask::named(&root).into_iter().for_each(|secret| found.hide(secret));
+    secrets::named(&root).into_iter().for_each(|secret| found.hide(secret));
     if !found.is_empty() {
         // The tree may lack what the text shows, so the text itself is searched.
-        mask::assigned(text).into_iter().for_each(|secret| found.hide(secret));
+        secrets::assigned(text).into_iter().for_each(|secret| found.hide(secret));
     }
     check::check(&mut root, &shape, outside, broken, found);
     broken.is_none().then_some(root)
