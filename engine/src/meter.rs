@@ -72,6 +72,8 @@ pub struct Trouble {
     pub at: SystemTime,
     /// What happened.
     pub failure: Failure,
+    /// The restart that it led to, counted from 1; none when the flow ended.
+    pub restart: Option<u64>,
 }
 
 /// How long commits took: a histogram whose buckets count all commits up to their bound.
@@ -213,19 +215,18 @@ impl Meter {
 
     /// The flow begins again from its last commit: rows read since then will be read once more.
     pub(crate) fn add_restart(&self, why: &Failure) {
-        self.add_trouble(why);
         let mut seen = self.seen();
         seen.restarts += 1;
+        let restart = Some(seen.restarts);
+        seen.add_trouble(why, restart);
         seen.epochs.clear();
         seen.lag.clear();
         self.read.store(seen.committed.read, Ordering::Relaxed);
     }
 
-    /// The flow does not run, for now or for good.
+    /// The flow does not run any more.
     pub(crate) fn add_trouble(&self, why: &Failure) {
-        let mut seen = self.seen();
-        remember(&mut seen.troubles, Trouble { at: SystemTime::now(), failure: why.clone() });
-        seen.trouble = Some(why.clone());
+        self.seen().add_trouble(why, None);
     }
 
     pub(crate) fn set_done(&self) {
@@ -266,6 +267,13 @@ impl Meter {
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seen {
+    fn add_trouble(&mut self, why: &Failure, restart: Option<u64>) {
+        remember(&mut self.troubles, Trouble { at: SystemTime::now(), failure: why.clone(), restart });
+        self.trouble = Some(why.clone());
     }
 }
 
