@@ -20,6 +20,7 @@ use crate::halt::{Failure, Halt};
 use crate::meter::Meter;
 use crate::plan::Plan;
 use clap::{Args, ValueEnum};
+use console::Term;
 use indicatif::HumanCount;
 use now::Rate;
 use operators::progress::Tally;
@@ -38,9 +39,18 @@ pub(crate) fn say(text: impl Display) {
 
 /// Prints sentences, broken between words where the terminal ends, with what follows under what was begun.
 pub(crate) fn tell(text: impl Display) {
-    let Some((_, columns)) = console::Term::stdout().size_checked() else { return say(text) };
-    let text = text.to_string();
-    say(text.lines().map(|line| fold(line, columns.into())).collect::<Vec<_>>().join("\n"));
+    say(folded(&text.to_string(), &Term::stdout()));
+}
+
+/// The same beside what was asked for, on standard error; what somebody else wrote in it is made plain.
+pub(crate) fn tell_aside(text: impl Display) {
+    let text = plain_lines(&text.to_string());
+    let _ = writeln!(std::io::stderr(), "{}", folded(&text, &Term::stderr()));
+}
+
+fn folded(text: &str, terminal: &Term) -> String {
+    let Some((_, columns)) = terminal.size_checked() else { return text.to_owned() };
+    text.lines().map(|line| fold(line, columns.into())).collect::<Vec<_>>().join("\n")
 }
 
 /// A line in as many as it takes.
@@ -52,7 +62,7 @@ fn fold(line: &str, width: usize) -> String {
 
 /// Columns of the terminal that is printed to; 80 elsewhere.
 pub(crate) fn width() -> usize {
-    console::Term::stdout().size_checked().map_or(80, |(_, columns)| columns.into())
+    Term::stdout().size_checked().map_or(80, |(_, columns)| columns.into())
 }
 
 /// Columns of a page of text: beyond so many, lines are hard to read.
