@@ -84,7 +84,7 @@ impl<'a> Output<'a> {
         self.rows += page.rows();
         self.letters += letters;
         self.letters_printed += page.letters();
-        page.letters_in_words().iter().for_each(|letter| tell_aside(letter));
+        page.letters_in_words().iter().for_each(tell_aside);
         match self.print(&page) {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Break(())),
             Err(error) => Err(Failed::Running(format!("cannot print: {error}"))),
