@@ -115,17 +115,20 @@ impl Flow {
         match catch_unwind(AssertUnwindSafe(piece)) {
             Ok(Ok(value)) => return Some(value),
             Ok(Err(error)) => self.fail_in(stage, &error),
-            Err(panic) => self.fail_in(stage, &bug(format_args!("{stage} panicked: {}", message(&*panic)))),
+            Err(panic) => self.fail_in(stage, &bug(panicked(stage, &*panic))),
         }
         None
     }
 }
 
-fn bug(what: impl Display) -> Error {
+/// The error for what can only be a mistake in this program.
+pub(crate) fn bug(what: impl Display) -> Error {
     Error::Other(format!("{what}; this is a bug in weatherflow"))
 }
 
-fn message(panic: &(dyn Any + Send)) -> &str {
+/// A panic in words.
+pub(crate) fn panicked(what: &str, panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("{what} panicked: {}", text.unwrap_or("no message"))
 }
