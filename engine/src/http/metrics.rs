@@ -106,7 +106,7 @@ impl Scrape {
             )?;
         }
         let version = |reading: &Reading| Some(reading.commits.last()?.version);
-        page.gauges("weatherflow_version", "Number of the last commit", None, self.known(version))?;
+        page.gauges("weatherflow_last_commit_version", "Number of the last commit", None, self.known(version))?;
         let when = |reading: &Reading| Some(reading.commits.last()?.at.duration_since(UNIX_EPOCH).ok()?.as_secs_f64());
         let help = "When the last commit was made, since 1970-01-01";
         page.gauges("weatherflow_last_commit_timestamp", help, Some(&Unit::Seconds), self.known(when))
