@@ -102,7 +102,7 @@ impl Running {
         let flow = Flow {
             name: built.name.clone(),
             // A run id of its own: what a server still does for an earlier attempt is fenced like another process.
-            run: Run { id: format!("{}-{}", self.process, earlier.attempts), flow: planned.id.clone() },
+            run: Run { id: format!("{}-{}", self.process, earlier.attempts), flow: planned.built.id.clone() },
             commit: built.commit,
             source_name: built.source_name.clone(),
             source: Arc::clone(&built.source.source),
@@ -135,7 +135,7 @@ impl Running {
     fn still_owns(&self, planned: &PlannedFlow, known: Option<Option<Version>>) -> Result<(), Error> {
         let Some(known) = known else { return Ok(()) };
         let sink = &planned.built.sink;
-        let Some(there) = sink.sink.progress(&planned.id)? else { return Ok(()) };
+        let Some(there) = sink.sink.progress(&planned.built.id)? else { return Ok(()) };
         if there.run.id.starts_with(&self.process) || Some(there.version) <= known {
             return Ok(());
         }

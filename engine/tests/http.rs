@@ -53,14 +53,41 @@ fn parsed(text: &str) -> Option<(Samples, Samples)> {
         if ["counter", "histogram"].contains(&sample["type"].as_str().unwrap()) {
             counters.insert(name.clone(), value);
         }
-        all.insert(name, value);
+        assert!(all.insert(name, value).is_none(), "{line} twice");
     }
     Some((all, counters))
 }
 
+/// The main job, whose archive filters twice.
+fn filtering() -> Job {
+    const SELECT: &str = "[[flow.transform]]\nselect";
+    const FILTER: &str = "[[flow.transform]]\nfilter = { column = \"degrees\", is_null = false }\n\n";
+    Job::of("weather.toml", 10, 100_000, "20ms", "200ms", |file| {
+        assert!(file.contains(SELECT));
+        file.replace(SELECT, &format!("{FILTER}{FILTER}{SELECT}"))
+    })
+}
+
+#[test]
+fn stages_of_one_kind_have_a_series_each() {
+    let job = filtering();
+    let run = Served::start(&job, &[]);
+    let metrics = run.get("/metrics", &[]).body;
+    let samples = metrics.lines().filter(|line| !line.starts_with('#'));
+    let mut series = BTreeSet::new();
+    for (name, _) in samples.filter_map(|line| line.rsplit_once(' ')) {
+        assert!(series.insert(name), "{name} twice in\n{metrics}");
+    }
+    for stage in ["transform.filter", "transform.filter#2"] {
+        let name = format!("weatherflow_rows_total{{flow=\"archive\",stage=\"{stage}\"}}");
+        assert!(series.contains(name.as_str()), "no {name} in\n{metrics}");
+    }
+    assert!(run.stop().success());
+}
+
 #[test]
 fn metrics_are_what_prometheus_expects_and_counters_never_go_down() {
-    let job = Job::new(10, 100_000, "20ms", "200ms");
+    let job = filtering();
     let run = Served::start(&job, &[]);
     let scrape = || {
         let answer = run.get("/metrics", &[]);

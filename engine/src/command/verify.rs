@@ -3,7 +3,7 @@
 
 use super::Failed;
 use crate::config::BuiltFlow;
-use crate::report::{Voice, counted, left_out, plain, plain_lines, say, tell};
+use crate::report::{Voice, counted, json_or_error, left_out, plain, plain_lines, say, tell};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use operators::Error;
 use operators::stage::{Account, Finding, Listen};
@@ -35,12 +35,11 @@ pub(crate) fn verify(file: &Path, json: bool, voice: Voice) -> Result<(), Failed
     let loaded = super::load(file)?;
     let mut findings = 0;
     for flow in &loaded.built {
-        let id = loaded.pipeline.flow_id(&flow.name);
-        let verified = flow_of(flow, &id, Listener::new(flow, &id, json, voice))
+        let verified = flow_of(flow, Listener::new(flow, json, voice))
             .map_err(|error| Failed::Running(format!("flow {}: {error}", flow.name)))?;
         findings += verified.findings;
         if json {
-            say(line(&verified));
+            say(json_or_error(serde_json::to_string(&verified)));
         } else {
             tell(text(&verified));
         }
@@ -65,10 +64,10 @@ struct Listener {
 }
 
 impl Listener {
-    fn new(flow: &BuiltFlow, id: &str, json: bool, voice: Voice) -> Self {
+    fn new(flow: &BuiltFlow, json: bool, voice: Voice) -> Self {
         let bar = if voice.quiet { ProgressBar::hidden() } else { ProgressBar::no_length() };
         // What cannot be read is the audit's to tell.
-        if let Ok(Some(progress)) = flow.sink.sink.progress(id) {
+        if let Ok(Some(progress)) = flow.sink.sink.progress(&flow.id) {
             bar.set_length(progress.totals.written);
         }
         if let Ok(style) = ProgressStyle::with_template(BAR) {
@@ -87,7 +86,7 @@ impl Listen for Listener {
         self.findings += 1;
         self.bar.suspend(|| {
             if self.json {
-                say(line(&finding));
+                say(json_or_error(serde_json::to_string(&finding)));
             } else {
                 tell(format!("{}: {}", plain(&finding.path), plain_lines(&finding.problem)));
             }
@@ -99,8 +98,8 @@ impl Listen for Listener {
     }
 }
 
-fn flow_of(flow: &BuiltFlow, id: &str, mut listener: Listener) -> Result<Verified, Error> {
-    let account = flow.sink.sink.audit(id, &mut listener)?;
+fn flow_of(flow: &BuiltFlow, mut listener: Listener) -> Result<Verified, Error> {
+    let account = flow.sink.sink.audit(&flow.id, &mut listener)?;
     listener.bar.set_message("counting them in the source");
     let source = count(flow, &account)?;
     if let Source::Counted(rows) = source
@@ -127,10 +126,6 @@ fn count(flow: &BuiltFlow, account: &Account) -> Result<Source, Error> {
         }
     }
     Ok(Source::Counted(rows))
-}
-
-fn line(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
 }
 
 fn text(verified: &Verified) -> String {

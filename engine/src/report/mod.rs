@@ -103,6 +103,11 @@ pub(crate) fn plain_lines(text: &str) -> String {
     text.lines().map(plain).collect::<Vec<_>>().join("\n")
 }
 
+/// JSON as it was written, or its error as JSON: what reads JSON can read both.
+pub(crate) fn json_or_error(written: serde_json::Result<String>) -> String {
+    written.unwrap_or_else(|error| serde_json::json!({"error": error.to_string()}).to_string())
+}
+
 /// How the program talks to whoever started it.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct Voice {
@@ -212,5 +217,17 @@ impl Watch {
             // Hung up, or stuck: a run that is over must not wait for a reader.
             let _ = said.recv_timeout(LAST_WORDS);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::ser::Error;
+
+    #[test]
+    fn an_error_is_json_whatever_stands_in_it() {
+        let error = "a \"key\" that is\nno text";
+        let text = super::json_or_error(Err(serde_json::Error::custom(error)));
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), serde_json::json!({"error": error}));
     }
 }

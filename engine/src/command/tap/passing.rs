@@ -2,9 +2,9 @@
 //! for.
 
 use super::output::Output;
-use super::{Begin, TapArgs, target};
+use super::{Begin, TapArgs};
 use crate::command::{Failed, stop_on_signals};
-use crate::config::BuiltFlow;
+use crate::config::{BuiltFlow, NamedStage};
 use crate::halt::Halt;
 use crate::report::tell_aside;
 use indicatif::HumanCount;
@@ -26,13 +26,12 @@ const PAUSE_MAX: Duration = Duration::from_millis(200);
 
 /// Prints the rows of a flow that have passed so many of its stages.
 pub(super) fn tap(args: &TapArgs, flow: &BuiltFlow, passed: usize, output: &mut Output<'_>) -> Result<(), Failed> {
-    let names = target::stages(flow);
     let stages = &flow.stages[..passed];
     let source = &flow.source;
     let columns = stages.last().map_or(&source.schema, |stage| &stage.built.schema);
     let spread = stages.iter().any(|stage| stage.built.partitions.is_some());
-    let stage = |(name, stage): (&String, &crate::config::NamedStage)| Stage {
-        name: name.clone(),
+    let stage = |stage: &NamedStage| Stage {
+        name: stage.name.clone(),
         handle: stage.built.stage.handle(),
         filtered: 0,
         skipped: 0,
@@ -41,7 +40,7 @@ pub(super) fn tap(args: &TapArgs, flow: &BuiltFlow, passed: usize, output: &mut 
         args,
         flow,
         view: View::passing(&source.schema, columns, spread),
-        stages: names[1..].iter().zip(stages).map(stage).collect(),
+        stages: stages.iter().map(stage).collect(),
         output,
     };
     line.output.prepare(&line.view)?;
@@ -55,7 +54,8 @@ pub(super) fn tap(args: &TapArgs, flow: &BuiltFlow, passed: usize, output: &mut 
         Begin::Latest if !extents.is_empty() => "rows from now on".to_owned(),
         Begin::Latest | Begin::Earliest => "from the first row on".to_owned(),
     };
-    tell_aside(format!("{}.{}: {}, {from}; Ctrl-C ends", flow.name, names[passed], source.about.summary));
+    let tapped = stages.last().map_or(&flow.source_name, |stage| &stage.name);
+    tell_aside(format!("{}.{tapped}: {}, {from}; Ctrl-C ends", flow.name, source.about.summary));
     let ended = follow(&mut readers, &halt, &mut line);
     if halt.is_stopping() {
         // The terminal has echoed `^C`.

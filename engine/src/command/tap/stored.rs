@@ -17,8 +17,7 @@ pub(super) fn sink(args: &TapArgs, loaded: &Loaded, flow: &BuiltFlow, output: &m
         Begin::At(batch) => FirstBatch::Number(batch),
     };
     let which = Which { from, partitions: args.partition.clone() };
-    let id = loaded.pipeline.flow_id(&flow.name);
-    let Some(rows) = flow.sink.sink.stored(&id, &which)? else {
+    let Some(rows) = flow.sink.sink.stored(&flow.id, &which)? else {
         return Err(Failed::Usage(elsewhere(loaded, flow)));
     };
     tell_aside(format!("{}.{}: {}", flow.name, flow.sink_name, flow.sink.about.summary));

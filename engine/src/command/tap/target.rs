@@ -23,7 +23,7 @@ pub(super) fn find<'f>(loaded: &'f Loaded, target: Option<&str>) -> Result<Targe
     let Some(flow) = loaded.built.iter().find(|flow| flow.name == name) else {
         return Err(unknown(&format!("there is no flow `{name}`"), name, "the file has", &flows));
     };
-    let stages = stages(flow);
+    let stages = flow.stage_names();
     let Some(stage) = stage else { return Ok(Target::Passing(flow, flow.stages.len())) };
     // A slot alone stands for the last of its stages: what leaves the slot.
     let is_meant = |full: &String| full == stage || full.split('.').next() == Some(stage);
@@ -32,17 +32,6 @@ pub(super) fn find<'f>(loaded: &'f Loaded, target: Option<&str>) -> Result<Targe
         Some(passed) => Ok(Target::Passing(flow, passed)),
         None => Err(unknown(&format!("flow {name} has no stage `{stage}`"), stage, "it has", &stages)),
     }
-}
-
-/// Source, stages and sink by name; stages of one name are told apart by a number, as a flow may filter twice.
-pub(super) fn stages(flow: &BuiltFlow) -> Vec<String> {
-    let names = flow.stage_names();
-    let numbered =
-        |(index, name): (usize, &String)| match names[..index].iter().filter(|before| *before == name).count() {
-            0 => name.clone(),
-            before => format!("{name}#{}", before + 1),
-        };
-    names.iter().enumerate().map(numbered).collect()
 }
 
 fn unknown(what: &str, word: &str, has: &str, choices: &[String]) -> String {

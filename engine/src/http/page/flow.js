@@ -102,10 +102,8 @@ export class Flow {
       edge.classList.toggle('moving', rate >= 0.5);
     });
     const { error } = flow;
-    let placed = false;
     for (const node of this.nodes) {
-      const failed = Boolean(error) && node.stage === error.stage && !placed;
-      placed ||= failed;
+      const failed = Boolean(error) && node.stage === error.stage;
       node.classList.toggle('failed', failed);
       const there = node.querySelector('.error');
       if (!failed) there?.remove();
@@ -115,8 +113,9 @@ export class Flow {
       }
     }
     const whole = this.find('.flow-error');
-    whole.hidden = !error || placed;
-    whole.textContent = error && !placed ? error.reason : '';
+    const ofTheFlow = error && !this.nodes.some((node) => node.stage === error.stage);
+    whole.hidden = !ofTheFlow;
+    whole.textContent = ofTheFlow ? error.reason : '';
   }
 
   showCommits({ commits, commit_duration: { count, sum }, committed }) {

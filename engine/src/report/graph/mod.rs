@@ -222,10 +222,7 @@ impl<'a> Line<'a> {
 
     fn node(&mut self, kind: Kind, stage: Option<&str>, about: &str) {
         let name = stage.unwrap_or(kind.name());
-        // A flow may filter twice.
-        let before = self.nodes.iter().filter(|node| node.stage.as_deref() == Some(name)).count();
-        let number = if before == 0 { String::new() } else { format!("#{}", before + 1) };
-        let id = format!("{}.{name}{number}", self.flow);
+        let id = format!("{}.{name}", self.flow);
         self.nodes.push(Node { id, kind, stage: stage.map(str::to_owned), about: plain(about) });
     }
 
