@@ -1,7 +1,7 @@
 //! What a running flow tells people: rows, commits, lag, memory, trouble.
 
 use crate::budget::Budget;
-use crate::flow::Epoch;
+use crate::epoch::Epoch;
 use crate::halt::Failure;
 use operators::progress::{Progress, Tally};
 use operators::sample::{Sampler, Samples};

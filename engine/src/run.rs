@@ -2,7 +2,8 @@
 
 use crate::budget::Budget;
 use crate::dataflow::worker::{Blueprint, execute};
-use crate::flow::{End, Flow, OpenEpoch, bug, panicked};
+use crate::epoch::OpenEpoch;
+use crate::flow::{End, Flow, bug, panicked};
 use crate::halt::{Failure, Halt};
 use crate::meter::Meter;
 use crate::patience::Patience;

@@ -101,7 +101,8 @@ fn metrics_are_what_prometheus_expects_and_counters_never_go_down() {
     let early = scrape();
     // How far a source is ahead is asked once a second.
     let is_late = |text: &String| {
-        let version = text.lines().find_map(|line| line.strip_prefix("weatherflow_last_commit_version{flow=\"archive\"} "));
+        let version =
+            text.lines().find_map(|line| line.strip_prefix("weatherflow_last_commit_version{flow=\"archive\"} "));
         version.is_some_and(|version| version != "0") && text.contains("weatherflow_lag_rows{flow=\"archive\"")
     };
     let late = wait_for("commits and the lag of the archive", || Some(scrape()).filter(is_late));
