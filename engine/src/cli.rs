@@ -2,7 +2,7 @@
 
 use crate::command::{Failed, check, completions, graph, init, man, run, schema, stages, status, tap, test, verify};
 use crate::help;
-use crate::report::{LogFormat, Voice, plain_lines};
+use crate::report::{LogFormat, Voice, tell_aside};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 use std::path::PathBuf;
@@ -121,7 +121,7 @@ pub fn main() -> ExitCode {
         (LogFormat::Text, Failed::File(mistakes)) => eprintln!("{}", mistakes.for_standard_error()),
         (LogFormat::Json, Failed::File(mistakes)) => tracing::error!("{mistakes}"),
         (LogFormat::Text, Failed::Usage(message) | Failed::Running(message)) => {
-            eprintln!("error: {}", plain_lines(message));
+            tell_aside(format!("error: {message}"));
         }
         (LogFormat::Json, Failed::Usage(message) | Failed::Running(message)) => tracing::error!("{message}"),
     }

@@ -101,7 +101,8 @@ fn metrics_are_what_prometheus_expects_and_counters_never_go_down() {
     let early = scrape();
     // How far a source is ahead is asked once a second.
     let is_late = |text: &String| {
-        let version = text.lines().find_map(|line| line.strip_prefix("weatherflow_version{flow=\"archive\"} "));
+        let version =
+            text.lines().find_map(|line| line.strip_prefix("weatherflow_last_commit_version{flow=\"archive\"} "));
         version.is_some_and(|version| version != "0") && text.contains("weatherflow_lag_rows{flow=\"archive\"")
     };
     let late = wait_for("commits and the lag of the archive", || Some(scrape()).filter(is_late));
@@ -121,7 +122,7 @@ fn metrics_are_what_prometheus_expects_and_counters_never_go_down() {
     assert!(stage("source.topic", "rows") >= stage("transform.select", "rows"));
     assert!(stage("decode.protobuf", "bytes") > 0.0);
     let commits = archive("weatherflow_commits_total");
-    assert_eq!(archive("weatherflow_version"), commits - 1.0);
+    assert_eq!(archive("weatherflow_last_commit_version"), commits - 1.0);
     assert_eq!(archive("weatherflow_commit_duration_seconds_count"), commits);
     assert_eq!(all["weatherflow_commit_duration_seconds_bucket {\"flow\":\"archive\",\"le\":\"+Inf\"}"], commits);
     assert!(archive("weatherflow_last_commit_timestamp_seconds") > 1.7e9);
@@ -231,6 +232,31 @@ fn a_flow_in_trouble_is_not_ready_and_its_password_is_told_nobody() {
         assert!(!text.contains("hunter2"), "{text}");
     }
     run.stop();
+}
+
+/// Asking takes it longer than it may go on without a commit.
+#[test]
+fn a_flow_whose_source_never_answers_is_at_no_time_ready_and_ends() {
+    let job = Job::new(10, 50, "0", "100ms");
+    let file = fs::read_to_string(job.file()).unwrap();
+    let topic = "[flow.source.topic]\nurl = \"sqlite:../data/topic.db\"";
+    assert!(file.contains(topic));
+    let file = file.replace(topic, "[flow.source.kafka]\nbrokers = \"127.0.0.1:1\"");
+    fs::write(job.file(), file.replace("name = \"archive\"", "name = \"archive\"\nretry_for = \"2s\"")).unwrap();
+    let run = Served::start(&job, &["--flow", "archive"]);
+    let mut states = BTreeSet::new();
+    wait_for("the end", || {
+        let answer = run.get("/ready", &[]);
+        if answer.status == 0 {
+            return Some(());
+        }
+        assert_eq!(answer.status, 503, "{}", answer.body);
+        let ready: Value = serde_json::from_str(&answer.body).unwrap();
+        states.insert(ready["reasons"][0]["state"].to_string());
+        None
+    });
+    assert!(states.contains("\"starting\""), "{states:?}");
+    assert_eq!(run.wait().code(), Some(1));
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! What can go wrong while rows move, in words for people: what happened, where, and what to do.
 
 use crate::position::Position;
+use crate::show::printed;
 
 /// Result of anything a stage does.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A failure that ends the attempt of a flow; nothing of the open epoch is committed.
+/// A failure that ends the attempt of a flow; nothing of the open epoch is committed. A reason may quote what a row
+/// holds, which no terminal may take for commands.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A second copy of the same flow has taken over.
@@ -20,7 +22,7 @@ pub enum Error {
         reason: String,
     },
     /// What is stored and what the file asks for do not fit together; going on would lose or double rows.
-    #[error("{place}: {reason}")]
+    #[error("{place}: {}", printed(reason))]
     Refused {
         /// Source or sink where it was seen.
         place: String,
@@ -37,8 +39,9 @@ pub enum Error {
     },
     /// One row cannot be processed and the stage says `on_error = "fail"`.
     #[error(
-        "{stage} failed at source partition {partition}, position {position}: {reason}. \
-         To go on without such rows set on_error = \"skip\" or \"dead_letter\" on this stage"
+        "{stage} failed at source partition {partition}, position {position}: {}. \
+         To go on without such rows set on_error = \"skip\" or \"dead_letter\" on this stage",
+        printed(reason)
     )]
     Row {
         /// The stage, as the file names it: `decode.protobuf`.
@@ -51,7 +54,10 @@ pub enum Error {
         reason: String,
     },
     /// One value cannot become what the file asks for, in a stage that has no `on_error`.
-    #[error("{stage} failed at source partition {partition}, position {position}, column `{column}`: {reason}")]
+    #[error(
+        "{stage} failed at source partition {partition}, position {position}, column `{column}`: {}",
+        printed(reason)
+    )]
     Value {
         /// The stage, as the file names it: `transform.cast`.
         stage: &'static str,
@@ -65,7 +71,7 @@ pub enum Error {
         reason: String,
     },
     /// Stored data contradicts itself.
-    #[error("{path} is damaged: {reason}")]
+    #[error("{path} is damaged: {}", printed(reason))]
     Damaged {
         /// File or table.
         path: String,
@@ -131,5 +137,26 @@ impl Problem {
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_in_a_reason_moves_no_cursor() {
+        let reason = || "failed to parse `\u{1b}]0;title\u{7}\u{202e}` \\ \"ü\"".to_owned();
+        let (stage, place, column) = ("decode.json", String::new(), String::new());
+        let errors = [
+            Error::Row { stage, partition: 0, position: Position(0), reason: reason() },
+            Error::Value { stage, partition: 0, position: Position(0), column, reason: reason() },
+            Error::Refused { place: place.clone(), reason: reason() },
+            Error::Damaged { path: place, reason: reason() },
+        ];
+        for error in errors {
+            let text = error.to_string();
+            assert!(text.contains(r#"`\u001b]0;title\u0007\u202e` \ "ü""#), "{text:?}");
+        }
     }
 }

@@ -3,12 +3,14 @@
 
 mod archive_world;
 
-use archive_world::{Job, World, assert_reported, audit, files, replace, rewrite, write};
+use archive_world::{Job, World, assert_reported, audit, files, replace, rewrite, run, write};
+use operators::inspect::Ground;
 use operators::sink::parquet::Layout;
-use operators::stage::Audit;
-use operators::store::Store;
+use operators::stage::{Audit, Sink};
 use operators::store::memory::Memory;
+use operators::store::{Entry, Result, Store, StoreFile, StoreReader};
 use serde_json::{Value, json};
+use std::time::SystemTime;
 
 const WORLD: World = Job { partitions: 3, positions: 15, step: 3 }.laid_out(Layout::Flat);
 
@@ -191,4 +193,70 @@ fn flipped_bits_are_no_panic() {
     }
     println!("{} flips, {reported} reported: a flip within a value makes another value", whole.len());
     assert!(reported * 2 > whole.len());
+}
+
+/// A directory whose flow commits twice while it is listed: the list has the names of the second of these commits, and
+/// not those of the first, as lists of directories may.
+#[derive(Clone)]
+struct Busy(Memory);
+
+const BUSY: World = Job { partitions: 3, positions: 30, step: 3 }.laid_out(Layout::Flat);
+
+impl Busy {
+    fn commit(&self) {
+        let sink = BUSY.sink(&self.0);
+        let opened = sink.open(&run("run")).unwrap();
+        assert_eq!(BUSY.commit_once(&sink, opened, "run").unwrap(), 1);
+    }
+}
+
+impl Store for Busy {
+    fn list(&self, path: &str) -> Result<Vec<Entry>> {
+        let mut names = self.0.list(path)?;
+        if path.is_empty() {
+            self.commit();
+            let passed_over = self.0.list(path)?;
+            self.commit();
+            names.extend(self.0.list(path)?.into_iter().filter(|entry| !passed_over.contains(entry)));
+        }
+        Ok(names)
+    }
+
+    fn create(&self, path: &str) -> Result<Box<dyn StoreFile>> {
+        self.0.create(path)
+    }
+
+    fn read(&self, path: &str) -> Result<Vec<u8>> {
+        self.0.read(path)
+    }
+
+    fn open(&self, path: &str) -> Result<Box<dyn StoreReader>> {
+        self.0.open(path)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<()> {
+        self.0.rename(from, to)
+    }
+
+    fn delete(&self, path: &str) -> Result<bool> {
+        self.0.delete(path)
+    }
+
+    fn modified(&self, path: &str) -> Result<SystemTime> {
+        self.0.modified(path)
+    }
+
+    fn root(&self) -> Result<Ground> {
+        self.0.root()
+    }
+}
+
+#[test]
+fn a_flow_that_commits_meanwhile_has_no_findings() {
+    let busy = Busy(Memory::default());
+    busy.commit();
+    let (findings, account) = audit(&BUSY.sink(&busy));
+    assert_eq!(findings, []);
+    let later = audit(&BUSY.sink(&busy.0)).1;
+    assert!(account.batches >= 3 && account.batches < later.batches, "{account:?} {later:?}");
 }

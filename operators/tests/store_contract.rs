@@ -16,11 +16,12 @@ use std::time::{Duration, SystemTime};
 
 type Part = (&'static str, fn(&dyn Store));
 
-const SUITE: [Part; 11] = [
+const SUITE: [Part; 12] = [
     ("a store without a root", no_root),
     ("create, write, finish, read", create),
     ("open and read parts", open),
     ("list", list),
+    ("list while names come and go", list_of_a_busy_directory),
     ("rename of a directory", rename_directory),
     ("rename of a file", rename_file),
     ("rename overwrites nothing", no_overwrite),
@@ -139,6 +140,25 @@ fn list(store: &dyn Store) {
     assert_eq!(listed(store, "d/d"), [file("three", 3)]);
     assert!(not_found(store.list("e")) && not_found(store.list("d/e")));
     assert!(failed(store.list("d/one")), "a file is no directory");
+}
+
+/// What stays is listed each time, whatever happens beside it.
+fn list_of_a_busy_directory(store: &dyn Store) {
+    const ROUNDS: usize = 200;
+    write(store, "d/stays", b"1");
+    thread::scope(|scope| {
+        let busy = scope.spawn(|| {
+            for _ in 0..ROUNDS {
+                write(store, "d/comes", b"22");
+                assert!(store.delete("d/comes").unwrap());
+            }
+        });
+        while !busy.is_finished() {
+            let entries = store.list("d").unwrap();
+            assert!(entries.contains(&file("stays", 1)), "{entries:?}");
+        }
+        busy.join().unwrap();
+    });
 }
 
 fn rename_directory(store: &dyn Store) {

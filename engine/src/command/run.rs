@@ -55,6 +55,6 @@ pub(crate) fn run(args: &RunArgs, voice: Voice) -> Result<(), Failed> {
         answering.end();
     }
     let program = std::env::args().next().unwrap_or_else(|| "weatherflow".to_owned());
-    watch.end(&format!("{program} verify {}", args.file.display()));
+    watch.end(format!("{program} verify {}", args.file.display()));
     result.map_err(|failure| Failed::Running(failure.to_string()))
 }

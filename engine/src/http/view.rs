@@ -1,7 +1,7 @@
 //! What all answers are made of: the plan's graph, and the meters of what runs.
 
 use crate::halt::Halt;
-use crate::meter::{Meter, Reading};
+use crate::meter::{Health, Meter, Reading};
 use crate::plan::Plan;
 use operators::sample::Sampler;
 use serde::Serialize;
@@ -53,6 +53,8 @@ struct Edge {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum State {
+    /// Its source has not answered yet.
+    Starting,
     Running,
     /// It begins again from its last commit, until it gets through or has run out of patience.
     TryingAgain,
@@ -65,11 +67,12 @@ pub(super) enum State {
 
 impl Watched {
     pub(super) fn state(&self, reading: &Reading, halt: &Halt) -> State {
-        match (halt.failure(), &reading.trouble) {
+        match (halt.failure(), &reading.health) {
             (Some(failure), _) if failure.flow == self.name => State::Failed,
-            (None, Some(_)) => State::TryingAgain,
+            (None, Health::Trouble(_)) => State::TryingAgain,
             _ if reading.done => State::Done,
             _ if halt.is_stopping() => State::Stopping,
+            (_, Health::Starting) => State::Starting,
             _ => State::Running,
         }
     }

@@ -154,6 +154,20 @@ fn acts(c: char) -> bool {
     c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}')
 }
 
+/// Text in which every character that a terminal would not just print is escaped, and nothing else changes.
+pub(crate) fn printed(text: &str) -> Cow<'_, str> {
+    if !text.contains(acts) {
+        return text.into();
+    }
+    text.chars()
+        .fold(String::with_capacity(text.len()), |mut printed, c| {
+            // Writing to a string cannot fail.
+            let _ = if acts(c) { write!(printed, "\\u{:04x}", u32::from(c)) } else { write!(printed, "{c}") };
+            printed
+        })
+        .into()
+}
+
 /// Bytes that are printable text as that text, any others as `0x` and hexadecimal digits. Text that begins with `0x`
 /// becomes digits too, so that `0x` always means digits.
 pub(super) fn of_bytes(bytes: &[u8]) -> Cow<'_, str> {

@@ -140,17 +140,18 @@ enum Failed {
 
 impl<T: Target> SqlCommitter<T> {
     async fn publish(&mut self, mut commit: Commit) -> Result<()> {
-        let target = Arc::clone(&self.target);
+        let Self { target, failpoints, connected, run } = self;
         let place = target.place();
-        let Gathered { rows, dead_letters } = Gathered::take(&mut commit, &self.run, &place.to_string())?;
+        let gathered = Gathered::take(&mut commit, run, &place.to_string())?;
         let progress = commit.progress;
+        let Some(connected) = connected else {
+            return Err(Error::Other(format!("{place}: the outcome of the last commit is not known; start again")));
+        };
         let mut tries = 1..TRIES;
         loop {
-            let Some(connected) = &mut self.connected else {
-                return Err(Error::Other(format!("{place}: the outcome of the last commit is not known; start again")));
-            };
             T::Dialect::still_open(place, connected).await?;
-            match self.transact(&progress, &rows, &dead_letters).await {
+            let connection = T::Dialect::connection(connected);
+            match transact(&**target, connection, failpoints, &progress, &gathered).await {
                 Ok(()) => return Ok(()),
                 // A deadlock, a lock held too long, a connection lost: the whole transaction is done again.
                 Err(Failed::Before(Error::Unavailable { .. })) if tries.next().is_some() => {}
@@ -160,27 +161,13 @@ impl<T: Target> SqlCommitter<T> {
         }
     }
 
-    /// Rows and positions in one transaction.
-    async fn transact(&mut self, progress: &Progress, rows: &[Chunk], dead_letters: &[Chunk]) -> Result<(), Failed> {
-        let Some(connected) = &mut self.connected else { return Ok(()) };
-        let (target, connection) = (&*self.target, T::Dialect::connection(connected));
-        let place = target.place();
-        let before = async {
-            let mut tx = Transaction::begin("start the commit", connection, &self.failpoints, place).await?;
-            progress::advance(&mut tx, place, progress).await?;
-            target.insert(&mut tx, rows).await?;
-            insert::dead_letters(&mut tx, &self.run.flow, dead_letters).await?;
-            Ok(tx)
-        };
-        let tx = before.await.map_err(Failed::Before)?;
-        tx.commit(COMMIT).await.map_err(|error| Failed::Unknown(place.failed(COMMIT)(error)))
-    }
-
-    /// The answer to COMMIT was an error, which says nothing: asks a new connection what is there.
+    /// The answer to COMMIT was an error, which says nothing: asks a new connection what is there. On a server the old
+    /// COMMIT may still be on its way: then the error that is told is [`Error::Unavailable`], and the run that takes over
+    /// waits for the flow's row, which the old transaction locks.
     async fn find_out(&mut self, mine: &Progress, error: Error) -> Result<()> {
         let target = Arc::clone(&self.target);
         let place = target.place();
-        // The old connection ends first: what it did not commit is rolled back, and cannot be committed later.
+        // The old connection ends first: what its COMMIT did not reach is rolled back.
         if let Some(old) = self.connected.take() {
             T::Dialect::close(old).await;
         }
@@ -194,6 +181,26 @@ impl<T: Target> SqlCommitter<T> {
             _ => Err(error),
         }
     }
+}
+
+/// Rows and positions in one transaction.
+async fn transact<T: Target>(
+    target: &T,
+    connection: &mut <T::Dialect as sqlx::Database>::Connection,
+    failpoints: &Failpoints,
+    progress: &Progress,
+    gathered: &Gathered,
+) -> Result<(), Failed> {
+    let place = target.place();
+    let before = async {
+        let mut tx = Transaction::begin("start the commit", connection, failpoints, place).await?;
+        progress::advance(&mut tx, place, progress).await?;
+        target.insert(&mut tx, &gathered.rows).await?;
+        insert::dead_letters(&mut tx, &progress.run.flow, &gathered.dead_letters).await?;
+        Ok(tx)
+    };
+    let tx = before.await.map_err(Failed::Before)?;
+    tx.commit(COMMIT).await.map_err(|error| Failed::Unknown(place.failed(COMMIT)(error)))
 }
 
 impl<T: Target> Drop for SqlCommitter<T> {

@@ -55,16 +55,26 @@ impl Store for Local {
     }
 
     fn list(&self, path: &str) -> Result<Vec<Entry>> {
-        let entry = |entry: io::Result<fs::DirEntry>| -> io::Result<Entry> {
-            let entry = entry?;
-            // A directory's metadata is not asked for: a segment holds 100,000 of them.
-            let kind = match entry.file_type()?.is_dir() {
+        // A directory's metadata is not asked for: a segment holds 100,000 of them.
+        let kind = |entry: &fs::DirEntry| -> io::Result<EntryKind> {
+            Ok(match entry.file_type()?.is_dir() {
                 true => EntryKind::Directory,
                 false => EntryKind::File(entry.metadata()?.len()),
-            };
-            Ok(Entry { name: entry.file_name().to_string_lossy().into_owned(), kind })
+            })
         };
-        let list = || fs::read_dir(self.path(path))?.map(entry).collect::<io::Result<_>>();
+        let list = || -> io::Result<Vec<Entry>> {
+            let mut entries = Vec::new();
+            for entry in fs::read_dir(self.path(path))? {
+                let entry = entry?;
+                match kind(&entry) {
+                    Ok(kind) => entries.push(Entry { name: entry.file_name().to_string_lossy().into_owned(), kind }),
+                    // The name was taken away since, which is no word about the directory.
+                    Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                    Err(e) => return Err(e),
+                }
+            }
+            Ok(entries)
+        };
         list().map_err(|e| StoreError::new("list", path, e))
     }
 

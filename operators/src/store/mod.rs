@@ -34,7 +34,8 @@ pub trait Store: Send + Sync {
     /// Opens a file for reading any part of it.
     fn open(&self, path: &str) -> Result<Box<dyn StoreReader>>;
 
-    /// What a directory holds, in no order.
+    /// What a directory holds, in no order; [`Cause::NotFound`] says that there is no such directory. A name that comes
+    /// or goes meanwhile may be in it or not.
     fn list(&self, path: &str) -> Result<Vec<Entry>>;
 
     /// Moves a file, or a directory with all it holds, to a free name in one step, durably; the directories above the

@@ -2,7 +2,7 @@
 
 use super::{Condition, Format, TapArgs};
 use crate::command::Failed;
-use crate::report::{counted, plain_lines, width};
+use crate::report::{counted, tell_aside, width};
 use indicatif::HumanCount;
 use operators::Chunk;
 use operators::show::{self, Bytes, Origin, Page, Printer, View};
@@ -84,7 +84,7 @@ impl<'a> Output<'a> {
         self.rows += page.rows();
         self.letters += letters;
         self.letters_printed += page.letters();
-        page.letters_in_words().iter().for_each(|letter| note(letter));
+        page.letters_in_words().iter().for_each(tell_aside);
         match self.print(&page) {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Break(())),
             Err(error) => Err(Failed::Running(format!("cannot print: {error}"))),
@@ -124,7 +124,7 @@ impl<'a> Output<'a> {
             words.push(format!("{} passed over by --where", HumanCount(self.passed_over)));
         }
         words.extend_from_slice(left_out);
-        note(&words.join(", "));
+        tell_aside(words.join(", "));
     }
 }
 
@@ -145,9 +145,4 @@ impl Prepared {
         let printer = Printer::new(view, format).map_err(Failed::Usage)?;
         Ok(Self { view: view.clone(), conditions, printer })
     }
-}
-
-/// Says something beside the rows. A terminal that cannot be written to any more does not matter.
-pub(super) fn note(text: &str) {
-    let _ = writeln!(io::stderr(), "{}", plain_lines(text));
 }

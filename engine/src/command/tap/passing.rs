@@ -1,11 +1,12 @@
 //! Rows as they pass: read by a reader of our own and passed through the flow's own stages, up to the one that is asked
 //! for.
 
-use super::output::{Output, note};
+use super::output::Output;
 use super::{Begin, TapArgs};
 use crate::command::{Failed, stop_on_signals};
 use crate::config::{BuiltFlow, NamedStage};
 use crate::halt::Halt;
+use crate::report::tell_aside;
 use indicatif::HumanCount;
 use operators::chunk::Kind;
 use operators::inspect::Extent;
@@ -54,11 +55,11 @@ pub(super) fn tap(args: &TapArgs, flow: &BuiltFlow, passed: usize, output: &mut 
         Begin::Latest | Begin::Earliest => "from the first row on".to_owned(),
     };
     let tapped = stages.last().map_or(&flow.source_name, |stage| &stage.name);
-    note(&format!("{}.{tapped}: {}, {from}; Ctrl-C ends", flow.name, source.about.summary));
+    tell_aside(format!("{}.{tapped}: {}, {from}; Ctrl-C ends", flow.name, source.about.summary));
     let ended = follow(&mut readers, &halt, &mut line);
     if halt.is_stopping() {
         // The terminal has echoed `^C`.
-        note("");
+        tell_aside("");
     }
     ended?;
     line.output.account(&line.left_out());
@@ -148,7 +149,7 @@ fn follow(readers: &mut Vec<Box<dyn Reader>>, halt: &Halt, line: &mut Line<'_, '
         }
         if quiet.is_some_and(|since| since.elapsed() >= QUIET) {
             let so_far = if line.output.printed() == 0 { "no rows yet" } else { "no more rows now" };
-            note(&format!("{so_far}; waiting, Ctrl-C ends"));
+            tell_aside(format!("{so_far}; waiting, Ctrl-C ends"));
             quiet = None;
         }
         halt.sleep(pause);

@@ -8,6 +8,7 @@ const TROUBLES = 4;
 const PARTITIONS = 16;
 
 export const STATES = {
+  starting: 'starting',
   running: 'running',
   trying_again: 'trying again',
   stopping: 'stopping',

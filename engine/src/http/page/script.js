@@ -9,7 +9,7 @@ const SILENT = 5000;
 const AGAIN = 5000;
 
 // What a flow does while the run goes on.
-const RUNS = ['running', 'trying_again', 'stopping'];
+const RUNS = ['starting', 'running', 'trying_again', 'stopping'];
 
 const flows = new Map();
 const began = Date.now();
@@ -73,7 +73,7 @@ function openLast() {
   opened = last;
 }
 
-const worst = (told) => STATES[['failed', 'trying_again', 'stopping', 'stopped', 'running', 'done'].find((state) => told.some((flow) => flow.state === state))];
+const worst = (told) => STATES[['failed', 'trying_again', 'stopping', 'stopped', 'starting', 'running', 'done'].find((state) => told.some((flow) => flow.state === state))];
 
 function connection() {
   const pill = document.getElementById('connection');

@@ -1,6 +1,7 @@
 //! The proof: reads back every file and every row, trusting nobody.
 
 use super::hint::{self, Hint};
+use super::newest;
 use super::record::Record;
 use super::{COMPLETE, Flat, PARTITIONS, data, parse_marker};
 use crate::archive::footer::{ReadBack, Rows};
@@ -56,18 +57,22 @@ impl Audit<'_> {
     }
 
     fn directory(&mut self) -> Result<()> {
+        // A list may have a name that came while it was made, and lack one that came before that. So what the first
+        // list tells of is looked for in the second, and what has come since is left to the next audit.
+        let before = self.flat.entries("")?.unwrap_or_default();
+        let newest = newest::of_names(&before);
+        let mut hints: BTreeSet<_> = before.iter().filter_map(|entry| hint::parse_name(&entry.name)).collect();
         let mut files: BTreeMap<u32, BTreeSet<u64>> = BTreeMap::new();
-        let mut hints = BTreeSet::new();
         let mut marked = BTreeSet::new();
         for entry in self.flat.entries("")?.unwrap_or_default() {
             let name = entry.name.as_str();
             match (DataFile::parse(name), hint::parse_name(name), entry.kind) {
                 (Some((DataFile::Rows(partition), batch)), _, EntryKind::File(_)) => {
-                    files.entry(partition).or_default().insert(batch);
+                    if newest.get(&partition).is_some_and(|newest| batch <= *newest) {
+                        files.entry(partition).or_default().insert(batch);
+                    }
                 }
-                (_, Some(partition), EntryKind::File(_)) => {
-                    hints.insert(partition);
-                }
+                (_, Some(_), EntryKind::File(_)) => {}
                 (_, _, EntryKind::Directory) if name == names::STAGING => {}
                 (_, _, EntryKind::Directory) if name == PARTITIONS => marked = self.markers()?,
                 _ => self.stray(name),
@@ -210,7 +215,8 @@ impl Audit<'_> {
         self.first = Some(first);
     }
 
-    /// Checks the copy for people: a crash may have left it one batch behind, never ahead.
+    /// Checks the copy for people: a crash may have left it one batch behind, never ahead. A running flow has moved it
+    /// on to batches that were not listed yet.
     fn hint(&mut self, chain: &Chain) -> Result<()> {
         let name = hint::name(chain.partition);
         let text = match self.flat.archive.store.read(&name) {
@@ -220,6 +226,7 @@ impl Audit<'_> {
         match Hint::parse(&text) {
             Err(reason) => self.find(&name, format!("{reason}; delete it, the next commit writes it anew")),
             Ok(hint) if chain.hints.contains(&Some(hint)) => {}
+            Ok(hint) if hint.batch_id >= chain.expected && self.is_committed(chain.partition, hint)? => {}
             Ok(hint) => {
                 let problem = format!(
                     "it says batch {} and next offset {}, but the files say {}; delete it, the next commit writes it \
@@ -232,5 +239,10 @@ impl Audit<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether there is the batch that a hint tells of.
+    fn is_committed(&self, partition: u32, hint: Hint) -> Result<bool> {
+        Ok(self.flat.find(partition, hint.batch_id)?.is_some_and(|record| record.span.to == hint.offset))
     }
 }

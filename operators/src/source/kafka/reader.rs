@@ -93,10 +93,14 @@ impl KafkaReader {
 
     fn look_at(&mut self, is_first: bool) -> Result<()> {
         let found = self.client.topic()?;
-        (self.watched, self.alive) = (Instant::now(), Instant::now());
+        self.watched = Instant::now();
+        if let Some(behind) = self.topic.as_ref().and_then(|known| behind(known, found.as_ref())) {
+            return Err(self.shared.place.unavailable(behind));
+        }
+        self.alive = Instant::now();
         let Some(found) = found else {
             // A topic that never was is another's to create; one that was read is lost.
-            let read = self.topic.is_some() || self.from.0.values().any(|next| next.0 > 0);
+            let read = self.from.0.values().any(|next| next.0 > 0);
             return if read { Err(self.shared.lost("the topic does not exist any more")) } else { Ok(()) };
         };
         self.shared.same(&found)?;
@@ -134,13 +138,18 @@ impl KafkaReader {
         Ok(())
     }
 
-    /// Looks at the topic from time to time; no broker need answer each time, but one must from time to time.
+    /// Looks at the topic from time to time.
     fn watch(&mut self) -> Result<()> {
         if self.watched.elapsed() < WATCH_EVERY {
             return Ok(());
         }
         self.client.listen()?;
         self.batches.client.listen()?;
+        self.look_patiently()
+    }
+
+    /// No broker need answer each time, or know all that another has told; but one must from time to time.
+    fn look_patiently(&mut self) -> Result<()> {
         match self.look() {
             Err(Error::Unavailable { .. }) if self.alive.elapsed() < PATIENCE => {
                 self.watched = Instant::now();
@@ -207,7 +216,7 @@ impl KafkaReader {
             | Code::ReplicaNotAvailable => {}
             // The topic may be gone: look at once.
             Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition | Code::UnknownTopicId => {
-                self.look()?;
+                self.look_patiently()?;
             }
             code => {
                 let doing = partition.map_or("read".to_owned(), |partition| format!("read partition {partition}"));
@@ -273,6 +282,19 @@ impl KafkaReader {
     }
 }
 
+/// What an answer lacks that was there before: the broker that gave it may be behind the others. If it is gone for good,
+/// the next reader says so when it opens.
+fn behind(known: &topic::Topic, found: Option<&topic::Topic>) -> Option<String> {
+    match found {
+        None => Some("the topic, which was there, is gone, or a broker is behind the others".to_owned()),
+        Some(found) if found.partitions < known.partitions => Some(format!(
+            "the topic, which had {} partitions, has {}, or a broker is behind the others",
+            known.partitions, found.partitions
+        )),
+        Some(_) => None,
+    }
+}
+
 impl Reader for KafkaReader {
     fn read(&mut self) -> Result<Read> {
         if self.ready.is_empty() {
@@ -305,5 +327,19 @@ impl Reader for KafkaReader {
             Err(Error::Unavailable { .. }) => Ok(Lag::default()),
             Err(error) => Err(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broker_that_is_behind_is_no_word_about_the_topic() {
+        let topic = |partitions| topic::Topic { id: Some("id".to_owned()), partitions };
+        assert!(behind(&topic(2), None).is_some_and(|reason| reason.contains("behind the others")));
+        assert!(behind(&topic(2), Some(&topic(1))).is_some_and(|reason| reason.contains("had 2 partitions, has 1")));
+        assert_eq!(behind(&topic(2), Some(&topic(2))), None);
+        assert_eq!(behind(&topic(2), Some(&topic(3))), None);
     }
 }

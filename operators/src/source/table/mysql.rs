@@ -6,11 +6,11 @@ use crate::chunk::Chunk;
 use crate::error::Result;
 use crate::position::{Lag, Position, Span};
 use crate::runtime::OwnRuntime;
+use crate::sql::Dialect;
 use crate::sql::column::{AGAIN, PAGE_BYTES, PAGE_ROWS};
 use crate::sql::mysql::late::{Late, Then};
 use crate::sql::mysql::value::{self, Wire};
 use crate::sql::mysql::{Identity, check_cursor, identity, number, wires};
-use crate::sql::{Dialect, dialect};
 use crate::stage::{Read, Reader};
 use futures_util::TryStreamExt;
 use sqlx::mysql::{MySqlConnection, MySqlRow};
@@ -33,11 +33,16 @@ pub(super) struct MySqlReader {
 
 /// The rows of the table that are still to come.
 struct TableRows {
+    cursor: Cursor,
+    /// Only once the table is there and fits.
+    opened: Option<Opened>,
+}
+
+/// How far the table is read.
+struct Cursor {
     table: Arc<Table<MySql>>,
     /// The next id to read.
     next: u64,
-    /// Only once the table is there and fits.
-    opened: Option<Opened>,
     /// Rows of the next page at most.
     limit: u32,
     /// The table as it was when it was last looked at.
@@ -67,20 +72,26 @@ pub(super) async fn fits(table: &Table<MySql>, connection: &mut MySqlConnection)
     }
     let (cursor, given_out) = check_cursor(connection, place, &there, &config.cursor).await?;
     let columns = wires(place, &there, &config.columns)?;
-    if cursor == Wire::Signed && dialect::find(&there, &config.cursor).is_some() {
-        let least = sqlx::query_scalar(AssertSqlSafe(table.select(&format!("min({})", table.cursor()), "")));
-        let least = MySql::answer(least.fetch_one(&mut *connection)).await;
-        let least: Option<i64> = least.map_err(place.failed("find the ends of the cursor"))?;
-        if let Some(least) = least.filter(|least| *least < 0) {
-            return Err(table.goes_below_zero(least));
-        }
-    }
+    check_least(table, connection, cursor).await?;
     let bound = config.late_commits.as_ref().map(|late| {
         let then = if late.then == AfterWait::Fail { Then::Fail } else { Then::Skip };
         (late.wait.0, then)
     });
     let late = Late::new(connection, place, given_out, bound).await?;
     Ok(Some(There { cursor, columns, late }))
+}
+
+/// Refuses rows that would never be read: a cursor begins at 0.
+async fn check_least(table: &Table<MySql>, connection: &mut MySqlConnection, cursor: Wire) -> Result<()> {
+    if cursor != Wire::Signed {
+        return Ok(());
+    }
+    let least = sqlx::query_scalar(AssertSqlSafe(table.select(&format!("min({})", table.cursor()), "")));
+    let least = MySql::answer(least.fetch_one(connection)).await;
+    match least.map_err(table.place.failed("find the ends of the cursor"))? {
+        Some(least) if least < 0 => Err(table.goes_below_zero(least)),
+        _ => Ok(()),
+    }
 }
 
 /// How a page ended.
@@ -106,7 +117,8 @@ impl Reader for MySqlReader {
 impl MySqlReader {
     /// A reader that has seen what there is, and found that it fits.
     pub(super) fn open(table: Arc<Table<MySql>>, next: u64) -> Result<Self> {
-        let mut rows = TableRows { table, next, opened: None, limit: PAGE_ROWS, seen: None, looked: Instant::now() };
+        let cursor = Cursor { table, next, limit: PAGE_ROWS, seen: None, looked: Instant::now() };
+        let mut rows = TableRows { cursor, opened: None };
         let runtime = OwnRuntime::new()?;
         runtime.wait(rows.ready())?;
         Ok(Self { rows, runtime })
@@ -115,61 +127,57 @@ impl MySqlReader {
 
 impl TableRows {
     async fn read(&mut self) -> Result<Read> {
-        if !self.ready().await? {
-            return Ok(Read::CaughtUp(AGAIN));
-        }
-        self.look_after().await?;
+        let Some((cursor, opened)) = self.ready().await? else { return Ok(Read::CaughtUp(AGAIN)) };
+        cursor.look_after(opened).await?;
         loop {
-            let settled = self.settled();
-            let (page, ended) = self.page().await?;
+            let settled = opened.there.late.settled();
+            let (page, ended) = cursor.page(opened).await?;
             if let Some((chunk, to)) = page {
-                let span = Span { partition: 0, from: Position(self.next), to: Position(to), rows: chunk.len() };
-                self.next = to;
+                let span = Span { partition: 0, from: Position(cursor.next), to: Position(to), rows: chunk.len() };
+                cursor.next = to;
+                if let Ended::Full = ended {
+                    // Thousands of rows of megabytes may be on their way: this connection would have to take them all.
+                    self.opened = None;
+                }
                 return Ok(Read::Rows(chunk, span));
             }
             if !matches!(ended, Ended::Gap) {
                 return Ok(Read::CaughtUp(AGAIN));
             }
-            self.prove().await?;
-            if self.settled() == settled {
+            cursor.prove(opened).await?;
+            if opened.there.late.settled() == settled {
                 return Ok(Read::Pause(AGAIN));
             }
         }
     }
 
     async fn lag(&mut self) -> Result<Lag> {
-        if !self.ready().await? {
-            return Ok(Lag::default());
-        }
-        let last = self.greatest().await?;
+        let Some((cursor, opened)) = self.ready().await? else { return Ok(Lag::default()) };
+        let last = cursor.greatest(opened).await?;
         let end = last.map_or(0, |last| last.saturating_add(1));
-        Ok(Lag::of(0, end.saturating_sub(self.next)))
+        Ok(Lag::of(0, end.saturating_sub(cursor.next)))
     }
 
-    /// Whether there is a table to read; checks it whenever it appears.
-    async fn ready(&mut self) -> Result<bool> {
-        if self.opened.is_some() {
-            return Ok(true);
+    /// What there is to read, if there is a table; checks it whenever it appears.
+    async fn ready(&mut self) -> Result<Option<(&mut Cursor, &mut Opened)>> {
+        let Self { cursor, opened } = self;
+        if opened.is_none() {
+            let (table, next) = (&cursor.table, cursor.next);
+            let mut connection = table.place.database.read().await?;
+            let Some(there) = fits(table, &mut connection).await? else {
+                return if next == 0 { Ok(None) } else { Err(table.lost("the table does not exist", next)) };
+            };
+            cursor.check_position(opened.insert(Opened { connection, there })).await?;
         }
-        let table = Arc::clone(&self.table);
-        let mut connection = table.place.database.read().await?;
-        let Some(there) = fits(&table, &mut connection).await? else {
-            return if self.next == 0 { Ok(false) } else { Err(table.lost("the table does not exist", self.next)) };
-        };
-        self.opened = Some(Opened { connection, there });
-        self.check_position().await?;
-        Ok(true)
+        Ok(opened.as_mut().map(|opened| (cursor, opened)))
     }
+}
 
-    fn settled(&self) -> u64 {
-        self.opened.as_ref().map_or(0, |opened| opened.there.late.settled())
-    }
-
+impl Cursor {
     /// The rows from the position on up to a gap that is not known to be dead, and the position after them.
-    async fn page(&mut self) -> Result<(Option<(Chunk, u64)>, Ended)> {
+    async fn page(&mut self, opened: &mut Opened) -> Result<(Option<(Chunk, u64)>, Ended)> {
         let table = Arc::clone(&self.table);
         let place = &table.place;
-        let Some(opened) = &mut self.opened else { return Ok((None, Ended::Whole)) };
         let mut rows = Rows::new(&table, self.next);
         let read = read_page(&table, opened, self.next, self.limit, &mut rows);
         let reading = MySql::answer(async {
@@ -192,24 +200,17 @@ impl TableRows {
             _ if bytes > 0 => u32::try_from(count * PAGE_BYTES / bytes).unwrap_or(PAGE_ROWS).clamp(1, PAGE_ROWS),
             _ => PAGE_ROWS,
         };
-        if let Ended::Full = ended {
-            // Thousands of rows of megabytes may be on their way: this connection would have to take them all.
-            self.opened = None;
-            self.ready().await?;
-        }
         Ok((page, ended))
     }
 
     /// Tries to prove that the ids missing at the position never come.
-    async fn prove(&mut self) -> Result<()> {
+    async fn prove(&self, opened: &mut Opened) -> Result<()> {
         let table = &self.table;
-        let Some(opened) = &mut self.opened else { return Ok(()) };
         let end = table.select(&format!("max({})", table.cursor()), "");
         opened.there.late.prove(&mut opened.connection, &table.place, self.next, &end, &table.select_count()).await
     }
 
-    async fn greatest(&mut self) -> Result<Option<u64>> {
-        let Some(opened) = &mut self.opened else { return Ok(None) };
+    async fn greatest(&self, opened: &mut Opened) -> Result<Option<u64>> {
         let failed = || self.table.place.failed("find the ends of the cursor");
         let query = sqlx::query(AssertSqlSafe(self.table.select(&format!("max({})", self.table.cursor()), "")));
         let row = MySql::answer(query.fetch_one(&mut opened.connection)).await.map_err(failed())?;
@@ -217,15 +218,14 @@ impl TableRows {
     }
 
     /// Now and then, makes sure that the table is still the one that was read.
-    async fn look_after(&mut self) -> Result<()> {
-        if self.looked.elapsed() < LOOK_AFTER { Ok(()) } else { self.check_position().await }
+    async fn look_after(&mut self, opened: &mut Opened) -> Result<()> {
+        if self.looked.elapsed() < LOOK_AFTER { Ok(()) } else { self.check_position(opened).await }
     }
 
     /// Refuses a table that never had the rows before the position, or that took the place of the one that was read.
-    async fn check_position(&mut self) -> Result<()> {
+    async fn check_position(&mut self, opened: &mut Opened) -> Result<()> {
         self.looked = Instant::now();
-        let table = Arc::clone(&self.table);
-        let Some(opened) = &mut self.opened else { return Ok(()) };
+        let table = &self.table;
         let Some(now) = identity(&mut opened.connection, &table.place).await? else {
             return if self.next == 0 {
                 Ok(())
@@ -233,8 +233,9 @@ impl TableRows {
                 Err(table.lost("the table does not exist any more", self.next))
             };
         };
+        check_least(table, &mut opened.connection, opened.there.cursor).await?;
         // Where the server remembers the next id it gives, the newest rows may have been deleted.
-        let last = self.greatest().await?.map_or(0, |last| last.saturating_add(1));
+        let last = self.greatest(opened).await?.map_or(0, |last| last.saturating_add(1));
         let end = last.max(now.next.unwrap_or(0));
         if end < self.next {
             return Err(table.lost(&format!("the table was truncated or recreated: it ends at {end}"), self.next));

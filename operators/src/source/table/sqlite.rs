@@ -59,9 +59,15 @@ impl Table<Sqlite> {
         if let Some(name) = self.config.columns.keys().find(|name| find(&there, name).is_none()) {
             return Err(self.no_column(name, &there));
         }
+        self.check_least(connection).await?;
+        Ok(Some(numbered))
+    }
+
+    /// Refuses rows that would never be read: a cursor begins at 0.
+    async fn check_least(&self, connection: &mut SqliteConnection) -> Result<()> {
         match self.extreme("min", connection).await? {
             Some(least) if least < 0 => Err(self.goes_below_zero(least)),
-            _ => Ok(Some(numbered)),
+            _ => Ok(()),
         }
     }
 
@@ -102,11 +108,16 @@ impl Table<Sqlite> {
 }
 
 pub(super) struct SqliteReader {
+    cursor: Cursor,
+    /// Only once the table is there and fits.
+    opened: Option<Opened>,
+}
+
+/// How far the table is read.
+struct Cursor {
     table: Arc<Table<Sqlite>>,
     /// The next id to read.
     next: u64,
-    /// Only once the table is there and fits.
-    opened: Option<Opened>,
     /// Whether the cursor is the number SQLite itself gives to rows.
     numbered: bool,
 }
@@ -114,70 +125,77 @@ pub(super) struct SqliteReader {
 impl Reader for SqliteReader {
     fn read(&mut self) -> Result<Read> {
         wait(async {
-            if !self.ready().await? {
-                return Ok(Read::CaughtUp(AGAIN));
-            }
-            let Some(opened) = &mut self.opened else { return Ok(Read::CaughtUp(AGAIN)) };
-            let Some((chunk, to)) = self.table.page(&mut opened.connection, self.next).await? else {
-                self.check_position().await?;
+            let Some((cursor, opened)) = self.ready().await? else { return Ok(Read::CaughtUp(AGAIN)) };
+            let Some((chunk, to)) = cursor.table.page(&mut opened.connection, cursor.next).await? else {
+                cursor.check(&mut opened.connection).await?;
                 return Ok(Read::CaughtUp(AGAIN));
             };
-            let span = Span { partition: 0, from: Position(self.next), to: Position(to), rows: chunk.len() };
-            self.next = to;
+            let span = Span { partition: 0, from: Position(cursor.next), to: Position(to), rows: chunk.len() };
+            cursor.next = to;
             Ok(Read::Rows(chunk, span))
         })
     }
 
     fn lag(&mut self) -> Result<Lag> {
         wait(async {
-            if !self.ready().await? {
-                return Ok(Lag::default());
-            }
-            let Some(opened) = &mut self.opened else { return Ok(Lag::default()) };
-            let last = self.table.extreme("max", &mut opened.connection).await?;
-            let end = last.map_or(0, |last| last.cast_unsigned() + 1);
-            Ok(Lag::of(0, end.saturating_sub(self.next)))
+            let Some((cursor, opened)) = self.ready().await? else { return Ok(Lag::default()) };
+            let last = cursor.table.extreme("max", &mut opened.connection).await?;
+            Ok(Lag::of(0, behind(last).saturating_sub(cursor.next)))
         })
     }
+}
+
+/// The first id after the greatest one there is; all of them may be below zero, where none is read.
+fn behind(greatest: Option<i64>) -> u64 {
+    greatest.and_then(|greatest| u64::try_from(greatest).ok()).map_or(0, |greatest| greatest + 1)
 }
 
 impl SqliteReader {
     /// A reader that has seen what there is, and found that it fits.
     pub(super) fn open(table: Arc<Table<Sqlite>>, next: u64) -> Result<Self> {
-        let mut reader = Self { table, next, opened: None, numbered: false };
-        wait(reader.ready())?;
+        let mut reader = Self { cursor: Cursor { table, next, numbered: false }, opened: None };
+        wait(async { reader.ready().await.map(drop) })?;
         Ok(reader)
     }
 
-    /// Whether there is a table to read; checks it whenever it appears.
-    async fn ready(&mut self) -> Result<bool> {
-        let table = Arc::clone(&self.table);
-        let file = table.place.database.file()?;
-        if self.opened.as_ref().is_some_and(|opened| Some(opened.file) != file) {
-            self.opened = None;
-            if self.next > 0 {
-                return Err(self.lost("the database was deleted or replaced while it was read"));
+    /// What there is to read, if there is a table; checks it whenever it appears.
+    async fn ready(&mut self) -> Result<Option<(&mut Cursor, &mut Opened)>> {
+        let Self { cursor, opened } = self;
+        let database = &cursor.table.place.database;
+        let file = database.file()?;
+        if opened.as_ref().is_some_and(|opened| Some(opened.file) != file) {
+            *opened = None;
+            if cursor.next > 0 {
+                return Err(cursor.lost("the database was deleted or replaced while it was read"));
             }
         }
-        if self.opened.is_none() {
-            let Some(mut opened) = table.place.database.read().await? else { return self.nothing_there() };
-            let Some(numbered) = table.fits(&mut opened.connection).await? else { return self.nothing_there() };
-            self.numbered = numbered;
-            self.opened = Some(opened);
-            self.check_position().await?;
+        if opened.is_none() {
+            let Some(mut found) = database.read().await? else { return cursor.nothing_there() };
+            let Some(numbered) = cursor.table.fits(&mut found.connection).await? else {
+                return cursor.nothing_there();
+            };
+            cursor.numbered = numbered;
+            cursor.check_position(&mut opened.insert(found).connection).await?;
         }
-        Ok(true)
+        Ok(opened.as_mut().map(|opened| (cursor, opened)))
+    }
+}
+
+impl Cursor {
+    /// A table that never was is another flow's to create; one that was read is lost.
+    fn nothing_there<T>(&self) -> Result<Option<T>> {
+        if self.next == 0 { Ok(None) } else { Err(self.lost("the table does not exist")) }
     }
 
-    /// A table that never was is another flow's to create; one that was read is lost.
-    fn nothing_there(&self) -> Result<bool> {
-        if self.next == 0 { Ok(false) } else { Err(self.lost("the table does not exist")) }
+    /// Refuses a table whose rows are not all behind this position or before it.
+    async fn check(&self, connection: &mut SqliteConnection) -> Result<()> {
+        self.table.check_least(connection).await?;
+        self.check_position(connection).await
     }
 
     /// Refuses a table that never had the rows before the position.
-    async fn check_position(&mut self) -> Result<()> {
-        let Some(opened) = &mut self.opened else { return Ok(()) };
-        let (connection, place) = (&mut opened.connection, &self.table.place);
+    async fn check_position(&self, connection: &mut SqliteConnection) -> Result<()> {
+        let place = &self.table.place;
         let mut last = self.table.extreme("max", connection).await?;
         // Where SQLite remembers the greatest number it gave, the newest rows may have been deleted.
         let failed = || place.failed("look for the last number given");
@@ -186,7 +204,7 @@ impl SqliteReader {
             let given = sqlx::query_scalar(given).bind(&self.table.config.table).fetch_optional(connection).await;
             last = last.max(given.map_err(failed())?);
         }
-        let end = last.map_or(0, |last| last.cast_unsigned() + 1);
+        let end = behind(last);
         if end < self.next {
             return Err(self.lost(&format!("the table was truncated or recreated: it ends at {end}")));
         }

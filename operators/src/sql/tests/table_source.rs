@@ -179,6 +179,21 @@ fn a_column_that_could_lose_rows_is_no_cursor() {
 }
 
 #[test]
+fn an_id_below_zero_is_refused_whenever_it_appears() {
+    for rows in [0, 100] {
+        let dir = folder();
+        let filled = if rows > 0 { insert(rows) } else { String::new() };
+        execute(dir.path(), &format!("{CREATE}{filled}"));
+        let mut reader = source(dir.path(), SOURCE).source.open(ALL, &Checkpoint::default()).unwrap();
+        read_all(&mut *reader).unwrap();
+        execute(dir.path(), "INSERT INTO t (id) VALUES (-3)");
+        assert_eq!(reader.lag().unwrap().total(), Some(0));
+        let error = refusal(reader.read());
+        assert!(error.contains("down to -3"), "{error}");
+    }
+}
+
+#[test]
 fn names_of_every_kind_are_quoted() {
     let dir = folder();
     execute(

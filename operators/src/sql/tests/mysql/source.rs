@@ -134,6 +134,22 @@ fn a_column_that_could_lose_rows_is_no_cursor() {
 }
 
 #[test]
+fn an_id_below_zero_is_refused_whenever_it_appears() {
+    let Some(world) = filled(10) else { return };
+    let mut reader = world.source(COLUMNS, "").source.open(ALL, &at(0)).unwrap();
+    assert_eq!(ids(&mut *reader, &mut 0, 10).len(), 10);
+    world.run("INSERT INTO t (id, a) VALUES (-3, 0)");
+    // It looks after its table from time to time.
+    let error = loop {
+        match reader.read() {
+            Ok(Read::Pause(time) | Read::CaughtUp(time)) => std::thread::sleep(time),
+            read => break refusal(read),
+        }
+    };
+    assert!(error.contains("down to -3"), "{error}");
+}
+
+#[test]
 fn names_of_every_kind_are_quoted() {
     let Some(world) = own() else { return };
     world.run("CREATE TABLE t (`the ``id` INT AUTO_INCREMENT PRIMARY KEY, `select` INT, `x{}'\"y` INT); INSERT INTO t VALUES (1, 2, 3)");
