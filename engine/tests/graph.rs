@@ -1,6 +1,8 @@
 //! `graph`: drawn in every format, without secrets, without touching anything, and without waiting for the dead.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod common;
+
 use std::io::Write;
 use std::net::TcpListener;
 use std::path::Path;
@@ -203,8 +205,7 @@ fn svg(dot: &str, what: &str) {
     let started =
         Command::new("dot").arg("-Tsvg").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let Ok(mut program) = started else {
-        println!("skipped: Graphviz is not installed, so it did not draw {what}");
-        return;
+        return common::skipped(&format!("Graphviz is not there, so it did not draw {what}"));
     };
     program.stdin.take().unwrap().write_all(dot.as_bytes()).unwrap();
     let output = program.wait_with_output().unwrap();

@@ -11,7 +11,8 @@
 //! | what may stand where, for people and editors | `catalogue`, `schema` |
 //! | a new file to begin with | `template` |
 //! | tests of these flows, their rows as columns | `trial` |
-//! | mistakes for people, without secrets | `diagnostic`, `mask` |
+//! | a file as a whole: its top, its commits | `pipeline` |
+//! | mistakes for people, without secrets | `diagnostic`, `mask`, `secrets` |
 
 mod build;
 mod catalogue;

@@ -27,7 +27,7 @@ mod status;
 mod view;
 
 pub(crate) use server::Server;
-pub(crate) use view::Outline;
+pub(crate) use view::View;
 
 use axum::Router;
 use axum::extract::FromRef;
@@ -36,7 +36,6 @@ use axum::middleware::{from_fn, map_response};
 use axum::routing::get;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, watch};
-use view::View;
 
 /// Pages that may listen at once.
 const LISTENERS: usize = 24;

@@ -78,15 +78,10 @@ impl Watched {
     }
 }
 
-/// A plan as it will be looked at, before its meters are there.
-pub(crate) struct Outline {
-    pipeline: String,
-    flows: Vec<(Graph, Option<Sampler>)>,
-}
-
-impl Outline {
-    pub(crate) fn new(plan: &Plan) -> Self {
-        let flows = plan.flows.iter().map(|flow| {
+impl View {
+    /// Of a plan and its meters, in the same order; the flows give samples from now on.
+    pub(crate) fn new(plan: &Plan, meters: Vec<(String, Arc<Meter>)>, halt: Arc<Halt>) -> Self {
+        let flows = plan.flows.iter().zip(meters).map(|(flow, (name, meter))| {
             let built = &flow.built;
             let stages = built.stages.iter().map(|stage| (&stage.name, &stage.built.about, Some(&stage.built.schema)));
             let source = (&built.source_name, &built.source.about, Some(&built.source.schema));
@@ -101,19 +96,11 @@ impl Outline {
                 |(from, schema): (usize, &&operators::Schema)| Edge { from, to: from + 1, columns: schema.to_string() };
             let graph =
                 Graph { nodes: all.iter().map(node).collect(), edges: columns.iter().enumerate().map(edge).collect() };
-            (graph, columns.last().and_then(|schema| Sampler::new(schema)))
-        });
-        Self { pipeline: plan.name.clone(), flows: flows.collect() }
-    }
-
-    /// Joins the meters, in the order of the plan, and has the flows give samples from now on.
-    pub(crate) fn watch(self, meters: Vec<(String, Arc<Meter>)>, halt: Arc<Halt>) -> View {
-        let flows = self.flows.into_iter().zip(meters).map(|((graph, sampler), (name, meter))| {
-            if let Some(sampler) = sampler {
+            if let Some(sampler) = columns.last().and_then(|schema| Sampler::new(schema)) {
                 meter.sample(sampler);
             }
             Watched { name, graph, meter }
         });
-        View { pipeline: self.pipeline, flows: flows.collect(), halt, began: Instant::now() }
+        Self { pipeline: plan.name.clone(), flows: flows.collect(), halt, began: Instant::now() }
     }
 }
