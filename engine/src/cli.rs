@@ -2,7 +2,7 @@
 
 use crate::command::{Failed, check, completions, graph, init, man, run, schema, stages, status, tap, test, verify};
 use crate::help;
-use crate::report::{LogFormat, Voice};
+use crate::report::{LogFormat, Voice, tell_aside};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 use std::path::PathBuf;
@@ -115,20 +115,19 @@ pub fn main() -> ExitCode {
         Command::Test { files, filter } => test::test(&files, filter.as_deref()),
         Command::Verify { file, json } => verify::verify(&file, json, voice),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Failed::Usage(message)) => {
-            eprintln!("{message}");
-            ExitCode::from(2)
+    let Err(failed) = result else { return ExitCode::SUCCESS };
+    match (voice.log_format, &failed) {
+        (_, Failed::Said) => {}
+        (LogFormat::Text, Failed::File(mistakes)) => eprintln!("{}", mistakes.for_standard_error()),
+        (LogFormat::Json, Failed::File(mistakes)) => tracing::error!("{mistakes}"),
+        (LogFormat::Text, Failed::Usage(message) | Failed::Running(message)) => {
+            tell_aside(format!("error: {message}"));
         }
-        Err(Failed::Running(message)) => {
-            match voice.log_format {
-                LogFormat::Text => eprintln!("error: {message}"),
-                LogFormat::Json => tracing::error!("{message}"),
-            }
-            ExitCode::from(1)
-        }
-        Err(Failed::Said) => ExitCode::from(1),
+        (LogFormat::Json, Failed::Usage(message) | Failed::Running(message)) => tracing::error!("{message}"),
+    }
+    match failed {
+        Failed::Usage(_) | Failed::File(_) => ExitCode::from(2),
+        Failed::Running(_) | Failed::Said => ExitCode::from(1),
     }
 }
 

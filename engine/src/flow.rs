@@ -2,7 +2,8 @@
 
 use crate::budget::Budget;
 use crate::config::pipeline::CommitConfig;
-use crate::halt::{Failure, Halt, Waker};
+use crate::epoch::OpenEpoch;
+use crate::halt::{Failure, Halt};
 use crate::meter::Meter;
 use operators::Error;
 use operators::progress::{Fingerprint, Run};
@@ -10,11 +11,7 @@ use operators::stage::{Sink, Source};
 use std::any::Any;
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-
-/// Timely time: epochs are counted from 0 in each run.
-pub(crate) type Epoch = u64;
+use std::sync::{Arc, OnceLock};
 
 /// One running flow.
 pub(crate) struct Flow {
@@ -57,34 +54,6 @@ impl End {
     }
 }
 
-/// The epoch that every worker should have open: a worker that closes its own closes it for all, so that none waits
-/// for another's clock.
-#[derive(Default)]
-pub(crate) struct OpenEpoch {
-    epoch: AtomicU64,
-    readers: Mutex<Vec<Waker>>,
-}
-
-impl OpenEpoch {
-    pub(crate) fn get(&self) -> Epoch {
-        self.epoch.load(Ordering::SeqCst)
-    }
-
-    /// Closes an epoch on every worker; closing one that is closed already does nothing.
-    pub(crate) fn close(&self, epoch: Epoch) {
-        if self.epoch.fetch_max(epoch + 1, Ordering::SeqCst) <= epoch {
-            for wake in self.readers.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-                wake();
-            }
-        }
-    }
-
-    /// Has a read operator woken whenever an epoch closes.
-    pub(crate) fn follow(&self, reader: Waker) {
-        self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
-    }
-}
-
 impl Flow {
     pub(crate) fn fail(&self, error: &Error) {
         self.halt.fail(Failure::new(&self.name, error));
@@ -115,17 +84,20 @@ impl Flow {
         match catch_unwind(AssertUnwindSafe(piece)) {
             Ok(Ok(value)) => return Some(value),
             Ok(Err(error)) => self.fail_in(stage, &error),
-            Err(panic) => self.fail_in(stage, &bug(format_args!("{stage} panicked: {}", message(&*panic)))),
+            Err(panic) => self.fail_in(stage, &bug(panicked(stage, &*panic))),
         }
         None
     }
 }
 
-fn bug(what: impl Display) -> Error {
+/// The error for what can only be a mistake in this program.
+pub(crate) fn bug(what: impl Display) -> Error {
     Error::Other(format!("{what}; this is a bug in weatherflow"))
 }
 
-fn message(panic: &(dyn Any + Send)) -> &str {
+/// A panic in words.
+pub(crate) fn panicked(what: &str, panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("{what} panicked: {}", text.unwrap_or("no message"))
 }

@@ -1,7 +1,7 @@
 //! What a running flow tells people: rows, commits, lag, memory, trouble.
 
 use crate::budget::Budget;
-use crate::flow::Epoch;
+use crate::epoch::Epoch;
 use crate::halt::Failure;
 use operators::progress::{Progress, Tally};
 use operators::sample::{Sampler, Samples};
@@ -47,9 +47,20 @@ struct Seen {
     /// Per worker.
     lag: BTreeMap<u32, Lag>,
     restarts: u64,
-    /// While it does not run.
-    trouble: Option<Failure>,
+    health: Health,
     troubles: VecDeque<Trouble>,
+}
+
+/// Whether a flow runs.
+#[derive(Clone, Debug, Default)]
+pub enum Health {
+    /// Its source has not answered yet.
+    #[default]
+    Starting,
+    /// Its source can be read, since then.
+    Up(Instant),
+    /// Why it has to be begun again or has ended, until it is up.
+    Trouble(Failure),
 }
 
 /// A commit that was made.
@@ -72,6 +83,8 @@ pub struct Trouble {
     pub at: SystemTime,
     /// What happened.
     pub failure: Failure,
+    /// The restart that it led to, counted from 1; none when the flow ended.
+    pub restart: Option<u64>,
 }
 
 /// How long commits took: a histogram whose buckets count all commits up to their bound.
@@ -124,10 +137,20 @@ pub struct Reading {
     pub done: bool,
     /// How often the flow was begun again from its last commit.
     pub restarts: u64,
-    /// Why it has to be begun again or has ended, until it runs.
-    pub trouble: Option<Failure>,
+    /// Whether it runs.
+    pub health: Health,
     /// The last of what went wrong, the newest at the end.
     pub troubles: Vec<Trouble>,
+}
+
+impl Reading {
+    /// Why the flow does not run.
+    pub fn trouble(&self) -> Option<&Failure> {
+        match &self.health {
+            Health::Trouble(failure) => Some(failure),
+            Health::Starting | Health::Up(_) => None,
+        }
+    }
 }
 
 /// What has passed one stage in this run; rows that are read again are counted again.
@@ -206,26 +229,35 @@ impl Meter {
         seen.epochs.remove(&epoch);
     }
 
-    /// The flow runs again.
-    pub(crate) fn clear_trouble(&self) {
-        self.seen().trouble = None;
+    /// The sink holds more than this run was told of, as the answer to its last commit was lost.
+    pub(crate) fn add_found(&self, committed: Tally, progress: Progress) {
+        let mut seen = self.seen();
+        seen.committed = committed;
+        seen.last = Some((Instant::now(), progress));
+        self.read.store(committed.read, Ordering::Relaxed);
+    }
+
+    /// The source was read.
+    pub(crate) fn set_up(&self) {
+        let health = &mut self.seen().health;
+        if !matches!(health, Health::Up(_)) {
+            *health = Health::Up(Instant::now());
+        }
     }
 
     /// The flow begins again from its last commit: rows read since then will be read once more.
     pub(crate) fn add_restart(&self, why: &Failure) {
-        self.add_trouble(why);
         let mut seen = self.seen();
         seen.restarts += 1;
+        let restart = Some(seen.restarts);
+        seen.add_trouble(why, restart);
         seen.epochs.clear();
-        seen.lag.clear();
         self.read.store(seen.committed.read, Ordering::Relaxed);
     }
 
-    /// The flow does not run, for now or for good.
+    /// The flow does not run any more.
     pub(crate) fn add_trouble(&self, why: &Failure) {
-        let mut seen = self.seen();
-        remember(&mut seen.troubles, Trouble { at: SystemTime::now(), failure: why.clone() });
-        seen.trouble = Some(why.clone());
+        self.seen().add_trouble(why, None);
     }
 
     pub(crate) fn set_done(&self) {
@@ -259,13 +291,20 @@ impl Meter {
             memory: (self.budget.used(), self.budget.limit()),
             done: self.is_done(),
             restarts: seen.restarts,
-            trouble: seen.trouble.clone(),
+            health: seen.health.clone(),
             troubles: seen.troubles.iter().cloned().collect(),
         }
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seen {
+    fn add_trouble(&mut self, why: &Failure, restart: Option<u64>) {
+        remember(&mut self.troubles, Trouble { at: SystemTime::now(), failure: why.clone(), restart });
+        self.health = Health::Trouble(why.clone());
     }
 }
 

@@ -1,7 +1,6 @@
 //! What will run: every stage built, schemas composed, the resume point of each flow known.
 
-use crate::config::pipeline::Pipeline;
-use crate::config::{BuiltFlow, Loaded};
+use crate::config::{BuiltFlow, Loaded, did_you_mean};
 use operators::Error;
 use operators::progress::Progress;
 use std::sync::Arc;
@@ -27,8 +26,6 @@ pub struct Plan {
 pub struct PlannedFlow {
     /// Its stages.
     pub built: Arc<BuiltFlow>,
-    /// Pipeline and flow, under which its progress is stored: `weather/archive`.
-    pub id: String,
     /// Where it goes on.
     pub resume: Resume,
     /// Flows of this plan whose sink is this one's source, by index.
@@ -57,18 +54,19 @@ impl Plan {
         if let Some(only) = only {
             built.retain(|flow| flow.name == only);
             if built.is_empty() {
-                return Err(format!("there is no flow `{only}`; the file has {}", names.join(", ")));
+                let meant = did_you_mean(only, names.iter().map(String::as_str));
+                return Err(format!("there is no flow `{only}`{meant}\nthe file has: {}", names.join(", ")));
             }
         }
         let upstream: Vec<Vec<usize>> = built.iter().map(|flow| feeders(flow, &built)).collect();
         let asked = Instant::now();
-        let looks: Vec<_> = built.into_iter().map(|built| Look::begin(built, &pipeline)).collect();
+        let looks: Vec<_> = built.into_iter().map(Look::begin).collect();
         let flows = looks
             .into_iter()
             .zip(upstream)
             .map(|(look, upstream)| {
                 let resume = look.end(PATIENCE.saturating_sub(asked.elapsed()));
-                PlannedFlow { built: look.built, id: look.id, resume, upstream }
+                PlannedFlow { built: look.built, resume, upstream }
             })
             .collect();
         Ok(Self { name: pipeline.name, memory: pipeline.memory.0, workers, flows })
@@ -84,23 +82,21 @@ pub(crate) fn feeders(flow: &BuiltFlow, all: &[BuiltFlow]) -> Vec<usize> {
 /// A flow whose sink is being asked where it goes on.
 struct Look {
     built: Arc<BuiltFlow>,
-    id: String,
     answer: Receiver<Resume>,
 }
 
 impl Look {
-    fn begin(built: BuiltFlow, pipeline: &Pipeline) -> Self {
-        let id = pipeline.flow_id(&built.name);
+    fn begin(built: BuiltFlow) -> Self {
         let built = Arc::new(built);
         let (told, answer) = channel();
         let look = {
-            let (built, id) = (Arc::clone(&built), id.clone());
+            let built = Arc::clone(&built);
             // Nobody may be listening any more.
-            move || drop(told.send(resume(&built, &id)))
+            move || drop(told.send(resume(&built)))
         };
         // A thread that could not be started has dropped its end, and the answer is unknown.
         let _ = std::thread::Builder::new().name("resume".to_owned()).spawn(look);
-        Self { built, id, answer }
+        Self { built, answer }
     }
 
     /// The answer, if it comes in time; a server that hangs is left to its own time-outs.
@@ -116,8 +112,8 @@ impl Look {
     }
 }
 
-fn resume(flow: &BuiltFlow, id: &str) -> Resume {
-    let look = || match flow.sink.sink.progress(id)? {
+fn resume(flow: &BuiltFlow) -> Resume {
+    let look = || match flow.sink.sink.progress(&flow.id)? {
         None => Ok(Resume::Beginning),
         Some(progress) => fits(flow, &progress).map(|()| Resume::After(Box::new(progress))),
     };

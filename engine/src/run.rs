@@ -2,7 +2,8 @@
 
 use crate::budget::Budget;
 use crate::dataflow::worker::{Blueprint, execute};
-use crate::flow::{End, Flow, OpenEpoch};
+use crate::epoch::OpenEpoch;
+use crate::flow::{End, Flow, bug, panicked};
 use crate::halt::{Failure, Halt};
 use crate::meter::Meter;
 use crate::patience::Patience;
@@ -10,7 +11,8 @@ use crate::plan::{Plan, PlannedFlow, Resume, fits};
 use crate::threads::Threads;
 use crate::threads::committer::Begin;
 use operators::Error;
-use operators::progress::{Run, Version};
+use operators::progress::{Progress, Run, Tally, Version};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, OnceLock};
 
 /// Rows on their way may hold `1 / ROWS_SHARE` of the memory; the rest is for what cannot be charged to them: encoders
@@ -67,7 +69,7 @@ impl Running {
     fn keep(&self, planned: &PlannedFlow, meter: &Arc<Meter>) {
         let mut patience = Patience::new(planned.built.retry_for.0);
         let mut earlier = Earlier::default();
-        while let Err(failure) = self.attempt(planned, meter, &mut earlier) {
+        while let Err(failure) = self.guarded(planned, meter, &mut earlier) {
             earlier.attempts += 1;
             if !failure.may_pass || self.halt.is_stopping() {
                 // What ends the others is not their trouble.
@@ -76,8 +78,7 @@ impl Running {
                 }
                 return self.halt.fail(failure);
             }
-            let last_commit = meter.read().last_commit.map(|(at, _)| at);
-            let Some(pause) = patience.after_failure(last_commit) else {
+            let Some(pause) = patience.after_failure(&meter.read()) else {
                 let lost = patience.lost(failure);
                 meter.add_trouble(&lost);
                 return self.halt.fail(lost);
@@ -89,6 +90,12 @@ impl Running {
         }
     }
 
+    /// An attempt, in which a panic outside its threads is a failure like one in them.
+    fn guarded(&self, planned: &PlannedFlow, meter: &Arc<Meter>, earlier: &mut Earlier) -> Result<(), Failure> {
+        let attempt = catch_unwind(AssertUnwindSafe(|| self.attempt(planned, meter, earlier)));
+        attempt.unwrap_or_else(|panic| Err(Failure::new(&planned.built.name, &bug(panicked("it", &*panic)))))
+    }
+
     /// Runs a flow once, from its last commit to its end or its first failure; nothing of it is left then.
     fn attempt(&self, planned: &PlannedFlow, meter: &Arc<Meter>, earlier: &mut Earlier) -> Result<(), Failure> {
         let built = &planned.built;
@@ -96,7 +103,7 @@ impl Running {
         let flow = Flow {
             name: built.name.clone(),
             // A run id of its own: what a server still does for an earlier attempt is fenced like another process.
-            run: Run { id: format!("{}-{}", self.process, earlier.attempts), flow: planned.id.clone() },
+            run: Run { id: format!("{}-{}", self.process, earlier.attempts), flow: planned.built.id.clone() },
             commit: built.commit,
             source_name: built.source_name.clone(),
             source: Arc::clone(&built.source.source),
@@ -115,8 +122,7 @@ impl Running {
         let known = earlier.found.map(|found| found.max(committed));
         let owned = self.still_owns(planned, known).and_then(|()| open(planned, flow, known));
         let (blueprint, found) = owned.map_err(|error| Failure::new(&built.name, &error))?;
-        earlier.found = Some(found);
-        meter.clear_trouble();
+        earlier.take_over(known, found, meter);
         let threads = Arc::new(Threads::default());
         let executed = execute(blueprint, &threads);
         threads.join();
@@ -130,7 +136,7 @@ impl Running {
     fn still_owns(&self, planned: &PlannedFlow, known: Option<Option<Version>>) -> Result<(), Error> {
         let Some(known) = known else { return Ok(()) };
         let sink = &planned.built.sink;
-        let Some(there) = sink.sink.progress(&planned.id)? else { return Ok(()) };
+        let Some(there) = sink.sink.progress(&planned.built.id)? else { return Ok(()) };
         if there.run.id.starts_with(&self.process) || Some(there.version) <= known {
             return Ok(());
         }
@@ -153,6 +159,22 @@ struct Earlier {
     attempts: u32,
     /// The last commit that the sink had when it was last taken over; nothing before the first time.
     found: Option<Option<Version>>,
+    /// What it held of the flow when it was first taken over.
+    before: Tally,
+}
+
+impl Earlier {
+    /// The sink is taken over, and holds `found`. Until now `known` was the last commit to be known, as in [`open`].
+    fn take_over(&mut self, known: Option<Option<Version>>, found: Option<Progress>, meter: &Meter) {
+        self.found = Some(found.as_ref().map(|progress| progress.version));
+        match (known, found) {
+            (None, found) => self.before = found.map(|progress| progress.totals).unwrap_or_default(),
+            (Some(known), Some(found)) if Some(found.version) > known => {
+                meter.add_found(found.totals - self.before, found);
+            }
+            (Some(_), _) => {}
+        }
+    }
 }
 
 /// Takes the sink over, and goes on from what it then says: the plan's own look may be older. `known` is the last commit
@@ -161,7 +183,7 @@ fn open(
     planned: &PlannedFlow,
     flow: Flow,
     known: Option<Option<Version>>,
-) -> Result<(Blueprint, Option<Version>), Error> {
+) -> Result<(Blueprint, Option<Progress>), Error> {
     let built = &planned.built;
     let opened = built.sink.sink.open(&flow.run)?;
     if let Some(progress) = &opened.progress {
@@ -184,6 +206,7 @@ fn open(
     let first = found.map_or(Version::FIRST, Version::next);
     let from = opened.progress.as_ref().map(|progress| progress.positions.clone()).unwrap_or_default();
     let stages = built.stages.iter().map(|stage| (stage.name.clone(), Arc::clone(&stage.built.stage))).collect();
-    let begin = Begin { committer: opened.committer, last: opened.progress };
-    Ok((Blueprint { flow: Arc::new(flow), stages, from, first, begin: Mutex::new(Some(begin)) }, found))
+    let begin = Begin { committer: opened.committer, last: opened.progress.clone() };
+    let blueprint = Blueprint { flow: Arc::new(flow), stages, from, first, begin: Mutex::new(Some(begin)) };
+    Ok((blueprint, opened.progress))
 }

@@ -6,24 +6,29 @@
 mod world;
 
 use engine::halt::Halt;
-use engine::meter::Meter;
+use engine::meter::{Meter, Reading};
+use engine::plan::Plan;
 use engine::run::Running;
+use operators::inspect::Inspect;
+use operators::progress::{Progress, Run};
+use operators::stage::{Account, Audit, Listen, Opened, Read, Reader, Share, Sink, Source, Writer};
+use operators::{Checkpoint, Error, Lag, Span};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{sleep, spawn};
 use std::time::Duration;
-use world::{Fault, Gate, MemorySink, plan};
+use world::{Fault, Gate, MemorySink, plan, plan_into};
 
-/// Waits until the source has stopped reading, which it must once it is held back.
-fn reading_has_stopped(meter: &Meter) -> u64 {
-    let mut last = (0, 0);
-    loop {
-        sleep(Duration::from_millis(20));
-        let read = meter.read().read;
-        last = if read == last.0 && read > 0 { (read, last.1 + 1) } else { (read, 0) };
-        if last.1 == 15 {
-            return read;
+/// Waits until the flow is as asked.
+fn wait_until(meter: &Meter, what: &str, is_so: impl Fn(&Reading) -> bool) -> Reading {
+    for _ in 0..12_000 {
+        let reading = meter.read();
+        if is_so(&reading) {
+            return reading;
         }
+        sleep(Duration::from_millis(10));
     }
+    panic!("never seen: {what}: {:?}", meter.read());
 }
 
 const ALL: u64 = 4_000_000;
@@ -36,7 +41,7 @@ fn memory_stays_bounded_while_the_sink_stalls() {
     let running = Running::new(plan(DAYS, u64::MAX, limit, vec![], &sink), true, Halt::new());
     let (_, meter) = running.meters().remove(0);
     let run = spawn(move || running.run());
-    let read = reading_has_stopped(&meter);
+    let read = wait_until(&meter, "a full budget", |reading| reading.memory.0 >= reading.memory.1).read;
     // A row takes at least its 8-byte position, its 8-byte temperature, its date and its station.
     let least = read * (8 + 8 + 10 + 10);
     assert!(least <= 2 * limit, "{read} rows were read, at least {least} bytes, against a budget of {limit}");
@@ -63,12 +68,125 @@ fn at_most_two_epochs_are_in_flight() {
     let running = Running::new(plan(DAYS, rows, 1 << 30, vec![], &sink), true, Halt::new());
     let (_, meter) = running.meters().remove(0);
     let run = spawn(move || running.run());
-    let read = reading_has_stopped(&meter);
+    wait_until(&meter, "two epochs in flight", |reading| reading.epochs == 2 && reading.read >= 2 * rows);
+    // Long enough for a third one to begin, if it may.
+    sleep(Duration::from_millis(300));
+    let Reading { read, epochs, .. } = meter.read();
     // An epoch closes with the chunk that fills it.
-    assert!(read <= 2 * (rows + 8192), "{read} rows are in flight, and an epoch has {rows}");
+    assert!(epochs == 2 && read <= 2 * (rows + 8192), "{read} rows of {epochs} epochs are in flight, {rows} in each");
     sink.committing.open();
     run.join().unwrap().unwrap();
     assert_eq!(sink.versions().iter().sum::<u64>(), ALL);
+}
+
+/// A sink with a mistake in it.
+struct Broken;
+
+impl Inspect for Broken {}
+
+impl Audit for Broken {
+    fn audit(&self, _: &str, _: &mut dyn Listen) -> operators::Result<Account> {
+        Ok(Account::default())
+    }
+}
+
+impl Sink for Broken {
+    fn progress(&self, _: &str) -> operators::Result<Option<Progress>> {
+        Ok(None)
+    }
+
+    fn open(&self, _: &Run) -> operators::Result<Opened> {
+        panic!("the ground is shaking");
+    }
+
+    fn writer(&self, _: &Run, _: u64) -> operators::Result<Box<dyn Writer>> {
+        unreachable!("it was never opened")
+    }
+}
+
+#[test]
+fn a_panic_before_the_first_row_stops_the_run_and_says_so() {
+    let running = Running::new(plan_into(DAYS, 1, 1 << 30, vec![], Arc::new(Broken)), true, Halt::new());
+    let (_, meter) = running.meters().remove(0);
+    let failure = running.run().unwrap_err().to_string();
+    assert!(failure.contains("the ground is shaking") && failure.contains("bug in weatherflow"), "{failure}");
+    assert!(meter.read().trouble().is_some());
+}
+
+/// The weather, from a source that says how far behind it is in its own way.
+struct Slow {
+    source: Arc<dyn Source>,
+    asked: Arc<AtomicU64>,
+    lag: fn(u64) -> operators::Result<Lag>,
+}
+
+impl Inspect for Slow {}
+
+impl Source for Slow {
+    fn open(&self, share: Share, from: &Checkpoint) -> operators::Result<Box<dyn Reader>> {
+        let reader = self.source.open(share, from)?;
+        Ok(Box::new(SlowReader { reader, asked: Arc::clone(&self.asked), lag: self.lag }))
+    }
+
+    fn identity(&self) -> operators::Result<Option<String>> {
+        self.source.identity()
+    }
+
+    fn count(&self, span: &Span) -> operators::Result<Option<u64>> {
+        self.source.count(span)
+    }
+}
+
+struct SlowReader {
+    reader: Box<dyn Reader>,
+    asked: Arc<AtomicU64>,
+    lag: fn(u64) -> operators::Result<Lag>,
+}
+
+impl Reader for SlowReader {
+    fn read(&mut self) -> operators::Result<Read> {
+        self.reader.read()
+    }
+
+    fn lag(&mut self) -> operators::Result<Lag> {
+        (self.lag)(self.asked.fetch_add(1, Ordering::SeqCst))
+    }
+}
+
+fn slow(lag: fn(u64) -> operators::Result<Lag>, sink: &MemorySink) -> (Plan, Arc<AtomicU64>) {
+    let mut plan = plan(DAYS / 100, u64::MAX, 1 << 20, vec![], sink);
+    let built = Arc::get_mut(&mut plan.flows[0].built).unwrap();
+    let asked = Arc::new(AtomicU64::new(0));
+    built.source.source = Arc::new(Slow { source: Arc::clone(&built.source.source), asked: Arc::clone(&asked), lag });
+    (plan, asked)
+}
+
+#[test]
+fn a_source_that_does_not_say_how_far_it_is_ends_nothing() {
+    let sink = MemorySink::new();
+    let silent = |_| Err(Error::Unavailable { place: "the weather".into(), reason: "no answer".into() });
+    let (plan, asked) = slow(silent, &sink);
+    Running::new(plan, true, Halt::new()).run().unwrap();
+    assert_eq!(sink.versions().iter().sum::<u64>(), ALL / 100);
+    assert!(asked.load(Ordering::SeqCst) > 0);
+}
+
+#[test]
+fn how_far_a_source_is_is_told_while_the_sink_stalls_and_not_asked_while_it_stops() {
+    let sink = MemorySink { writing: Gate::new(false), ..MemorySink::new() };
+    let (plan, asked) = slow(|asked| Ok(Lag([(0, asked)].into())), &sink);
+    let halt = Halt::new();
+    let running = Running::new(plan, false, Arc::clone(&halt));
+    let (_, meter) = running.meters().remove(0);
+    let run = spawn(move || running.run());
+    let read = wait_until(&meter, "a full budget", |reading| reading.memory.0 >= reading.memory.1).read;
+    let told = meter.read().lag.total();
+    wait_until(&meter, "more behind", |reading| reading.read == read && reading.lag.total() > told);
+    halt.stop();
+    let before = asked.load(Ordering::SeqCst);
+    sink.writing.open();
+    run.join().unwrap().unwrap();
+    assert!(asked.load(Ordering::SeqCst) <= before + 1, "only a question that was being asked");
 }
 
 fn fails(fault: Fault) -> (String, Vec<u64>) {

@@ -1,6 +1,8 @@
 //! `graph`: drawn in every format, without secrets, without touching anything, and without waiting for the dead.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod common;
+
 use std::io::Write;
 use std::net::TcpListener;
 use std::path::Path;
@@ -169,6 +171,29 @@ fn names_stay_names_in_every_language() {
     svg(&drawn(&file, "dot"), "odd names");
 }
 
+/// A name may hold what a terminal obeys, and what a tool says of it must not.
+#[test]
+fn no_command_lets_a_name_speak_to_the_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("odd.toml");
+    let text = "name = \"odd\"\n[[flow]]\nname = \"end\"\n[flow.source.table]\nurl = \"sqlite:a\\u001b[31m.db\"\n\
+                table = \"t\"\ncolumns = { id = \"int64\" }\n[flow.sink.parquet]\nurl = \"file:b\\u001b[31m\"\n";
+    std::fs::write(&file, text).unwrap();
+    let commands: [&[&str]; 5] = [
+        &["run", "--drain"],
+        &["run", "--drain", "--log-format", "json"],
+        &["check", "--connect"],
+        &["status"],
+        &["verify"],
+    ];
+    for command in commands {
+        let output = Command::new(env!("CARGO_BIN_EXE_weatherflow")).args(command).arg(&file).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        assert!(said.windows(4).any(|word| word == b"[31m"), "{command:?} does not name the place");
+        assert!(!said.contains(&0x1b), "{command:?}: {}", String::from_utf8_lossy(&said));
+    }
+}
+
 #[test]
 fn graphviz_takes_the_main_job() {
     let folder = tempfile::tempdir().unwrap();
@@ -180,8 +205,7 @@ fn svg(dot: &str, what: &str) {
     let started =
         Command::new("dot").arg("-Tsvg").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let Ok(mut program) = started else {
-        println!("skipped: Graphviz is not installed, so it did not draw {what}");
-        return;
+        return common::skipped(&format!("Graphviz is not there, so it did not draw {what}"));
     };
     program.stdin.take().unwrap().write_all(dot.as_bytes()).unwrap();
     let output = program.wait_with_output().unwrap();

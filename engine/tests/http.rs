@@ -8,13 +8,12 @@ mod served;
 use common::{Job, both};
 use serde_json::Value;
 use served::{Served, wait_for};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A sample's name and labels, and its value.
 type Samples = BTreeMap<String, f64>;
@@ -26,14 +25,7 @@ fn parsed(text: &str) -> Option<(Samples, Samples)> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/common/metrics.py");
     let has_parser = Command::new(&python).args(["-c", "import prometheus_client"]).output();
     if !has_parser.is_ok_and(|output| output.status.success()) {
-        assert!(
-            std::env::var("CI").as_deref() != Ok("true"),
-            "no prometheus_client in target/python; .ci/run makes it"
-        );
-        let _ = writeln!(
-            std::io::stderr(),
-            "SKIPPED: metrics were not parsed, there is no prometheus_client in target/python"
-        );
+        common::skipped("metrics were not parsed, there is no prometheus_client in target/python");
         return None;
     }
     let mut child = Command::new(python)
@@ -54,14 +46,41 @@ fn parsed(text: &str) -> Option<(Samples, Samples)> {
         if ["counter", "histogram"].contains(&sample["type"].as_str().unwrap()) {
             counters.insert(name.clone(), value);
         }
-        all.insert(name, value);
+        assert!(all.insert(name, value).is_none(), "{line} twice");
     }
     Some((all, counters))
 }
 
+/// The main job, whose archive filters twice.
+fn filtering() -> Job {
+    const SELECT: &str = "[[flow.transform]]\nselect";
+    const FILTER: &str = "[[flow.transform]]\nfilter = { column = \"degrees\", is_null = false }\n\n";
+    Job::of("weather.toml", 10, 100_000, "20ms", "200ms", |file| {
+        assert!(file.contains(SELECT));
+        file.replace(SELECT, &format!("{FILTER}{FILTER}{SELECT}"))
+    })
+}
+
+#[test]
+fn stages_of_one_kind_have_a_series_each() {
+    let job = filtering();
+    let run = Served::start(&job, &[]);
+    let metrics = run.get("/metrics", &[]).body;
+    let samples = metrics.lines().filter(|line| !line.starts_with('#'));
+    let mut series = BTreeSet::new();
+    for (name, _) in samples.filter_map(|line| line.rsplit_once(' ')) {
+        assert!(series.insert(name), "{name} twice in\n{metrics}");
+    }
+    for stage in ["transform.filter", "transform.filter#2"] {
+        let name = format!("weatherflow_rows_total{{flow=\"archive\",stage=\"{stage}\"}}");
+        assert!(series.contains(name.as_str()), "no {name} in\n{metrics}");
+    }
+    assert!(run.stop().success());
+}
+
 #[test]
 fn metrics_are_what_prometheus_expects_and_counters_never_go_down() {
-    let job = Job::new(10, 100_000, "20ms", "200ms");
+    let job = filtering();
     let run = Served::start(&job, &[]);
     let scrape = || {
         let answer = run.get("/metrics", &[]);
@@ -75,7 +94,8 @@ fn metrics_are_what_prometheus_expects_and_counters_never_go_down() {
     let early = scrape();
     // How far a source is ahead is asked once a second.
     let is_late = |text: &String| {
-        let version = text.lines().find_map(|line| line.strip_prefix("weatherflow_version{flow=\"archive\"} "));
+        let version =
+            text.lines().find_map(|line| line.strip_prefix("weatherflow_last_commit_version{flow=\"archive\"} "));
         version.is_some_and(|version| version != "0") && text.contains("weatherflow_lag_rows{flow=\"archive\"")
     };
     let late = wait_for("commits and the lag of the archive", || Some(scrape()).filter(is_late));
@@ -95,7 +115,7 @@ fn metrics_are_what_prometheus_expects_and_counters_never_go_down() {
     assert!(stage("source.topic", "rows") >= stage("transform.select", "rows"));
     assert!(stage("decode.protobuf", "bytes") > 0.0);
     let commits = archive("weatherflow_commits_total");
-    assert_eq!(archive("weatherflow_version"), commits - 1.0);
+    assert_eq!(archive("weatherflow_last_commit_version"), commits - 1.0);
     assert_eq!(archive("weatherflow_commit_duration_seconds_count"), commits);
     assert_eq!(all["weatherflow_commit_duration_seconds_bucket {\"flow\":\"archive\",\"le\":\"+Inf\"}"], commits);
     assert!(archive("weatherflow_last_commit_timestamp_seconds") > 1.7e9);
@@ -155,6 +175,8 @@ fn a_run_tells_its_health_its_graph_and_its_numbers() {
         (vec!["--head"], "/metrics", 200),
         (vec!["--header", "Host: evil.example"], "/status", 421),
         (vec!["--header", "Host: localhost:1"], "/status", 200),
+        (vec!["--header", "Sec-Fetch-Site: cross-site", "--header", "Sec-Fetch-Mode: no-cors"], "/events", 403),
+        (vec!["--header", "Sec-Fetch-Site: cross-site", "--header", "Sec-Fetch-Mode: navigate"], "/", 200),
         (vec!["--http1.0", "--header", "Host:"], "/status", 200),
     ] {
         assert_eq!(run.get(path, &arguments).status, status, "{arguments:?} {path}");
@@ -205,10 +227,36 @@ fn a_flow_in_trouble_is_not_ready_and_its_password_is_told_nobody() {
     run.stop();
 }
 
+/// Asking takes it longer than it may go on without a commit.
+#[test]
+fn a_flow_whose_source_never_answers_is_at_no_time_ready_and_ends() {
+    let job = Job::new(10, 50, "0", "100ms");
+    let file = fs::read_to_string(job.file()).unwrap();
+    let topic = "[flow.source.topic]\nurl = \"sqlite:../data/topic.db\"";
+    assert!(file.contains(topic));
+    let file = file.replace(topic, "[flow.source.kafka]\nbrokers = \"127.0.0.1:1\"");
+    fs::write(job.file(), file.replace("name = \"archive\"", "name = \"archive\"\nretry_for = \"2s\"")).unwrap();
+    let run = Served::start(&job, &["--flow", "archive"]);
+    let mut states = BTreeSet::new();
+    wait_for("the end", || {
+        let answer = run.get("/ready", &[]);
+        if answer.status == 0 {
+            return Some(());
+        }
+        assert_eq!(answer.status, 503, "{}", answer.body);
+        let ready: Value = serde_json::from_str(&answer.body).unwrap();
+        states.insert(ready["reasons"][0]["state"].to_string());
+        None
+    });
+    assert!(states.contains("\"starting\""), "{states:?}");
+    assert_eq!(run.wait().code(), Some(1));
+}
+
 #[test]
 fn scrapes_and_pages_under_load_change_no_row_and_hold_nothing_up() {
+    const ANSWERS: u32 = 10;
     let job = Job::new(10, 1_500, "0", "100ms");
-    let run = Served::start(&job, &["--drain"]);
+    let run = Served::start(&job, &[]);
     // Listeners that never read, as many as find a place; and connections that never ask.
     let connect = || TcpStream::connect(run.address()).unwrap();
     let stuck: Vec<_> = (0..30)
@@ -219,27 +267,18 @@ fn scrapes_and_pages_under_load_change_no_row_and_hold_nothing_up() {
         })
         .collect();
     let silent: Vec<_> = (0..10).map(|_| connect()).collect();
-    let over = AtomicBool::new(false);
-    let (status, scrapes) = std::thread::scope(|scope| {
-        let scrapers: Vec<_> = ["/metrics", "/status", "/ready", "/metrics"]
-            .map(|path| {
-                let (url, over) = (format!("{}{path}", run.url), &over);
-                scope.spawn(move || {
-                    let mut answered = 0;
-                    while !over.load(Ordering::SeqCst) {
-                        let curl = Command::new("curl").args(["--silent", "--max-time", "20", &url]).output().unwrap();
-                        answered += u32::from(curl.status.success() && !curl.stdout.is_empty());
-                    }
-                    answered
-                })
-            })
-            .into();
-        let status = run.wait();
-        over.store(true, Ordering::SeqCst);
-        (status, scrapers.into_iter().map(|scraper| scraper.join().unwrap()).collect::<Vec<_>>())
+    std::thread::scope(|scope| {
+        for path in ["/metrics", "/status", "/ready", "/metrics"] {
+            let url = format!("{}{path}", run.url);
+            scope.spawn(move || {
+                let ask = || Command::new("curl").args(["--silent", "--max-time", "20", &url]).output().unwrap();
+                for _ in 0..ANSWERS {
+                    wait_for(&url, || Some(ask()).filter(|curl| curl.status.success() && !curl.stdout.is_empty()));
+                }
+            });
+        }
     });
-    assert!(status.success());
-    assert!(scrapes.iter().all(|answered| *answered > 0), "{scrapes:?}");
+    assert!(run.stop().success());
     let refused = stuck.into_iter().filter(|stream| {
         let mut answer = [0; 12];
         let mut stream = stream;

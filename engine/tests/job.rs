@@ -101,15 +101,16 @@ fn quiet_says_nothing() {
     assert!(output.status.code() == Some(1) && both(&output).contains("stray"), "what was asked for is said");
 }
 
+fn objects(bytes: &[u8]) -> Vec<serde_json::Value> {
+    String::from_utf8_lossy(bytes).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
 #[test]
 fn a_program_reads_the_run_line_by_line() {
     let job = Job::new(10, 100, "0", "100ms");
     let mut command = job.command("run", &["--drain", "--log-format", "json"]);
     let output = command.env("RUST_LOG", "error,engine=debug").output().unwrap();
     assert!(output.status.success(), "{}", both(&output));
-    let objects = |bytes: &[u8]| -> Vec<serde_json::Value> {
-        String::from_utf8_lossy(bytes).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    };
     let said = objects(&output.stdout);
     for flow in ["generate", "publish", "archive"] {
         let of = |event: &str| said.iter().find(|object| object["event"] == event && object["flow"] == flow);
@@ -128,6 +129,35 @@ fn a_program_reads_the_run_line_by_line() {
     let output = job.output("run", &["--drain", "--log-format", "json"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(objects(&output.stderr).iter().any(|object| object["level"] == "ERROR"), "{}", both(&output));
+
+    let output = job.output("run", &["--flow", "archiv", "--log-format", "json"]);
+    assert_eq!(output.status.code(), Some(2));
+    let message = objects(&output.stderr)[0]["fields"]["message"].to_string();
+    assert!(message.contains("did you mean `archive`?"), "{message}");
+    let text = fs::read_to_string(job.file()).unwrap();
+    fs::write(job.file(), text.replace("stations", "station")).unwrap();
+    let output = job.output("run", &["--log-format", "json"]);
+    assert_eq!(output.status.code(), Some(2));
+    let message = objects(&output.stderr)[0]["fields"]["message"].to_string();
+    assert!(message.contains("did you mean `stations`?"), "{message}");
+}
+
+/// Two may follow each other sooner than anybody looks.
+#[test]
+fn every_restart_is_told() {
+    let job = Job::new(10, 100, "0", "100ms");
+    let text = fs::read_to_string(job.file()).unwrap();
+    let table = "[flow.sink.table]\nurl = \"sqlite:../data/weather.db\"";
+    assert!(text.contains(table));
+    let nowhere = "[flow.sink.table]\nurl = \"mysql://root@127.0.0.1:1/CS544\"";
+    let text = text.replace(table, nowhere);
+    fs::write(job.file(), text.replacen("name = \"generate\"", "name = \"generate\"\nretry_for = \"2s\"", 1)).unwrap();
+    let output = job.output("run", &["--flow", "generate", "--log-format", "json"]);
+    assert_eq!(output.status.code(), Some(1), "{}", both(&output));
+    let objects = objects(&output.stdout);
+    let told = objects.iter().filter(|object| object["event"] == "restart").count();
+    let end = objects.iter().find(|object| object["event"] == "end").unwrap();
+    assert!(told > 2 && end["restarts"] == told, "{objects:?}");
 }
 
 /// A pipe that is full already, and its other end.
@@ -152,11 +182,10 @@ fn output_that_nobody_takes_stops_nothing() {
         assert_eq!(child.try_wait().unwrap(), None, "it waits for somebody to read what it has to say");
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
-    let log = std::thread::spawn(move || err.read_to_end(&mut Vec::new()));
-    let mut said = String::new();
-    out.read_to_string(&mut said).unwrap();
-    log.join().unwrap().unwrap();
-    assert!(child.wait().unwrap().success() && said.contains("to prove it:"), "{said}");
+    assert!(child.wait().unwrap().success(), "it ends, though nobody has read a word");
+    for said in [&mut out, &mut err] {
+        assert!(said.read_to_end(&mut Vec::new()).unwrap() > 0);
+    }
     job.finish_and_prove();
 }
 

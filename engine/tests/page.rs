@@ -165,20 +165,19 @@ fn a_flow_that_fails_says_where_and_why() {
     assert_eq!(run.wait().code(), Some(1));
 }
 
-#[test]
-fn rows_that_hold_html_are_shown_as_text() {
-    const NAME: &str = "<img src=x onerror=document.title=1>";
-    let Some(browser) = Browser::start() else { return };
+/// One row of a SQLite table with `name`, `day` and `degrees` into Parquet files.
+fn odd_job(name: &str, columns: &str) -> Job {
     let job = Job::of("weather.toml", 1, 1, "0", "100ms", |_| {
-        "name = \"odd\"\n[[flow]]\nname = \"odd\"\ncommit = { every = \"100ms\" }\n\
+        format!(
+            "name = \"odd\"\n[[flow]]\nname = \"odd\"\ncommit = {{ every = \"100ms\" }}\n\
          [flow.source.table]\nurl = \"sqlite:../odd.db\"\ntable = \"odd\"\n\
-         columns = { name = \"string\", day = \"string\", degrees = \"float64\" }\n\
+         columns = {{ {columns} }}\n\
          [flow.sink.parquet]\nurl = \"file:../data/archive\"\n"
-            .to_owned()
+        )
     });
     let rows = format!(
         "CREATE TABLE odd (id INTEGER PRIMARY KEY, name TEXT, day TEXT, degrees REAL);
-         INSERT INTO odd (name, day, degrees) VALUES ('{NAME}', '2000-01-01', 1.5);"
+         INSERT INTO odd (name, day, degrees) VALUES ('{name}', '2000-01-01', 1.5);"
     );
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let url = format!("sqlite:{}?mode=rwc", job.dir.path().join("odd.db").display());
@@ -186,6 +185,14 @@ fn rows_that_hold_html_are_shown_as_text() {
         sqlx::raw_sql(sqlx::AssertSqlSafe(rows)).execute(&mut database).await.unwrap();
         database.close().await.unwrap();
     });
+    job
+}
+
+#[test]
+fn rows_that_hold_html_are_shown_as_text() {
+    const NAME: &str = "<img src=x onerror=document.title=1>";
+    let Some(browser) = Browser::start() else { return };
+    let job = odd_job(NAME, "name = \"string\", day = \"string\", degrees = \"float64\"");
     let run = Served::start(&job, &[]);
     browser.open(&run.url);
     browser.wait("document.querySelector('.legend button')");
@@ -193,5 +200,22 @@ fn rows_that_hold_html_are_shown_as_text() {
     assert_eq!(browser.text("document.querySelectorAll('img').length"), "0");
     browser.wait("document.title === 'odd: running'");
     assert_quiet(&browser, &run);
+    assert!(run.stop().success());
+}
+
+#[test]
+fn another_pipeline_under_the_same_address_is_shown_in_its_place() {
+    let Some(browser) = Browser::start() else { return };
+    let job = Job::new(10, 100_000, "50ms", "300ms");
+    let run = Served::start(&job, &[]);
+    let port = run.address().rsplit_once(':').unwrap().1.to_owned();
+    browser.open(&run.url);
+    browser.wait("document.querySelector('.flow:nth-child(3) .legend button')");
+    assert!(run.stop().success());
+    // Nothing of it can be drawn as a line.
+    let odd = odd_job("x", "name = \"string\"");
+    let run = Served::start_at(&odd, &port, &[]);
+    browser.wait("document.title === 'odd: running'");
+    browser.wait("document.querySelectorAll('section.flow').length === 1");
     assert!(run.stop().success());
 }

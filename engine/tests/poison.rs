@@ -6,6 +6,10 @@ mod common;
 
 use arrow::array::{Array, BinaryArray, RecordBatch, StringArray, UInt32Array, UInt64Array};
 use common::{Job, assert_generated, both, read_archive};
+use engine::config::load;
+use engine::halt::Halt;
+use engine::plan::Plan;
+use engine::run::Running;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use sqlx::{Connection, SqliteConnection};
 use std::fs::{self, File};
@@ -54,6 +58,20 @@ fn archive_flow(job: &Job, on_error: &str) -> (PathBuf, PathBuf) {
 
 fn weatherflow(arguments: &[&str], file: &Path) -> Output {
     Command::new(env!("CARGO_BIN_EXE_weatherflow")).args(arguments).arg(file).output().unwrap()
+}
+
+#[test]
+fn a_failure_is_of_one_stage_though_two_are_of_its_kind() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("casts.toml");
+    let casts = [("degrees", "string"), ("date", "int64")];
+    let casts =
+        casts.map(|(column, to)| format!("[[flow.transform]]\ncast = {{ columns = {{ {column} = \"{to}\" }} }}\n"));
+    let flow = "name = \"casts\"\n[[flow]]\nname = \"f\"\n[flow.source.weather]\nevery = \"0\"\n";
+    fs::write(&file, format!("{flow}{}[flow.sink.parquet]\nurl = \"file:out\"\n", casts.concat())).unwrap();
+    let plan = Plan::new(load(&file).unwrap(), None, 1).unwrap();
+    let failure = Running::new(plan, true, Halt::new()).run().unwrap_err();
+    assert_eq!(failure.stage.as_deref(), Some("transform.cast#2"), "{failure}");
 }
 
 #[test]

@@ -120,6 +120,11 @@ fn run_while(
     let running = Running::new(plan, true, Halt::new());
     let (_, meter) = running.meters().remove(0);
     let result = running.run().map_err(|failure| failure.to_string());
+    if result.is_ok() {
+        // Those of a commit whose answer was lost too.
+        let read = u64::from(DAYS) * 10;
+        assert_eq!((meter.read().committed.read, meter.read().read), (read, read), "rows of this run");
+    }
     (result, calls.load(Ordering::SeqCst), meter.read().restarts)
 }
 

@@ -4,7 +4,7 @@ use crate::position::{Checkpoint, Span};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::AddAssign;
+use std::ops::{AddAssign, Sub};
 
 /// The durable number of a commit: dense, 0, 1, 2 ...; two writers that follow the same version race for the next,
 /// and one of them loses.
@@ -67,6 +67,21 @@ impl AddAssign for Tally {
         self.filtered += other.filtered;
         self.skipped += other.skipped;
         self.dead_letters += other.dead_letters;
+    }
+}
+
+impl Sub for Tally {
+    type Output = Self;
+
+    /// What came since an earlier count of the same rows.
+    fn sub(self, earlier: Self) -> Self {
+        Self {
+            read: self.read.saturating_sub(earlier.read),
+            written: self.written.saturating_sub(earlier.written),
+            filtered: self.filtered.saturating_sub(earlier.filtered),
+            skipped: self.skipped.saturating_sub(earlier.skipped),
+            dead_letters: self.dead_letters.saturating_sub(earlier.dead_letters),
+        }
     }
 }
 

@@ -25,7 +25,7 @@ fn ask(loaded: &Loaded) -> Result<(), Failed> {
         let asked: Vec<_> = loaded
             .built
             .iter()
-            .map(|flow| (flow, scope.spawn(|| source(flow, loaded)), scope.spawn(|| sink(flow, loaded))))
+            .map(|flow| (flow, scope.spawn(|| source(flow, loaded)), scope.spawn(|| sink(flow))))
             .collect();
         for (flow, source, sink) in asked {
             let between = flow
@@ -55,7 +55,7 @@ fn ask(loaded: &Loaded) -> Result<(), Failed> {
 /// What a source says; one that is not there yet is in order only when another flow of the file makes it.
 fn source(flow: &BuiltFlow, loaded: &Loaded) -> Vec<Line> {
     let fed = !feeders(flow, &loaded.built).is_empty();
-    let seen = flow.source.source.connect(&loaded.pipeline.flow_id(&flow.name)).into_iter().map(|seen| match seen {
+    let seen = flow.source.source.connect(&flow.id).into_iter().map(|seen| match seen {
         Ok(Seen::NotYet(text)) if !fed => line(
             Mark::Failed,
             &format!("{text}, but no flow of this file makes it: look at its name, or make it before the run"),
@@ -77,13 +77,12 @@ fn lost(source: &mut [Line], read: &Checkpoint) {
 }
 
 /// What a sink says, whether the flow could go on from what it holds, and how far the source was read.
-fn sink(flow: &BuiltFlow, loaded: &Loaded) -> (Vec<Line>, Option<Checkpoint>) {
-    let id = loaded.pipeline.flow_id(&flow.name);
-    let mut lines: Vec<_> = flow.sink.sink.connect(&id).into_iter().map(told).collect();
+fn sink(flow: &BuiltFlow) -> (Vec<Line>, Option<Checkpoint>) {
+    let mut lines: Vec<_> = flow.sink.sink.connect(&flow.id).into_iter().map(told).collect();
     let mut read = None;
     // A server that has not answered is not asked again.
     if lines.iter().all(|line| line.mark != Mark::Failed) {
-        let goes_on = flow.sink.sink.progress(&id).and_then(|progress| match progress {
+        let goes_on = flow.sink.sink.progress(&flow.id).and_then(|progress| match progress {
             None => Ok(Seen::Fine("nothing is committed yet: the flow begins at the beginning".to_owned())),
             Some(progress) => {
                 let positions = read.insert(progress.positions.clone());

@@ -36,16 +36,14 @@ pub(crate) fn init(args: &InitArgs) -> Result<(), Failed> {
     let name = file.file_stem().unwrap_or_default().to_string_lossy();
     if !is_name(&name) {
         return Err(Failed::Usage(format!(
-            "error: `{name}` cannot name a pipeline: a name has lower-case letters, digits, `_` and `-`"
+            "`{name}` cannot name a pipeline: a name has lower-case letters, digits, `_` and `-`"
         )));
     }
     let text = template(&name, &args.source, &args.sink);
     // Never over a file that is there, whoever else writes at this moment.
     let written = File::create_new(&file).and_then(|mut new| new.write_all(text.as_bytes()));
     written.map_err(|error| match error.kind() {
-        ErrorKind::AlreadyExists => {
-            Failed::Usage(format!("error: {} is there already; give another name", file.display()))
-        }
+        ErrorKind::AlreadyExists => Failed::Usage(format!("{} is there already; give another name", file.display())),
         _ => Failed::Running(format!("cannot write {}: {error}", file.display())),
     })?;
     let file = file.display();

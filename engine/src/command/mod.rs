@@ -13,7 +13,7 @@ pub(crate) mod tap;
 pub(crate) mod test;
 pub(crate) mod verify;
 
-use crate::config::{self, Loaded};
+use crate::config::{self, Diagnostics, Loaded};
 use crate::halt::Halt;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -23,8 +23,10 @@ use std::sync::Arc;
 /// Why a command did not succeed.
 #[derive(Debug)]
 pub(crate) enum Failed {
-    /// The command line or the file is wrong.
+    /// The command line is wrong.
     Usage(String),
+    /// The file is wrong.
+    File(Box<Diagnostics>),
     /// It failed while running.
     Running(String),
     /// It ran, and what it has to say has been printed.
@@ -42,7 +44,7 @@ impl From<operators::Error> for Failed {
 
 /// Reads and checks a file; every command goes through here, so that all accept the same files.
 fn load(file: &Path) -> Result<Loaded, Failed> {
-    config::load(file).map_err(|errors| Failed::Usage(errors.for_standard_error()))
+    config::load(file).map_err(|errors| Failed::File(Box::new(errors)))
 }
 
 /// The first Ctrl-C or SIGTERM stops what goes on in its own time; the second ends the process where it stands.

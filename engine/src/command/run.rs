@@ -3,7 +3,7 @@
 use super::Failed;
 use crate::halt::Halt;
 use crate::http::address::Address;
-use crate::http::{Outline, Server};
+use crate::http::{Server, View};
 use crate::plan::Plan;
 use crate::report::graph::Format;
 use crate::report::{Voice, Watch};
@@ -43,18 +43,17 @@ pub(crate) fn run(args: &RunArgs, voice: Voice) -> Result<(), Failed> {
     let server = args.http.as_ref().map(Server::bind).transpose().map_err(Failed::Running)?;
     let halt = Halt::new();
     super::stop_on_signals(&halt)?;
-    let outline = Outline::new(&plan);
     let running = Running::new(plan, args.drain, Arc::clone(&halt));
     let meters = running.meters();
     let url = server.as_ref().map(Server::url);
-    let answering = server.map(|server| server.answer(outline.watch(meters.clone(), Arc::clone(&halt))));
-    let answering = answering.transpose().map_err(Failed::Running)?;
+    let view = || View::new(&running.plan(), meters.clone(), Arc::clone(&halt));
+    let answering = server.map(|server| server.answer(view())).transpose().map_err(Failed::Running)?;
     let watch = Watch::start(voice, running.plan(), url, meters, Arc::clone(&halt));
     let result = running.run();
     if let Some(answering) = answering {
         answering.end();
     }
     let program = std::env::args().next().unwrap_or_else(|| "weatherflow".to_owned());
-    watch.end(&format!("{program} verify {}", args.file.display()));
+    watch.end(format!("{program} verify {}", args.file.display()));
     result.map_err(|failure| Failed::Running(failure.to_string()))
 }

@@ -1,13 +1,10 @@
 //! `stages`: what a flow can be made of, from the same source as the README's tables.
 
 use super::Failed;
-use crate::config::{FieldDoc, StageDoc, catalogue, nearest, slots};
-use crate::report::{say, width};
+use crate::config::{FieldDoc, StageDoc, catalogue, did_you_mean, slots};
+use crate::report::{page_width, say};
 use console::style;
 use textwrap::{Options, fill};
-
-/// Beyond this, lines are hard to read.
-const WIDTH_MAX: usize = 100;
 
 /// What stands below the list.
 const LAST: &str = "weatherflow stages NAME shows the settings of one, with an example. Any value may also be \
@@ -15,7 +12,7 @@ const LAST: &str = "weatherflow stages NAME shows the settings of one, with an e
 
 pub(crate) fn stages(name: Option<&str>) -> Result<(), Failed> {
     let all = catalogue();
-    let width = width().min(WIDTH_MAX);
+    let width = page_width();
     let Some(name) = name else {
         say(list(&all, width));
         return Ok(());
@@ -89,6 +86,6 @@ fn indented(indent: &str, width: usize) -> Options<'_> {
 fn unknown(name: &str, all: &[StageDoc]) -> String {
     let names: Vec<_> = all.iter().map(StageDoc::name).collect();
     let known = names.iter().map(String::as_str).chain(all.iter().map(|stage| stage.kind.as_str()));
-    let meant = nearest(name, known).map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
-    format!("error: there is no stage `{name}`{meant}\n\nthe stages are: {}", names.join(", "))
+    let meant = did_you_mean(name, known);
+    format!("there is no stage `{name}`{meant}\n\nthe stages are: {}", names.join(", "))
 }

@@ -1,10 +1,10 @@
 //! `status`: where each flow stands, from what its sink and its source hold.
 
 use super::{Failed, PANICKED};
-use crate::config::{BuiltFlow, Loaded};
+use crate::config::BuiltFlow;
 use crate::plan::fits;
-use crate::report::say;
 use crate::report::standing::{Behind, Commit, LastCommit, Partition, Standing, text};
+use crate::report::{json_or_error, say};
 use operators::inspect::{Extent, Holdings};
 use operators::progress::Progress;
 use operators::{Error, Position};
@@ -17,7 +17,7 @@ pub(crate) fn status(file: &Path, json: bool) -> Result<(), Failed> {
     let mut wrong = false;
     thread::scope(|scope| {
         // All are asked before the first answer is waited for.
-        let asked: Vec<_> = loaded.built.iter().map(|flow| scope.spawn(|| standing(flow, &loaded))).collect();
+        let asked: Vec<_> = loaded.built.iter().map(|flow| scope.spawn(|| standing(flow))).collect();
         for (index, asked) in asked.into_iter().enumerate() {
             let standing = asked.join().unwrap_or_else(|_| Standing {
                 flow: loaded.built[index].name.clone(),
@@ -26,7 +26,7 @@ pub(crate) fn status(file: &Path, json: bool) -> Result<(), Failed> {
             });
             wrong |= !standing.problems.is_empty();
             if json {
-                say(serde_json::to_string(&standing).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}")));
+                say(json_or_error(serde_json::to_string(&standing)));
             } else {
                 say(format!("{}{}", if index > 0 { "\n" } else { "" }, text(&standing)));
             }
@@ -36,11 +36,10 @@ pub(crate) fn status(file: &Path, json: bool) -> Result<(), Failed> {
 }
 
 /// Asks source and sink of a flow side by side.
-fn standing(flow: &BuiltFlow, loaded: &Loaded) -> Standing {
-    let id = loaded.pipeline.flow_id(&flow.name);
+fn standing(flow: &BuiltFlow) -> Standing {
     let (extents, sink) = thread::scope(|scope| {
         let extents = scope.spawn(|| flow.source.source.extents());
-        let sink = held(flow, &id);
+        let sink = held(flow);
         (extents.join(), sink)
     });
     let mut standing = Standing {
@@ -87,10 +86,10 @@ fn standing(flow: &BuiltFlow, loaded: &Loaded) -> Standing {
 }
 
 /// The last commit and what is there beside it; `None` before the first.
-fn held(flow: &BuiltFlow, id: &str) -> operators::Result<Option<(Progress, Holdings)>> {
+fn held(flow: &BuiltFlow) -> operators::Result<Option<(Progress, Holdings)>> {
     let sink = &flow.sink.sink;
-    let Some(progress) = sink.progress(id)? else { return Ok(None) };
-    Ok(Some((progress, sink.holdings(id)?)))
+    let Some(progress) = sink.progress(&flow.id)? else { return Ok(None) };
+    Ok(Some((progress, sink.holdings(&flow.id)?)))
 }
 
 /// The partitions that the flow has read or the source has.

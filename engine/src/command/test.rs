@@ -45,8 +45,7 @@ pub(crate) fn test(files: &[PathBuf], filter: Option<&str>) -> Result<(), Failed
 fn tests(loaded: &Loaded) -> impl Iterator<Item = Tested<'_>> {
     loaded.tests.iter().filter_map(|test| {
         let flow = loaded.built.iter().find(|flow| flow.name == test.flow)?;
-        let (id, memory) = (loaded.pipeline.flow_id(&flow.name), loaded.pipeline.memory.0);
-        Some(Tested { test, flow, id, memory })
+        Some(Tested { test, flow, memory: loaded.pipeline.memory.0 })
     })
 }
 

@@ -3,7 +3,7 @@
 
 use super::Failed;
 use crate::config::BuiltFlow;
-use crate::report::{Voice, counted, say, tell};
+use crate::report::{Voice, counted, json_or_error, left_out, plain, plain_lines, say, tell};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use operators::Error;
 use operators::stage::{Account, Finding, Listen};
@@ -35,12 +35,11 @@ pub(crate) fn verify(file: &Path, json: bool, voice: Voice) -> Result<(), Failed
     let loaded = super::load(file)?;
     let mut findings = 0;
     for flow in &loaded.built {
-        let id = loaded.pipeline.flow_id(&flow.name);
-        let verified = flow_of(flow, &id, Listener::new(flow, &id, json, voice))
+        let verified = flow_of(flow, Listener::new(flow, json, voice))
             .map_err(|error| Failed::Running(format!("flow {}: {error}", flow.name)))?;
         findings += verified.findings;
         if json {
-            say(line(&verified));
+            say(json_or_error(serde_json::to_string(&verified)));
         } else {
             tell(text(&verified));
         }
@@ -65,10 +64,10 @@ struct Listener {
 }
 
 impl Listener {
-    fn new(flow: &BuiltFlow, id: &str, json: bool, voice: Voice) -> Self {
+    fn new(flow: &BuiltFlow, json: bool, voice: Voice) -> Self {
         let bar = if voice.quiet { ProgressBar::hidden() } else { ProgressBar::no_length() };
         // What cannot be read is the audit's to tell.
-        if let Ok(Some(progress)) = flow.sink.sink.progress(id) {
+        if let Ok(Some(progress)) = flow.sink.sink.progress(&flow.id) {
             bar.set_length(progress.totals.written);
         }
         if let Ok(style) = ProgressStyle::with_template(BAR) {
@@ -87,9 +86,9 @@ impl Listen for Listener {
         self.findings += 1;
         self.bar.suspend(|| {
             if self.json {
-                say(line(&finding));
+                say(json_or_error(serde_json::to_string(&finding)));
             } else {
-                tell(format!("{}: {}", finding.path, finding.problem));
+                tell(format!("{}: {}", plain(&finding.path), plain_lines(&finding.problem)));
             }
         });
     }
@@ -99,8 +98,8 @@ impl Listen for Listener {
     }
 }
 
-fn flow_of(flow: &BuiltFlow, id: &str, mut listener: Listener) -> Result<Verified, Error> {
-    let account = flow.sink.sink.audit(id, &mut listener)?;
+fn flow_of(flow: &BuiltFlow, mut listener: Listener) -> Result<Verified, Error> {
+    let account = flow.sink.sink.audit(&flow.id, &mut listener)?;
     listener.bar.set_message("counting them in the source");
     let source = count(flow, &account)?;
     if let Source::Counted(rows) = source
@@ -129,30 +128,17 @@ fn count(flow: &BuiltFlow, account: &Account) -> Result<Source, Error> {
     Ok(Source::Counted(rows))
 }
 
-fn line(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
-}
-
 fn text(verified: &Verified) -> String {
     let Verified { flow, sink, account, source, .. } = verified;
+    let sink = plain(sink);
     if account.batches == 0 {
         return format!("{flow}: nothing is committed yet to {sink}");
     }
-    let totals = account.totals;
-    let mut text = format!("{flow}: {} rows in {sink}", HumanCount(account.rows));
+    let mut text = format!("{flow}: {} in {sink}", counted(account.rows, "row"));
     if account.files > 0 {
         text += &format!(", {} batches, {} files", HumanCount(account.batches), HumanCount(account.files));
     }
-    text += &format!("\n  read {}", ranges(account));
-    for (rows, what) in [
-        (totals.filtered, "filtered"),
-        (totals.skipped, "skipped as unreadable"),
-        (totals.dead_letters, "put aside as dead letters"),
-    ] {
-        if rows > 0 {
-            text += &format!(", {} {what}", HumanCount(rows));
-        }
-    }
+    text += &format!("\n  read {}{}", ranges(account), left_out(&account.totals));
     text += &match source {
         Source::Counted(rows) => format!("\n  the source has {} rows there", HumanCount(*rows)),
         Source::Gone => "\n  the source does not have these rows any more, so they were not counted there".to_owned(),

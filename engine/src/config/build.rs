@@ -2,7 +2,7 @@
 
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::pipeline::{self, CommitConfig};
-use super::places;
+use super::places::{self, Ends, Placed};
 use super::read::read;
 use super::tree::{Node, Step};
 use operators::Schema;
@@ -23,6 +23,8 @@ use std::ops::Range;
 pub struct BuiltFlow {
     /// Unique in the file.
     pub name: String,
+    /// Pipeline and flow, under which its progress is stored: `weather/archive`.
+    pub id: String,
     /// When an epoch closes.
     pub commit: CommitConfig,
     /// How long it is begun again without a commit.
@@ -52,31 +54,15 @@ impl BuiltFlow {
 /// A stage between source and sink.
 #[derive(Clone)]
 pub struct NamedStage {
-    /// Slot and kind: `decode.protobuf`.
+    /// Slot and kind: `decode.protobuf`; unique in its flow, the second filter is `transform.filter#2`.
     pub name: String,
     /// The stage.
     pub built: BuiltStage,
 }
 
-/// A flow's source or sink and where the file says so.
-pub(super) struct Placed {
-    pub(super) place: String,
-    /// The place in words.
-    pub(super) summary: String,
-    pub(super) span: Range<usize>,
-}
-
-/// What of a flow is known to the checks across flows, however much else of it is wrong.
-#[derive(Default)]
-pub(super) struct Ends {
-    pub(super) name: String,
-    pub(super) source: Option<Placed>,
-    pub(super) sink: Option<Placed>,
-}
-
 /// Builds the flows that can be built and reports what is wrong with them, and between them.
 pub(super) fn build(root: &Node, context: &Context, found: &mut Diagnostics) -> Vec<BuiltFlow> {
-    check_name("pipeline", root, found);
+    let pipeline = check_name("pipeline", root, found).unwrap_or_default();
     check_size("memory", root, found);
     let Some(list) = root.get("flow") else { return Vec::new() };
     if list.items().is_empty() && list.is_whole() {
@@ -89,7 +75,7 @@ pub(super) fn build(root: &Node, context: &Context, found: &mut Diagnostics) -> 
     let mut built = Vec::new();
     for node in list.items() {
         let mut flow = Ends { name: check_name("flow", node, found).unwrap_or_default(), ..Ends::default() };
-        built.extend(self::flow(node, &mut flow, context, found));
+        built.extend(self::flow(node, &pipeline, &mut flow, context, found));
         ends.push(flow);
     }
     places::check_names(list.items(), found);
@@ -125,7 +111,7 @@ fn check_size(name: &str, node: &Node, found: &mut Diagnostics) {
     }
 }
 
-fn flow(node: &Node, ends: &mut Ends, context: &Context, found: &mut Diagnostics) -> Option<BuiltFlow> {
+fn flow(node: &Node, pipeline: &str, ends: &mut Ends, context: &Context, found: &mut Diagnostics) -> Option<BuiltFlow> {
     node.get("commit").into_iter().for_each(|commit| check_size("bytes", commit, found));
     // Every slot is read before any is built, so that a wrong value in one does not hide those of the next.
     let commit = slot(node, "commit", found);
@@ -169,8 +155,9 @@ fn flow(node: &Node, ends: &mut Ends, context: &Context, found: &mut Diagnostics
     let Line { stages, mut fingerprint, .. } = line;
     fingerprint.0.insert("sink.columns".to_owned(), columns.to_string());
     let name = Some(ends.name.clone()).filter(|name| !name.is_empty())?;
+    let id = format!("{pipeline}/{name}");
     let (source_name, sink_name) = (at.name, to.name);
-    Some(BuiltFlow { name, commit, retry_for, source_name, source, stages, sink_name, sink, fingerprint })
+    Some(BuiltFlow { name, id, commit, retry_for, source_name, source, stages, sink_name, sink, fingerprint })
 }
 
 /// How rows come out of these stages.
@@ -230,7 +217,7 @@ impl Line<'_> {
 
     /// Adds a stage; returns the columns it gives.
     fn stage(&mut self, slot: &str, node: &Node, built: Result<BuiltStage, Vec<Problem>>) -> Option<Schema> {
-        let at = Stage::of(slot, node)?;
+        let at = self.numbered(Stage::of(slot, node)?);
         let built = self.sound(&at, built)?;
         self.remember(&at, &built.about);
         let columns = built.schema.clone();
@@ -252,12 +239,58 @@ impl Line<'_> {
         });
     }
 
-    /// Stages of one name are told apart by a number, as a flow may filter twice.
-    fn remember(&mut self, at: &Stage<'_>, about: &About) {
-        let before = self.stages.iter().filter(|stage| stage.name == at.name).count();
-        let number = if before == 0 { String::new() } else { format!("#{}", before + 1) };
-        for (entry, value) in &about.fingerprint {
-            self.fingerprint.0.insert(format!("{}{number}.{entry}", at.name), value.clone());
+    /// Stages of one kind are told apart by a number, as a flow may filter twice.
+    fn numbered<'s>(&self, at: Stage<'s>) -> Stage<'s> {
+        let kind = |stage: &NamedStage| stage.name.split('#').next() == Some(&at.name);
+        match self.stages.iter().filter(|stage| kind(stage)).count() {
+            0 => at,
+            before => Stage { name: format!("{}#{}", at.name, before + 1), ..at },
         }
+    }
+
+    fn remember(&mut self, at: &Stage<'_>, about: &About) {
+        for (entry, value) in &about.fingerprint {
+            self.fingerprint.0.insert(format!("{}.{entry}", at.name), value.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{load, tree};
+
+    /// The names of fingerprints are in every commit that was ever made.
+    #[test]
+    fn stages_of_one_kind_are_numbered_from_the_second_on() {
+        let transforms = [
+            "filter = { column = \"degrees\", ge = 0 }",
+            "select = { columns = [\"degrees\"] }",
+            "filter = { column = \"degrees\", ge = 1 }",
+            "filter = { column = \"degrees\", ge = 2 }",
+        ];
+        let transforms = transforms.map(|transform| format!("[[flow.transform]]\n{transform}\n")).concat();
+        let text = format!(
+            "name = \"x\"\n[[flow]]\nname = \"f\"\n[flow.source.weather]\n{transforms}[flow.sink.parquet]\nurl = \"file:out\"\n"
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.toml");
+        std::fs::write(&file, &text).unwrap();
+        let flow = load(&file).unwrap().built.remove(0);
+        let names = ["transform.filter", "transform.select", "transform.filter#2", "transform.filter#3"];
+        assert_eq!(flow.stage_names()[1..5], names);
+
+        let mut found = Diagnostics::new("x.toml".to_owned(), text.clone());
+        let (root, _) = tree::parse(&text, &mut found);
+        let nodes = root.get("flow").unwrap().items()[0].get("transform").unwrap().items();
+        let mut line = Line { found: &mut found, stages: Vec::new(), fingerprint: Fingerprint::default() };
+        for (node, NamedStage { mut built, .. }) in nodes.iter().zip(flow.stages) {
+            // No transform has one today.
+            built.about.fingerprint = vec![("entry", "value".to_owned())];
+            line.stage("transform", node, Ok(built)).unwrap();
+        }
+        let mut entries = names.map(|name| format!("{name}.entry"));
+        entries.sort();
+        assert_eq!(line.fingerprint.0.into_keys().collect::<Vec<_>>(), entries);
     }
 }

@@ -6,12 +6,17 @@ use super::shape::{Field, Shape};
 const HOMES_MAX: usize = 2;
 
 /// The choice that a word was most likely meant to be.
-pub(crate) fn nearest<'a>(word: &str, choices: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(super) fn nearest<'a>(word: &str, choices: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     choices
         .map(|choice| (strsim::damerau_levenshtein(&word.to_lowercase(), choice), choice))
         .filter(|(distance, choice)| *distance <= 1.max(choice.len().min(word.len()) / 3))
         .min()
         .map(|(_, choice)| choice)
+}
+
+/// `; did you mean ...?`, where there is a choice that a word was most likely meant to be.
+pub(crate) fn did_you_mean<'a>(word: &str, choices: impl Iterator<Item = &'a str>) -> String {
+    nearest(word, choices).map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default()
 }
 
 /// Where a key belongs that is not known where it stands; nothing when it is known nowhere, or in too many places.

@@ -11,7 +11,8 @@
 //! | what may stand where, for people and editors | `catalogue`, `schema` |
 //! | a new file to begin with | `template` |
 //! | tests of these flows, their rows as columns | `trial` |
-//! | mistakes for people, without secrets | `diagnostic`, `mask` |
+//! | a file as a whole: its top, its commits | `pipeline` |
+//! | mistakes for people, without secrets | `diagnostic`, `mask`, `secrets` |
 
 mod build;
 mod catalogue;
@@ -25,6 +26,7 @@ mod places;
 mod read;
 mod resolve;
 mod schema;
+mod secrets;
 mod shape;
 mod syntax;
 mod template;
@@ -42,7 +44,7 @@ pub use trial::{BuiltTest, Expectations};
 
 pub(crate) use build::is_name;
 pub(crate) use catalogue::slots;
-pub(crate) use meant::nearest;
+pub(crate) use meant::did_you_mean;
 pub(crate) use template::template;
 
 use diagnostic::Diagnostic;
@@ -97,10 +99,10 @@ fn checked<T: JsonSchema>(text: &str, outside: &Outside<'_>, found: &mut Diagnos
         }
     };
     let (mut root, broken) = tree::parse(text, found);
-    mask::named(&root).into_iter().for_each(|secret| found.hide(secret));
+    secrets::named(&root).into_iter().for_each(|secret| found.hide(secret));
     if !found.is_empty() {
         // The tree may lack what the text shows, so the text itself is searched.
-        mask::assigned(text).into_iter().for_each(|secret| found.hide(secret));
+        secrets::assigned(text).into_iter().for_each(|secret| found.hide(secret));
     }
     check::check(&mut root, &shape, outside, broken, found);
     broken.is_none().then_some(root)

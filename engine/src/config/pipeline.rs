@@ -29,13 +29,6 @@ pub struct Pipeline {
     pub test: Vec<Test>,
 }
 
-impl Pipeline {
-    /// The name under which a flow's progress is stored: `weather/archive`.
-    pub fn flow_id(&self, flow: &str) -> String {
-        format!("{}/{flow}", self.name)
-    }
-}
-
 /// One flow: rows from a source through stages into a sink.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

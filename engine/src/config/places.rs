@@ -1,9 +1,25 @@
 //! Checks across flows: one name each, one place for each sink, and no flow that feeds itself.
 
-use super::build::{Ends, Placed};
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::tree::{Node, Value};
 use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// A flow's source or sink and where the file says so.
+pub(super) struct Placed {
+    pub(super) place: String,
+    /// The place in words.
+    pub(super) summary: String,
+    pub(super) span: Range<usize>,
+}
+
+/// What of a flow is known to the checks across flows, however much else of it is wrong.
+#[derive(Default)]
+pub(super) struct Ends {
+    pub(super) name: String,
+    pub(super) source: Option<Placed>,
+    pub(super) sink: Option<Placed>,
+}
 
 /// No two flows of one name: it is the name their progress is stored under.
 pub(super) fn check_names(flows: &[Node], found: &mut Diagnostics) {

@@ -2,7 +2,8 @@
 
 use super::parcel::{Delivery, Entry};
 use super::{Edge, Hold, waker};
-use crate::flow::{Epoch, Flow};
+use crate::epoch::Epoch;
+use crate::flow::Flow;
 use crate::threads::Threads;
 use crate::threads::committer::{self, Batch, Begin};
 use operators::Span;

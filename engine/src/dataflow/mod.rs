@@ -16,7 +16,7 @@ mod read;
 pub(crate) mod worker;
 mod write;
 
-use crate::flow::Epoch;
+use crate::epoch::Epoch;
 use crate::halt::Waker;
 use std::sync::Arc;
 use timely::dataflow::Scope;

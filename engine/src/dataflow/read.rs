@@ -2,14 +2,15 @@
 
 use super::parcel::Parcel;
 use super::{Edge, waker};
-use crate::flow::{Epoch, Flow};
+use crate::epoch::Epoch;
+use crate::flow::Flow;
 use crate::threads::Threads;
 use crate::threads::reader::{self, Fetched};
+use crossbeam_channel::{Receiver, TryRecvError};
 use operators::stage::Share;
 use operators::{Checkpoint, Span};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::Scope;
@@ -66,14 +67,13 @@ pub(super) fn read<'scope>(
                 let epoch = *chunk_hold.time();
                 if end || epoch < flow.open.get() || open.is_full(&flow) {
                     flow.open.close(epoch);
-                    let spans = std::mem::take(&mut open).spans;
                     closed = Instant::now();
+                    let spans = std::mem::take(&mut open).spans;
                     span_out.activate().session(span_hold).give_iterator(spans.into_values());
+                    chunk_hold.downgrade(&(epoch + 1));
+                    span_hold.downgrade(&(epoch + 1));
                     if end {
                         holds = None;
-                    } else {
-                        chunk_hold.downgrade(&(epoch + 1));
-                        span_hold.downgrade(&(epoch + 1));
                     }
                     continue;
                 }

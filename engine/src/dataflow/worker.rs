@@ -2,7 +2,8 @@
 
 use super::parcel::Entry;
 use super::{apply, commit, read, write};
-use crate::flow::{Epoch, Flow};
+use crate::epoch::Epoch;
+use crate::flow::Flow;
 use crate::threads::Threads;
 use crate::threads::committer::Begin;
 use operators::Checkpoint;

@@ -40,6 +40,20 @@ pub(super) async fn refuse_foreign_names(request: Request, next: Next) -> Respon
     next.run(request).await
 }
 
+/// A page of another site may lead people here and nothing else: what it asks for in the background it could not read,
+/// and its requests would take the places of pages that listen.
+pub(super) async fn refuse_other_sites(request: Request, next: Next) -> Response {
+    if is_of_another_site(request.headers()) {
+        return (StatusCode::FORBIDDEN, "pages of other sites are not answered\n").into_response();
+    }
+    next.run(request).await
+}
+
+fn is_of_another_site(headers: &HeaderMap) -> bool {
+    let says = |name, value| headers.get(name).is_some_and(|said| said == value);
+    says("sec-fetch-site", "cross-site") && !says("sec-fetch-mode", "navigate")
+}
+
 fn is_foreign(headers: &HeaderMap) -> bool {
     let Some(host) = headers.get(HOST) else { return false };
     let Ok(host) = Authority::try_from(host.as_bytes()) else { return true };

@@ -19,8 +19,8 @@ pub(super) async fn ready(Of(view): Of<Arc<View>>) -> (StatusCode, Json<Value>) 
         let reading = flow.meter.read();
         let state = flow.state(&reading, &view.halt);
         if !matches!(state, State::Running | State::Done) {
-            let (stage, reason) = reading.trouble.map(|trouble| (trouble.stage, trouble.reason)).unzip();
-            reasons.push(json!({ "flow": flow.name, "state": state, "stage": stage.flatten(), "reason": reason }));
+            let (stage, reason) = reading.trouble().map(|trouble| (&trouble.stage, &trouble.reason)).unzip();
+            reasons.push(json!({ "flow": flow.name, "state": state, "stage": stage, "reason": reason }));
         }
     }
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

@@ -3,7 +3,7 @@
 
 use super::process::Process;
 use super::view::View;
-use crate::meter::{Latency, Reading};
+use crate::meter::{Health, Latency, Reading};
 use axum::extract::State as Of;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
@@ -106,7 +106,7 @@ impl Scrape {
             )?;
         }
         let version = |reading: &Reading| Some(reading.commits.last()?.version);
-        page.gauges("weatherflow_version", "Number of the last commit", None, self.known(version))?;
+        page.gauges("weatherflow_last_commit_version", "Number of the last commit", None, self.known(version))?;
         let when = |reading: &Reading| Some(reading.commits.last()?.at.duration_since(UNIX_EPOCH).ok()?.as_secs_f64());
         let help = "When the last commit was made, since 1970-01-01";
         page.gauges("weatherflow_last_commit_timestamp", help, Some(&Unit::Seconds), self.known(when))
@@ -124,8 +124,13 @@ impl Scrape {
         page.gauges("weatherflow_memory_limit", help, Some(&Unit::Bytes), self.each(|reading| reading.memory.1))?;
         let help = "How often the flow began again from its last commit";
         page.counters("weatherflow_restarts", help, None, self.each(|reading| reading.restarts))?;
-        let help = "Whether the flow runs or has done all it had to (1), or is in trouble (0)";
-        page.gauges("weatherflow_flow_up", help, None, self.each(|reading| u64::from(reading.trouble.is_none())))?;
+        let help = "Whether the flow runs or has done all it had to (1), or has not begun or is in trouble (0)";
+        page.gauges(
+            "weatherflow_flow_up",
+            help,
+            None,
+            self.each(|reading| u64::from(reading.done || matches!(reading.health, Health::Up(_)))),
+        )?;
         let labels = [("version", env!("CARGO_PKG_VERSION"))];
         let mut metric = page.0.encode_descriptor("weatherflow_build", "The program", None, MetricType::Info)?;
         metric.encode_info(&labels)?;

@@ -27,7 +27,7 @@ mod status;
 mod view;
 
 pub(crate) use server::Server;
-pub(crate) use view::Outline;
+pub(crate) use view::View;
 
 use axum::Router;
 use axum::extract::FromRef;
@@ -36,7 +36,6 @@ use axum::middleware::{from_fn, map_response};
 use axum::routing::get;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, watch};
-use view::View;
 
 /// Pages that may listen at once.
 const LISTENERS: usize = 24;
@@ -70,5 +69,5 @@ fn router(view: View, over: watch::Receiver<bool>, only_this_machine: bool) -> R
         .fallback(async || (StatusCode::NOT_FOUND, "there are /, /status, /metrics, /health and /ready\n"))
         .with_state(served);
     let paths = if only_this_machine { paths.layer(from_fn(guard::refuse_foreign_names)) } else { paths };
-    paths.layer(map_response(guard::protect))
+    paths.layer(from_fn(guard::refuse_other_sites)).layer(map_response(guard::protect))
 }

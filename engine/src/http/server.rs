@@ -107,7 +107,8 @@ async fn serve(listener: tokio::net::TcpListener, router: Router, mut ended: wat
         };
         end_when_stuck(&stream);
         let service = TowerToHyperService::new(router.clone());
-        // With a timer, a connection that asks for nothing within 30 seconds is ended.
+        // By hyper itself, as `axum::serve` has no timer: with one, a connection that asks for nothing within 30 seconds
+        // is ended.
         let connection = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {

@@ -113,6 +113,7 @@ impl<'a> FlowStatus<'a> {
         Self {
             name: &flow.name,
             state: flow.state(&reading, halt),
+            error: reading.trouble().cloned().map(Into::into),
             graph: &flow.graph,
             version: progress.map(|progress| progress.version.0),
             positions: progress
@@ -129,7 +130,6 @@ impl<'a> FlowStatus<'a> {
             memory_used: reading.memory.0,
             memory_limit: reading.memory.1,
             restarts: reading.restarts,
-            error: reading.trouble.map(Into::into),
             troubles: reading.troubles.into_iter().map(Into::into).collect(),
         }
     }

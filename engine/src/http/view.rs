@@ -1,7 +1,7 @@
 //! What all answers are made of: the plan's graph, and the meters of what runs.
 
 use crate::halt::Halt;
-use crate::meter::{Meter, Reading};
+use crate::meter::{Health, Meter, Reading};
 use crate::plan::Plan;
 use operators::sample::Sampler;
 use serde::Serialize;
@@ -53,6 +53,8 @@ struct Edge {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum State {
+    /// Its source has not answered yet.
+    Starting,
     Running,
     /// It begins again from its last commit, until it gets through or has run out of patience.
     TryingAgain,
@@ -65,25 +67,21 @@ pub(super) enum State {
 
 impl Watched {
     pub(super) fn state(&self, reading: &Reading, halt: &Halt) -> State {
-        match (halt.failure(), &reading.trouble) {
+        match (halt.failure(), &reading.health) {
             (Some(failure), _) if failure.flow == self.name => State::Failed,
-            (None, Some(_)) => State::TryingAgain,
+            (None, Health::Trouble(_)) => State::TryingAgain,
             _ if reading.done => State::Done,
             _ if halt.is_stopping() => State::Stopping,
+            (_, Health::Starting) => State::Starting,
             _ => State::Running,
         }
     }
 }
 
-/// A plan as it will be looked at, before its meters are there.
-pub(crate) struct Outline {
-    pipeline: String,
-    flows: Vec<(Graph, Option<Sampler>)>,
-}
-
-impl Outline {
-    pub(crate) fn new(plan: &Plan) -> Self {
-        let flows = plan.flows.iter().map(|flow| {
+impl View {
+    /// Of a plan and its meters, in the same order; the flows give samples from now on.
+    pub(crate) fn new(plan: &Plan, meters: Vec<(String, Arc<Meter>)>, halt: Arc<Halt>) -> Self {
+        let flows = plan.flows.iter().zip(meters).map(|(flow, (name, meter))| {
             let built = &flow.built;
             let stages = built.stages.iter().map(|stage| (&stage.name, &stage.built.about, Some(&stage.built.schema)));
             let source = (&built.source_name, &built.source.about, Some(&built.source.schema));
@@ -98,19 +96,11 @@ impl Outline {
                 |(from, schema): (usize, &&operators::Schema)| Edge { from, to: from + 1, columns: schema.to_string() };
             let graph =
                 Graph { nodes: all.iter().map(node).collect(), edges: columns.iter().enumerate().map(edge).collect() };
-            (graph, columns.last().and_then(|schema| Sampler::new(schema)))
-        });
-        Self { pipeline: plan.name.clone(), flows: flows.collect() }
-    }
-
-    /// Joins the meters, in the order of the plan, and has the flows give samples from now on.
-    pub(crate) fn watch(self, meters: Vec<(String, Arc<Meter>)>, halt: Arc<Halt>) -> View {
-        let flows = self.flows.into_iter().zip(meters).map(|((graph, sampler), (name, meter))| {
-            if let Some(sampler) = sampler {
+            if let Some(sampler) = columns.last().and_then(|schema| Sampler::new(schema)) {
                 meter.sample(sampler);
             }
             Watched { name, graph, meter }
         });
-        View { pipeline: self.pipeline, flows: flows.collect(), halt, began: Instant::now() }
+        Self { pipeline: plan.name.clone(), flows: flows.collect(), halt, began: Instant::now() }
     }
 }

@@ -103,7 +103,7 @@ fn running(now: &Now) -> Value {
         "memory_bytes": used,
         "memory_limit_bytes": limit,
         "restarts": reading.restarts,
-        "trouble": reading.trouble.as_ref().map(|failure| &failure.reason),
+        "trouble": reading.trouble().map(|failure| &failure.reason),
         "done": reading.done,
     })
 }

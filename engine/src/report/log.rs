@@ -62,7 +62,7 @@ fn line(now: &Now) -> String {
         }
         _ => ", nothing committed yet".to_owned(),
     };
-    line += &match (reading.done, &reading.trouble, reading.lag.total()) {
+    line += &match (reading.done, reading.trouble(), reading.lag.total()) {
         (true, ..) => ", done".to_owned(),
         (false, Some(_), _) => format!(", trying again: {}", counted(reading.restarts, "restart")),
         (false, None, Some(0)) => ", caught up".to_owned(),

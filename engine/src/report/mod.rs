@@ -20,12 +20,14 @@ use crate::halt::{Failure, Halt};
 use crate::meter::Meter;
 use crate::plan::Plan;
 use clap::{Args, ValueEnum};
+use console::Term;
+use indicatif::HumanCount;
 use now::Rate;
+use operators::progress::Tally;
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 /// Prints text and a line break, if it has none. A reader that has hung up, as `head` does, is no reason to stop.
@@ -37,9 +39,18 @@ pub(crate) fn say(text: impl Display) {
 
 /// Prints sentences, broken between words where the terminal ends, with what follows under what was begun.
 pub(crate) fn tell(text: impl Display) {
-    let Some((_, columns)) = console::Term::stdout().size_checked() else { return say(text) };
-    let text = text.to_string();
-    say(text.lines().map(|line| fold(line, columns.into())).collect::<Vec<_>>().join("\n"));
+    say(folded(&text.to_string(), &Term::stdout()));
+}
+
+/// The same beside what was asked for, on standard error; what somebody else wrote in it is made plain.
+pub(crate) fn tell_aside(text: impl Display) {
+    let text = plain_lines(&text.to_string());
+    let _ = writeln!(std::io::stderr(), "{}", folded(&text, &Term::stderr()));
+}
+
+fn folded(text: &str, terminal: &Term) -> String {
+    let Some((_, columns)) = terminal.size_checked() else { return text.to_owned() };
+    text.lines().map(|line| fold(line, columns.into())).collect::<Vec<_>>().join("\n")
 }
 
 /// A line in as many as it takes.
@@ -51,7 +62,12 @@ fn fold(line: &str, width: usize) -> String {
 
 /// Columns of the terminal that is printed to; 80 elsewhere.
 pub(crate) fn width() -> usize {
-    console::Term::stdout().size_checked().map_or(80, |(_, columns)| columns.into())
+    Term::stdout().size_checked().map_or(80, |(_, columns)| columns.into())
+}
+
+/// Columns of a page of text: beyond so many, lines are hard to read.
+pub(crate) fn page_width() -> usize {
+    width().min(100)
 }
 
 /// Text behind a label, its lines broken at the width of a terminal and elsewhere left whole for other programs.
@@ -64,10 +80,32 @@ fn beside(label: &str, text: &str) -> String {
     format!("{label}{}\n", lines.get(indent.len()..).unwrap_or_default())
 }
 
-/// `1 flow`, `3 flows`
+/// `1 row`, `3,000 rows`
 pub(crate) fn counted(number: u64, thing: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {thing}{plural}")
+    format!("{} {thing}{plural}", HumanCount(number))
+}
+
+/// Rows that were read and not written, each kind behind a comma; nothing when there are none.
+pub(crate) fn left_out(tally: &Tally) -> String {
+    let kinds = [(tally.filtered, "filtered"), (tally.skipped, "skipped"), (tally.dead_letters, "dead letters")];
+    let words = kinds.into_iter().filter(|(rows, _)| *rows > 0);
+    words.map(|(rows, what)| format!(", {} {what}", HumanCount(rows))).collect()
+}
+
+/// Text of somebody else on one line: names of files and topics, and what servers say, may hold what a terminal obeys.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
+}
+
+/// The same in its lines.
+pub(crate) fn plain_lines(text: &str) -> String {
+    text.lines().map(plain).collect::<Vec<_>>().join("\n")
+}
+
+/// JSON as it was written, or its error as JSON: what reads JSON can read both.
+pub(crate) fn json_or_error(written: serde_json::Result<String>) -> String {
+    written.unwrap_or_else(|error| serde_json::json!({"error": error.to_string()}).to_string())
 }
 
 /// How the program talks to whoever started it.
@@ -111,17 +149,21 @@ trait Show: Send {
 /// How often flows are looked at.
 const TICK: Duration = Duration::from_millis(250);
 
+/// How long the last words may take where nobody reads them.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// Shows a run while it goes.
 pub(crate) struct Watch {
-    began: Instant,
-    meters: Meters,
-    ticker: Option<Ticker>,
+    /// Nothing when nobody is told anything.
+    watcher: Option<Watcher>,
 }
 
-/// The thread that looks at the flows, until `end` hangs up.
-struct Ticker {
-    end: Sender<()>,
-    thread: JoinHandle<Box<dyn Show>>,
+/// The thread that looks at the flows, as the rest of the program sees it.
+struct Watcher {
+    /// Takes the command that proves what the run did, when it has ended.
+    ended: Sender<String>,
+    /// Hung up when all is said.
+    said: Receiver<()>,
 }
 
 impl Watch {
@@ -129,51 +171,63 @@ impl Watch {
     pub(crate) fn start(voice: Voice, plan: Arc<Plan>, page: Option<String>, meters: Meters, halt: Arc<Halt>) -> Self {
         let began = Instant::now();
         let mut show: Box<dyn Show> = match voice {
-            Voice { quiet: true, .. } => return Self { began, meters, ticker: None },
+            Voice { quiet: true, .. } => return Self { watcher: None },
             Voice { log_format: LogFormat::Json, .. } => Box::new(json::Json::default()),
             _ if std::io::stdout().is_terminal() => Box::new(live::Live::new(meters.len())),
             _ => Box::new(log::Log::new(began)),
         };
-        let (end, ended) = channel();
-        let watched = meters.clone();
+        let (ended, end) = channel::<String>();
+        let (saying, said) = channel();
         // Whatever is printed is printed here: a terminal that stands still must not hold back a row.
         let watch = move || {
+            let _saying: Sender<()> = saying;
             show.begin(&plan, page.as_deref());
-            let mut rates: Vec<_> = watched.iter().map(|_| Rate::new(began)).collect();
-            let mut restarts = vec![0; watched.len()];
+            let mut rates: Vec<_> = meters.iter().map(|_| Rate::new(began)).collect();
+            let mut restarts = vec![0; meters.len()];
             let mut noted = false;
             loop {
-                let is_over = ended.recv_timeout(TICK) != Err(RecvTimeoutError::Timeout);
+                let end = end.recv_timeout(TICK);
                 if !noted && halt.is_stopping() && halt.failure().is_none() {
                     noted = true;
                     show.stopping();
                 }
-                if is_over {
-                    return show;
-                }
-                let flows = watched.iter().zip(&mut rates);
+                let flows = meters.iter().zip(&mut rates);
                 let flows: Vec<_> = flows.map(|((flow, meter), rate)| rate.now(flow, meter.read())).collect();
                 for (flow, seen) in flows.iter().zip(&mut restarts) {
-                    let reading = &flow.reading;
-                    if let Some(trouble) = reading.trouble.as_ref().filter(|_| reading.restarts > *seen) {
-                        show.trouble(trouble);
-                    }
-                    *seen = reading.restarts;
+                    let troubles = flow.reading.troubles.iter().filter(|trouble| trouble.restart > Some(*seen));
+                    troubles.for_each(|trouble| show.trouble(&trouble.failure));
+                    *seen = flow.reading.restarts;
                 }
-                show.show(&flows);
+                match end {
+                    Err(RecvTimeoutError::Timeout) => show.show(&flows),
+                    Err(RecvTimeoutError::Disconnected) => return,
+                    Ok(verify) => return show.end(&meters, began.elapsed(), &verify),
+                }
             }
         };
         // A run is not worth less because nobody can watch it.
         let thread = std::thread::Builder::new().name("report".to_owned()).spawn(watch);
-        Self { began, meters, ticker: thread.ok().map(|thread| Ticker { end, thread }) }
+        Self { watcher: thread.is_ok().then_some(Watcher { ended, said }) }
     }
 
     /// Sums up; `verify` is the command that proves it.
-    pub(crate) fn end(self, verify: &str) {
-        let Some(Ticker { end, thread }) = self.ticker else { return };
-        drop(end);
-        if let Ok(mut show) = thread.join() {
-            show.end(&self.meters, self.began.elapsed(), verify);
+    pub(crate) fn end(self, verify: String) {
+        let Some(Watcher { ended, said }) = self.watcher else { return };
+        if ended.send(verify).is_ok() {
+            // Hung up, or stuck: a run that is over must not wait for a reader.
+            let _ = said.recv_timeout(LAST_WORDS);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::ser::Error;
+
+    #[test]
+    fn an_error_is_json_whatever_stands_in_it() {
+        let error = "a \"key\" that is\nno text";
+        let text = super::json_or_error(Err(serde_json::Error::custom(error)));
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), serde_json::json!({"error": error}));
     }
 }

@@ -61,12 +61,13 @@ impl Rate {
     }
 }
 
-/// `5 s`, `3 min`, `2 h`
+/// `5 s`, `3 min`, `2 h`, `4 days`
 pub(super) fn long(time: Duration) -> String {
     match time.as_secs() {
         seconds @ 0..=119 => format!("{seconds} s"),
         seconds @ 120..=7199 => format!("{} min", seconds / 60),
-        seconds => format!("{} h", seconds / 3600),
+        seconds @ 7200..=172_799 => format!("{} h", seconds / 3600),
+        seconds => format!("{} days", seconds / 86_400),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Where a flow stands, for people and for programs.
 
-use super::{beside, counted};
+use super::now::long;
+use super::{beside, counted, left_out, plain, plain_lines};
 use console::style;
 use indicatif::{HumanBytes, HumanCount, HumanDuration};
 use operators::Position;
@@ -86,19 +87,11 @@ pub(crate) fn text(standing: &Standing) -> String {
     let mut text = format!("{}: {}\n", style(&standing.flow).bold(), heading(standing));
     let mut labelled = |label: &str, words: &str| text += &beside(&format!("  {label:<8} "), words);
     if !standing.source.is_empty() {
-        labelled("from", &standing.source);
-        labelled("to", &standing.sink);
+        labelled("from", &plain(&standing.source));
+        labelled("to", &plain(&standing.sink));
     }
     if let LastCommit::Made(Commit { rows, .. }) = &standing.last_commit {
-        let mut words = format!("{} committed", HumanCount(rows.written));
-        for (rows, what) in
-            [(rows.filtered, "filtered"), (rows.skipped, "skipped"), (rows.dead_letters, "dead letters")]
-        {
-            if rows > 0 {
-                words += &format!(", {} {what}", HumanCount(rows));
-            }
-        }
-        labelled("rows", &words);
+        labelled("rows", &format!("{} committed{}", HumanCount(rows.written), left_out(rows)));
     }
     if let Some(files) = &standing.files {
         labelled("files", &format!("{}, {}", HumanCount(files.count), HumanBytes(files.bytes)));
@@ -119,7 +112,7 @@ pub(crate) fn text(standing: &Standing) -> String {
     }
     for problem in &standing.problems {
         let label = format!("  {} ", style("problem ").red().bold());
-        text += &beside(&label, problem);
+        text += &beside(&label, &plain_lines(problem));
     }
     text + &table(&standing.partitions)
 }
@@ -130,30 +123,17 @@ fn heading(standing: &Standing) -> String {
         LastCommit::Never => "nothing committed yet".to_owned(),
         LastCommit::Made(Commit { version, at, .. }) => {
             let since = at.and_then(|at| SystemTime::now().duration_since(at).ok());
-            format!("version {version}{}", since.map_or(String::new(), |since| format!(", {} ago", ago(since))))
+            format!("version {version}{}", since.map_or(String::new(), |since| format!(", {} ago", long(since))))
         }
-    }
-}
-
-fn ago(time: Duration) -> String {
-    match time.as_secs() {
-        seconds @ 0..=119 => format!("{seconds} s"),
-        seconds @ 120..=7199 => format!("{} min", seconds / 60),
-        seconds @ 7200..=172_799 => format!("{} h", seconds / 3600),
-        seconds => format!("{} days", seconds / 86_400),
     }
 }
 
 fn in_words(behind: Behind) -> String {
     match behind {
         Behind { rows: 0, .. } => "caught up".to_owned(),
-        Behind { rows, exact: true } => counted_rows(rows),
-        Behind { rows, exact: false } => format!("up to {}", counted_rows(rows)),
+        Behind { rows, exact: true } => counted(rows, "row"),
+        Behind { rows, exact: false } => format!("up to {}", counted(rows, "row")),
     }
-}
-
-fn counted_rows(rows: u64) -> String {
-    if rows == 1 { counted(rows, "row") } else { format!("{} rows", HumanCount(rows)) }
 }
 
 /// What makes larger files, when most are small.

@@ -1,9 +1,9 @@
 //! Before a run: what it will do. After it: what it did.
 
-use super::{Meters, counted};
+use super::{Meters, counted, left_out, plain, plain_lines};
 use crate::halt::Failure;
 use crate::plan::{Plan, Resume};
-use indicatif::{HumanBytes, HumanCount};
+use indicatif::HumanBytes;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ pub(super) fn intent(plan: &Plan, page: Option<&str>) -> String {
     for flow in &plan.flows {
         let built = &flow.built;
         let _ = writeln!(text, "  {}: {}", built.name, built.stage_names().join(" -> "));
-        let _ = writeln!(text, "    from {}", built.source.about.summary);
-        let _ = writeln!(text, "    to {}", built.sink.about.summary);
+        let _ = writeln!(text, "    from {}", plain(&built.source.about.summary));
+        let _ = writeln!(text, "    to {}", plain(&built.sink.about.summary));
         let _ = writeln!(text, "    {}", resume(&flow.resume));
     }
     if let Some(page) = page {
@@ -36,8 +36,8 @@ pub(super) fn resume(resume: &Resume) -> String {
         Resume::After(progress) => {
             format!("goes on after version {}, at {{{}}}", progress.version, progress.positions)
         }
-        Resume::Unknown(reason) => format!("cannot tell yet where it goes on: {reason}"),
-        Resume::Refused(reason) => format!("cannot go on: {reason}"),
+        Resume::Unknown(reason) => format!("cannot tell yet where it goes on: {}", plain_lines(reason)),
+        Resume::Refused(reason) => format!("cannot go on: {}", plain_lines(reason)),
     }
 }
 
@@ -47,7 +47,7 @@ pub(super) const STOPPING: &str =
 
 /// Why a flow begins again.
 pub(super) fn trouble(failure: &Failure) -> String {
-    format!("{}: {}; trying again from the last commit", failure.flow, failure.reason)
+    format!("{}: {}; trying again from the last commit", failure.flow, plain_lines(&failure.reason))
 }
 
 /// What a run committed, and the command that proves it.
@@ -56,14 +56,7 @@ pub(super) fn account(meters: &Meters, took: Duration, verify: &str) -> String {
     for (name, meter) in meters {
         let reading = meter.read();
         let tally = reading.committed;
-        let _ = write!(text, "  {name}: {} rows committed", HumanCount(tally.written));
-        for (rows, what) in
-            [(tally.filtered, "filtered"), (tally.skipped, "skipped"), (tally.dead_letters, "dead letters")]
-        {
-            if rows > 0 {
-                let _ = write!(text, ", {} {what}", HumanCount(rows));
-            }
-        }
+        let _ = write!(text, "  {name}: {} committed{}", counted(tally.written, "row"), left_out(&tally));
         if reading.restarts > 0 {
             let _ = write!(text, ", {}", counted(reading.restarts, "restart"));
         }

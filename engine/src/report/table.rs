@@ -110,7 +110,7 @@ fn memory(now: &Now) -> String {
 }
 
 fn state(now: &Now) -> (String, Style) {
-    match (now.reading.done, &now.reading.trouble) {
+    match (now.reading.done, now.reading.trouble()) {
         (true, _) => ("done".to_owned(), Style::new().green()),
         (false, Some(_)) => (format!("trying again ({})", now.reading.restarts), Style::new().red()),
         (false, None) => (String::new(), Style::new()),

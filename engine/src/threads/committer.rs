@@ -2,7 +2,8 @@
 
 use crate::budget::Lease;
 use crate::dataflow::parcel::Delivery;
-use crate::flow::{Epoch, Flow};
+use crate::epoch::Epoch;
+use crate::flow::{Flow, bug};
 use crate::halt::Waker;
 use crate::threads::Threads;
 use operators::progress::{Commit, Progress, Tally, Version};
@@ -91,9 +92,9 @@ fn prepare(flow: &Flow, batch: Batch, last: Option<&Progress>) -> Result<(Commit
     };
     let dead_letters: u64 = receipts.iter().map(|receipt| receipt.dead_letters).sum();
     if !tally.is_conserved() || tally.dead_letters != dead_letters {
-        return Err(Error::Other(format!(
+        return Err(bug(format_args!(
             "rows of epoch {epoch} are not accounted for, so it is not committed: {tally:?}, of which {dead_letters} \
-             dead letters are in the sink; this is a bug in weatherflow"
+             dead letters are in the sink"
         )));
     }
     let mut totals = last.map(|p| p.totals).unwrap_or_default();

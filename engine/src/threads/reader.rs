@@ -4,10 +4,10 @@ use crate::dataflow::parcel::Parcel;
 use crate::flow::Flow;
 use crate::halt::Waker;
 use crate::threads::Threads;
-use operators::stage::{Read, Share};
+use crossbeam_channel::{Receiver, SendTimeoutError, Sender, bounded};
+use operators::stage::{Read, Reader, Share};
 use operators::{Checkpoint, Error, Span};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 /// Reads ahead of the worker by so many chunks at most.
@@ -18,6 +18,9 @@ const ROOM_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// How often a source is asked how far behind it is.
 const BEHIND_EVERY: Duration = Duration::from_secs(1);
+
+/// The question may take one part in so many of the time: a server that is slow to answer is asked less often.
+const BEHIND_SHARE: u32 = 10;
 
 /// What a reader hands to its worker.
 pub(crate) enum Fetched {
@@ -35,35 +38,30 @@ pub(crate) fn spawn(
     from: Checkpoint,
     wake: Waker,
 ) -> Receiver<Fetched> {
-    let (sender, receiver) = sync_channel(READ_AHEAD);
+    let (sender, receiver) = bounded(READ_AHEAD);
     threads.spawn(flow, "reader", &flow.source_name, move |flow| read_all(flow, share, &from, &sender, &wake));
     receiver
 }
 
-fn read_all(
-    flow: &Flow,
-    share: Share,
-    from: &Checkpoint,
-    sender: &SyncSender<Fetched>,
-    wake: &Waker,
-) -> Result<(), Error> {
+fn read_all(flow: &Flow, share: Share, from: &Checkpoint, sender: &Sender<Fetched>, wake: &Waker) -> Result<(), Error> {
     let mut reader = flow.source.open(share, from)?;
-    let mut asked: Option<Instant> = None;
+    let mut behind = Behind { worker: share.index, due: Instant::now() };
     while !flow.halt.is_stopping() {
+        behind.look(flow, &mut *reader);
         if !flow.budget.wait_for_room(ROOM_TIMEOUT) {
             continue;
         }
         // Asked before reading: what upstream had committed by then is in what is read now.
         let end_is_near = flow.end.is_near();
-        if asked.is_none_or(|at| at.elapsed() >= BEHIND_EVERY) {
-            flow.meter.set_lag(share.index, reader.lag()?);
-            asked = Some(Instant::now());
-        }
-        match reader.read()? {
+        let read = reader.read()?;
+        flow.meter.set_up();
+        match read {
             Read::Rows(chunk, span) => {
-                let parcel = Parcel::new(chunk, &flow.budget);
-                if sender.send(Fetched::Rows(parcel, span)).is_err() {
-                    return Ok(());
+                let mut fetched = Fetched::Rows(Parcel::new(chunk, &flow.budget), span);
+                while let Err(error) = sender.send_timeout(fetched, ROOM_TIMEOUT) {
+                    let SendTimeoutError::Timeout(back) = error else { return Ok(()) };
+                    fetched = back;
+                    behind.look(flow, &mut *reader);
                 }
                 wake();
             }
@@ -72,9 +70,32 @@ fn read_all(
             Read::End => break,
         }
     }
-    flow.meter.set_lag(share.index, reader.lag()?);
+    behind.due = Instant::now();
+    behind.look(flow, &mut *reader);
     // Whether the worker is still there does not matter any more.
     let _ = sender.send(Fetched::End);
     wake();
     Ok(())
+}
+
+/// How far a reader is behind its source: for people, and never at the cost of a row or of the time to read one.
+struct Behind {
+    worker: u32,
+    /// When it is asked next.
+    due: Instant,
+}
+
+impl Behind {
+    fn look(&mut self, flow: &Flow, reader: &mut dyn Reader) {
+        let asked = Instant::now();
+        // Whoever stops a run waits for its last commit, and not for this.
+        if asked < self.due || flow.halt.is_stopping() {
+            return;
+        }
+        match reader.lag() {
+            Ok(lag) => flow.meter.set_lag(self.worker, lag),
+            Err(error) => tracing::debug!(%error, "the source does not say how far it is"),
+        }
+        self.due = Instant::now() + BEHIND_EVERY.max(asked.elapsed() * BEHIND_SHARE);
+    }
 }

@@ -2,7 +2,8 @@
 
 use crate::budget::Lease;
 use crate::dataflow::parcel::{Delivery, Parcel};
-use crate::flow::{Epoch, Flow};
+use crate::epoch::Epoch;
+use crate::flow::Flow;
 use crate::halt::Waker;
 use crate::threads::Threads;
 use operators::progress::Version;

@@ -1,7 +1,7 @@
 //! Runs a test of a pipeline file: the flow, life after life, then what was found beside what was expected.
 //!
-//! A test with crashes runs without them first. Then it runs with them, and where a commit is published in several steps
-//! that a crash may stand between, once for each: all must end alike.
+//! A test with crashes runs without them first, and then with them. Where a commit is published in several steps, it runs
+//! once more for each step that a crash may stand before, one crash at a time: all must end alike.
 
 mod compare;
 mod diff;
@@ -42,65 +42,76 @@ pub(crate) struct Failed {
 pub(crate) struct Tested<'a> {
     pub(crate) test: &'a BuiltTest,
     pub(crate) flow: &'a BuiltFlow,
-    /// The name under which its progress is stored.
-    pub(crate) id: String,
     /// Bytes that rows on their way may hold.
     pub(crate) memory: u64,
 }
 
-/// Why a run has nothing to compare.
+/// Why a run did not end as it must.
 enum Broken {
     /// A crash is at a step that its commit does not have: all steps have been seen.
-    NoSuchStep,
+    NoSuchStep(Crash),
     /// In words.
-    Failed(String),
+    Failed(Vec<String>),
+}
+
+impl Broken {
+    fn problems(self) -> Vec<String> {
+        match self {
+            Self::NoSuchStep(crash) => vec![format!("the crash {crash} never came: the commit has no more steps")],
+            Self::Failed(problems) => problems,
+        }
+    }
 }
 
 impl From<operators::Error> for Broken {
     fn from(error: operators::Error) -> Self {
-        Self::Failed(error.to_string())
+        Self::Failed(vec![error.to_string()])
     }
 }
 
 impl Tested<'_> {
     pub(crate) fn verdict(&self) -> Verdict {
-        let mut runs = 1;
-        let failed = |runs, crashes: &[Crash], problems| {
-            let crashes = crashes.to_vec();
-            Verdict { runs, failed: Some(Failed { crashes, problems }) }
+        let mut runs = 0;
+        let failed = self.runs(&mut runs).err();
+        Verdict { runs, failed }
+    }
+
+    /// Counts the runs, up to the first that does not end as it must.
+    fn runs(&self, count: &mut u64) -> Result<(), Failed> {
+        let mut run = |crashes: &[Crash], whole: Option<&Found>| {
+            let ended = self.compared(crashes, whole);
+            *count += u64::from(!matches!(ended, Err(Broken::NoSuchStep(_))));
+            ended
         };
-        let whole = match self.run(&[]) {
-            Ok(found) => found,
-            Err(Broken::Failed(reason)) => return failed(runs, &[], vec![reason]),
-            Err(Broken::NoSuchStep) => return failed(runs, &[], Vec::new()),
-        };
-        let problems = compare::with_expected(&self.test.expect, &whole, self.test.rows.count());
-        if !problems.is_empty() {
-            return failed(runs, &[], problems);
+        let failed =
+            |crashes: &[Crash], broken: Broken| Failed { crashes: crashes.to_vec(), problems: broken.problems() };
+        let whole = run(&[], None).map_err(|broken| failed(&[], broken))?;
+        let written = &self.test.crashes;
+        if !written.is_empty() {
+            run(written, Some(&whole)).map_err(|broken| failed(written, broken))?;
         }
-        for step in 0.. {
-            let crashes: Vec<_> = self.test.crashes.iter().map(|crash| at_step(*crash, step)).collect();
-            // Without a crash that has steps, the second turn would be the first one again.
-            if crashes.is_empty() || (step > 0 && crashes == self.test.crashes) {
-                break;
-            }
-            let problems = match self.run(&crashes) {
-                Ok(found) => {
-                    let mut problems = compare::with_expected(&self.test.expect, &found, self.test.rows.count());
-                    if problems.is_empty() {
-                        problems = compare::with_uninterrupted(&whole, &found);
-                    }
-                    problems
+        for (which, _) in written.iter().enumerate().filter(|(_, crash)| matches!(crash.moment, Moment::During(_))) {
+            for step in 1.. {
+                let mut crashes = written.clone();
+                crashes[which].moment = Moment::During(step);
+                match run(&crashes, Some(&whole)) {
+                    Ok(_) => {}
+                    Err(Broken::NoSuchStep(_)) => break,
+                    Err(broken) => return Err(failed(&crashes, broken)),
                 }
-                Err(Broken::NoSuchStep) => break,
-                Err(Broken::Failed(reason)) => vec![reason],
-            };
-            runs += 1;
-            if !problems.is_empty() {
-                return failed(runs, &crashes, problems);
             }
         }
-        Verdict { runs, failed: None }
+        Ok(())
+    }
+
+    /// A run through these crashes, which ends as the test expects, and as the one without them did.
+    fn compared(&self, crashes: &[Crash], whole: Option<&Found>) -> Result<Found, Broken> {
+        let found = self.run(crashes)?;
+        let mut problems = compare::with_expected(&self.test.expect, &found, self.test.rows.count());
+        if let Some(whole) = whole.filter(|_| problems.is_empty()) {
+            problems = compare::with_uninterrupted(whole, &found);
+        }
+        if problems.is_empty() { Ok(found) } else { Err(Broken::Failed(problems)) }
     }
 
     /// Runs the flow from its first row to its end, through these crashes.
@@ -110,14 +121,14 @@ impl Tested<'_> {
             let (lived, ended) = self.live(&world, Some(*crash))?;
             match ended {
                 _ if lived.crashed() => {}
-                Err(reason) => return Err(Broken::Failed(reason)),
+                Err(reason) => return Err(Broken::Failed(vec![reason])),
                 Ok(()) => return Err(not_reached(*crash, lived.last_commit())),
             }
             world.crash(self.test.seed);
         }
         let (_, ended) = self.live(&world, None)?;
-        ended.map_err(Broken::Failed)?;
-        Ok(world.found(&self.id)?)
+        ended.map_err(|reason| Broken::Failed(vec![reason]))?;
+        Ok(world.found(&self.flow.id)?)
     }
 
     /// One life of the program; how it ended, and its failure if it had one.
@@ -127,6 +138,7 @@ impl Tested<'_> {
         let rows = test.commit_rows.saturating_mul(test.workers.into());
         let built = BuiltFlow {
             name: flow.name.clone(),
+            id: flow.id.clone(),
             // One worker reads all, and each may read its share of these.
             commit: CommitConfig { every: Interval(NEVER), rows, bytes: Size(u64::MAX) },
             retry_for: Interval(Duration::ZERO),
@@ -137,29 +149,17 @@ impl Tested<'_> {
             sink,
             fingerprint: flow.fingerprint.clone(),
         };
-        let flow = PlannedFlow {
-            built: Arc::new(built),
-            id: self.id.clone(),
-            resume: Resume::Beginning,
-            upstream: Vec::new(),
-        };
+        let flow = PlannedFlow { built: Arc::new(built), resume: Resume::Beginning, upstream: Vec::new() };
         let plan = Plan { name: test.name.clone(), memory: self.memory, workers: test.workers, flows: vec![flow] };
         let ended = Running::new(plan, true, Halt::new()).run();
         Ok((lived, ended.map_err(|failure| failure.to_string())))
     }
 }
 
-fn at_step(crash: Crash, step: u64) -> Crash {
-    match crash.moment {
-        Moment::During(_) => Crash { moment: Moment::During(step), ..crash },
-        Moment::Before | Moment::After => crash,
-    }
-}
-
 /// The run is over, and the crash has not come.
 fn not_reached(crash: Crash, last: Option<u64>) -> Broken {
     match (crash.moment, last) {
-        (Moment::During(step), Some(last)) if step > 0 && last >= crash.commit => Broken::NoSuchStep,
+        (Moment::During(step), Some(last)) if step > 0 && last >= crash.commit => Broken::NoSuchStep(crash),
         (_, last) => {
             let commits = last.map_or(0, |last| last + 1);
             let there = match commits {
@@ -167,7 +167,7 @@ fn not_reached(crash: Crash, last: Option<u64>) -> Broken {
                 1 => "there was 1 commit, commit 0".to_owned(),
                 _ => format!("there were {}, 0 to {}", counted(commits, "commit"), commits - 1),
             };
-            Broken::Failed(format!("the crash {crash} never came: {there}"))
+            Broken::Failed(vec![format!("the crash {crash} never came: {there}")])
         }
     }
 }

@@ -6,6 +6,20 @@ use operators::Position;
 
 /// A flow with a test through crashes that passes.
 fn loaded(layout: &str) -> Loaded {
+    load(
+        layout,
+        r#"
+        crash = ["during commit 0", "before commit 1", "after commit 1"]
+        rows = { 0 = [{ station = "a", degrees = 1 }, { station = "b" }, { station = "b" }], 1 = 2 }
+        [test.expect]
+        rows = { 0 = [{ degrees = 1 }, { station = "b" }, { station = "b" }], 1 = 2 }
+        positions = { 0 = 3, 1 = 2 }
+        "#,
+    )
+}
+
+/// A flow with a test of commits of two rows.
+fn load(layout: &str, test: &str) -> Loaded {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("x.toml");
     let text = format!(
@@ -24,11 +38,7 @@ fn loaded(layout: &str) -> Loaded {
         name = "t"
         flow = "f"
         commit = {{ rows = 2 }}
-        crash = ["during commit 0", "before commit 1", "after commit 1"]
-        rows = {{ 0 = [{{ station = "a", degrees = 1 }}, {{ station = "b" }}, {{ station = "b" }}], 1 = 2 }}
-        [test.expect]
-        rows = {{ 0 = [{{ degrees = 1 }}, {{ station = "b" }}, {{ station = "b" }}], 1 = 2 }}
-        positions = {{ 0 = 3, 1 = 2 }}
+        {test}
         "#
     );
     std::fs::write(&file, text).unwrap();
@@ -36,15 +46,21 @@ fn loaded(layout: &str) -> Loaded {
 }
 
 fn tested(loaded: &Loaded) -> Tested<'_> {
-    Tested { test: &loaded.tests[0], flow: &loaded.built[0], id: "x/f".to_owned(), memory: 1 << 20 }
+    Tested { test: &loaded.tests[0], flow: &loaded.built[0], memory: 1 << 20 }
 }
 
 fn found(tested: &Tested<'_>, crashes: &[Crash]) -> Found {
     match tested.run(crashes) {
         Ok(found) => found,
-        Err(Broken::NoSuchStep) => panic!("no such step"),
-        Err(Broken::Failed(reason)) => panic!("{reason}"),
+        Err(broken) => panic!("{:?}", broken.problems()),
     }
+}
+
+/// How often a test is run until it has passed.
+fn runs(loaded: &Loaded) -> u64 {
+    let Verdict { runs, failed } = tested(loaded).verdict();
+    assert!(failed.is_none(), "{:?}", failed.map(|failed| failed.problems));
+    runs
 }
 
 #[test]
@@ -99,12 +115,18 @@ fn a_run_with_crashes_is_compared_with_the_one_without() {
 /// The flat layout publishes each partition in a step of its own, so a commit of two has more than one point to die at.
 #[test]
 fn a_crash_during_a_commit_is_tried_before_each_of_its_steps() {
-    let runs = |layout| {
-        let loaded = loaded(layout);
-        let Verdict { runs, failed } = tested(&loaded).verdict();
-        assert!(failed.is_none(), "{:?}", failed.map(|failed| failed.problems));
-        runs
-    };
-    assert_eq!(runs("batches"), 2);
-    assert!(runs("flat") > 3);
+    assert_eq!(runs(&loaded("batches")), 2);
+    assert!(runs(&loaded("flat")) > 3);
+}
+
+/// A crash that has seen all steps of its commit leaves those of the others to be seen.
+#[test]
+fn each_of_several_crashes_is_tried_before_each_step_of_its_own_commit() {
+    let runs =
+        |crashes: &str| runs(&load("flat", &format!("crash = [{crashes}]\nrows = {{ 0 = 6, 1 = 2, 2 = 2, 3 = 2 }}")));
+    // Every test has a run without crashes, and one for each step.
+    let (first, third) = (runs("'during commit 0'") - 1, runs("'during commit 2'") - 1);
+    assert!(first > third && third > 1, "{first} and {third} steps");
+    // One run is the first of both crashes.
+    assert_eq!(runs("'during commit 0', 'after commit 1', 'during commit 2'"), 1 + first + third - 1);
 }

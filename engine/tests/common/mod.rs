@@ -10,6 +10,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::reader::ChunkReader;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -111,6 +112,12 @@ pub fn assert_kept(folder: &str, name: &str, text: &str) {
     settings.set_omit_expression(true);
     settings.set_snapshot_path(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(folder));
     settings.bind(|| insta::assert_snapshot!(name, text));
+}
+
+/// Says that a test left something out, past the capture of the test harness; where everything is installed it fails.
+pub fn skipped(what: &str) {
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "{what}; .ci/run installs it");
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {what}");
 }
 
 pub fn both(output: &Output) -> String {

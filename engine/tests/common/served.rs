@@ -24,7 +24,12 @@ pub struct Answer {
 
 impl Served {
     pub fn start(job: &Job, arguments: &[&str]) -> Self {
-        let mut command = job.command("run", &["--http", "0"]);
+        Self::start_at(job, "0", arguments)
+    }
+
+    /// At a port that another run had.
+    pub fn start_at(job: &Job, port: &str, arguments: &[&str]) -> Self {
+        let mut command = job.command("run", &["--http", port]);
         let mut child = command.args(arguments).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
         let url = lines.find_map(|line| Some(line.split_once("http://")?.1.trim_end_matches('/').to_owned()));

@@ -177,6 +177,7 @@ pub fn plan_into(days: u32, commit_rows: u64, memory: u64, stages: Vec<Arc<dyn S
     });
     let built = BuiltFlow {
         name: "test".into(),
+        id: "test/test".into(),
         commit: CommitConfig { every: Interval(Duration::from_secs(3600)), rows: commit_rows, bytes: Size(u64::MAX) },
         retry_for: Interval(Duration::ZERO),
         source,
@@ -186,7 +187,6 @@ pub fn plan_into(days: u32, commit_rows: u64, memory: u64, stages: Vec<Arc<dyn S
         sink_name: "sink.memory".into(),
         fingerprint: Default::default(),
     };
-    let flow =
-        PlannedFlow { built: Arc::new(built), id: "test/test".into(), resume: Resume::Beginning, upstream: Vec::new() };
+    let flow = PlannedFlow { built: Arc::new(built), resume: Resume::Beginning, upstream: Vec::new() };
     Plan { name: "test".into(), memory, workers: 1, flows: vec![flow] }
 }

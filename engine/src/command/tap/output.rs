@@ -2,14 +2,13 @@
 
 use super::{Condition, Format, TapArgs};
 use crate::command::Failed;
-use crate::report::counted;
+use crate::report::{counted, tell_aside, width};
 use indicatif::HumanCount;
 use operators::Chunk;
 use operators::show::{self, Bytes, Origin, Page, Printer, View};
 use operators::stage::Apply;
 use operators::transform::TransformConfig;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::termios::tcgetwinsize;
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Stdout, Write, stdout};
 use std::ops::ControlFlow::{self, Break, Continue};
 
@@ -39,7 +38,7 @@ impl<'a> Output<'a> {
     pub(super) fn new(args: &'a TapArgs) -> Self {
         let is_terminal = stdout().is_terminal();
         let format = match (args.format, is_terminal) {
-            (Some(Format::Table), _) | (None, true) => show::Format::Table(width()),
+            (Some(Format::Table), _) | (None, true) => show::Format::Table(is_terminal.then(width)),
             (Some(Format::Json), _) | (None, false) => show::Format::Json,
             (Some(Format::Raw), true) => show::Format::Raw(Bytes::Escaped),
             (Some(Format::Raw), false) => show::Format::Raw(Bytes::Verbatim),
@@ -85,7 +84,7 @@ impl<'a> Output<'a> {
         self.rows += page.rows();
         self.letters += letters;
         self.letters_printed += page.letters();
-        page.letters_in_words().iter().for_each(|letter| note(letter));
+        page.letters_in_words().iter().for_each(tell_aside);
         match self.print(&page) {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Break(())),
             Err(error) => Err(Failed::Running(format!("cannot print: {error}"))),
@@ -117,7 +116,7 @@ impl<'a> Output<'a> {
 
     /// Says what was printed, and with `left_out` what was not.
     pub(super) fn account(&self, left_out: &[String]) {
-        let mut words = vec![format!("{} printed", counted_rows(self.rows))];
+        let mut words = vec![format!("{} printed", counted(self.rows, "row"))];
         if self.letters > 0 {
             words.push(counted(self.letters, "dead letter"));
         }
@@ -125,7 +124,7 @@ impl<'a> Output<'a> {
             words.push(format!("{} passed over by --where", HumanCount(self.passed_over)));
         }
         words.extend_from_slice(left_out);
-        note(&words.join(", "));
+        tell_aside(words.join(", "));
     }
 }
 
@@ -146,23 +145,4 @@ impl Prepared {
         let printer = Printer::new(view, format).map_err(Failed::Usage)?;
         Ok(Self { view: view.clone(), conditions, printer })
     }
-}
-
-fn counted_rows(rows: u64) -> String {
-    format!("{} {}", HumanCount(rows), if rows == 1 { "row" } else { "rows" })
-}
-
-/// Says something beside the rows. A terminal that cannot be written to any more does not matter.
-pub(super) fn note(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
-}
-
-/// The cells of a line, where stdout is a terminal.
-fn width() -> Option<usize> {
-    const USUAL: usize = 80;
-    if !stdout().is_terminal() {
-        return None;
-    }
-    let columns = tcgetwinsize(stdout()).map_or(0, |size| usize::from(size.ws_col));
-    Some(if columns == 0 { USUAL } else { columns })
 }

@@ -1,11 +1,12 @@
 //! Rows as they pass: read by a reader of our own and passed through the flow's own stages, up to the one that is asked
 //! for.
 
-use super::output::{Output, note};
-use super::{Begin, TapArgs, target};
+use super::output::Output;
+use super::{Begin, TapArgs};
 use crate::command::{Failed, stop_on_signals};
-use crate::config::BuiltFlow;
+use crate::config::{BuiltFlow, NamedStage};
 use crate::halt::Halt;
+use crate::report::tell_aside;
 use indicatif::HumanCount;
 use operators::chunk::Kind;
 use operators::inspect::Extent;
@@ -25,13 +26,12 @@ const PAUSE_MAX: Duration = Duration::from_millis(200);
 
 /// Prints the rows of a flow that have passed so many of its stages.
 pub(super) fn tap(args: &TapArgs, flow: &BuiltFlow, passed: usize, output: &mut Output<'_>) -> Result<(), Failed> {
-    let names = target::stages(flow);
     let stages = &flow.stages[..passed];
     let source = &flow.source;
     let columns = stages.last().map_or(&source.schema, |stage| &stage.built.schema);
     let spread = stages.iter().any(|stage| stage.built.partitions.is_some());
-    let stage = |(name, stage): (&String, &crate::config::NamedStage)| Stage {
-        name: name.clone(),
+    let stage = |stage: &NamedStage| Stage {
+        name: stage.name.clone(),
         handle: stage.built.stage.handle(),
         filtered: 0,
         skipped: 0,
@@ -40,7 +40,7 @@ pub(super) fn tap(args: &TapArgs, flow: &BuiltFlow, passed: usize, output: &mut 
         args,
         flow,
         view: View::passing(&source.schema, columns, spread),
-        stages: names[1..].iter().zip(stages).map(stage).collect(),
+        stages: stages.iter().map(stage).collect(),
         output,
     };
     line.output.prepare(&line.view)?;
@@ -54,11 +54,12 @@ pub(super) fn tap(args: &TapArgs, flow: &BuiltFlow, passed: usize, output: &mut 
         Begin::Latest if !extents.is_empty() => "rows from now on".to_owned(),
         Begin::Latest | Begin::Earliest => "from the first row on".to_owned(),
     };
-    note(&format!("{}.{}: {}, {from}; Ctrl-C ends", flow.name, names[passed], source.about.summary));
+    let tapped = stages.last().map_or(&flow.source_name, |stage| &stage.name);
+    tell_aside(format!("{}.{tapped}: {}, {from}; Ctrl-C ends", flow.name, source.about.summary));
     let ended = follow(&mut readers, &halt, &mut line);
     if halt.is_stopping() {
         // The terminal has echoed `^C`.
-        note("");
+        tell_aside("");
     }
     ended?;
     line.output.account(&line.left_out());
@@ -148,7 +149,7 @@ fn follow(readers: &mut Vec<Box<dyn Reader>>, halt: &Halt, line: &mut Line<'_, '
         }
         if quiet.is_some_and(|since| since.elapsed() >= QUIET) {
             let so_far = if line.output.printed() == 0 { "no rows yet" } else { "no more rows now" };
-            note(&format!("{so_far}; waiting, Ctrl-C ends"));
+            tell_aside(format!("{so_far}; waiting, Ctrl-C ends"));
             quiet = None;
         }
         halt.sleep(pause);
@@ -236,7 +237,7 @@ impl Line<'_, '_> {
     fn left_out(&self) -> Vec<String> {
         let mut words = Vec::new();
         for stage in &self.stages {
-            for (rows, what) in [(stage.filtered, "filtered"), (stage.skipped, "skipped as unreadable")] {
+            for (rows, what) in [(stage.filtered, "filtered"), (stage.skipped, "skipped")] {
                 if rows > 0 {
                     words.push(format!("{} {what} by {}", HumanCount(rows), stage.name));
                 }

@@ -1,9 +1,10 @@
 //! Committed rows: of a flow's Parquet sink, and of any Parquet file.
 
-use super::output::{Output, note};
+use super::output::Output;
 use super::{Begin, TapArgs};
 use crate::command::Failed;
 use crate::config::{BuiltFlow, Loaded};
+use crate::report::tell_aside;
 use operators::Error;
 use operators::inspect::{FirstBatch, Stored, Which};
 use operators::show::{Origin, View};
@@ -17,14 +18,13 @@ pub(super) fn sink(args: &TapArgs, loaded: &Loaded, flow: &BuiltFlow, output: &m
         Begin::At(batch) => FirstBatch::Number(batch),
     };
     let which = Which { from, partitions: args.partition.clone() };
-    let id = loaded.pipeline.flow_id(&flow.name);
-    let Some(rows) = flow.sink.sink.stored(&id, &which)? else {
+    let Some(rows) = flow.sink.sink.stored(&flow.id, &which)? else {
         return Err(Failed::Usage(elsewhere(loaded, flow)));
     };
-    note(&format!("{}.{}: {}", flow.name, flow.sink_name, flow.sink.about.summary));
+    tell_aside(format!("{}.{}: {}", flow.name, flow.sink_name, flow.sink.about.summary));
     let mut rows = rows.peekable();
     if rows.peek().is_none() {
-        note("nothing is committed there yet");
+        tell_aside("nothing is committed there yet");
     }
     print(args, rows, output)
 }

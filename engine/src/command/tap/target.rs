@@ -1,6 +1,6 @@
 //! Which rows are meant: what a stage of a flow gives, or what its sink holds.
 
-use crate::config::{BuiltFlow, Loaded, nearest};
+use crate::config::{BuiltFlow, Loaded, did_you_mean};
 
 /// Where to look.
 pub(super) enum Target<'f> {
@@ -23,7 +23,7 @@ pub(super) fn find<'f>(loaded: &'f Loaded, target: Option<&str>) -> Result<Targe
     let Some(flow) = loaded.built.iter().find(|flow| flow.name == name) else {
         return Err(unknown(&format!("there is no flow `{name}`"), name, "the file has", &flows));
     };
-    let stages = stages(flow);
+    let stages = flow.stage_names();
     let Some(stage) = stage else { return Ok(Target::Passing(flow, flow.stages.len())) };
     // A slot alone stands for the last of its stages: what leaves the slot.
     let is_meant = |full: &String| full == stage || full.split('.').next() == Some(stage);
@@ -34,20 +34,8 @@ pub(super) fn find<'f>(loaded: &'f Loaded, target: Option<&str>) -> Result<Targe
     }
 }
 
-/// Source, stages and sink by name; stages of one name are told apart by a number, as a flow may filter twice.
-pub(super) fn stages(flow: &BuiltFlow) -> Vec<String> {
-    let names = flow.stage_names();
-    let numbered =
-        |(index, name): (usize, &String)| match names[..index].iter().filter(|before| *before == name).count() {
-            0 => name.clone(),
-            before => format!("{name}#{}", before + 1),
-        };
-    names.iter().enumerate().map(numbered).collect()
-}
-
 fn unknown(what: &str, word: &str, has: &str, choices: &[String]) -> String {
     let slots = choices.iter().filter_map(|choice| choice.split('.').next());
-    let meant = nearest(word, choices.iter().map(String::as_str).chain(slots));
-    let meant = meant.map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
+    let meant = did_you_mean(word, choices.iter().map(String::as_str).chain(slots));
     format!("{what}{meant}\n{has}: {}", choices.join(", "))
 }

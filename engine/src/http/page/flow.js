@@ -8,6 +8,7 @@ const TROUBLES = 4;
 const PARTITIONS = 16;
 
 export const STATES = {
+  starting: 'starting',
   running: 'running',
   trying_again: 'trying again',
   stopping: 'stopping',
@@ -58,8 +59,9 @@ export class Flow {
     this.chart.forget();
   }
 
-  update(flow, at, samples) {
-    const seconds = this.before ? (at - this.before.at) / 1000 : 0;
+  update(flow, { at, uptime }, samples) {
+    // By the clock that nobody sets; another run begins its own.
+    const seconds = this.before ? uptime - this.before.uptime : 0;
     this.showState(flow, at);
     this.showGraph(flow, seconds);
     this.showCommits(flow);
@@ -67,7 +69,7 @@ export class Flow {
     this.showInside(flow);
     this.showTroubles(flow);
     if (samples) this.chart.add(samples);
-    this.before = { at, passed: flow.passed };
+    this.before = { uptime, passed: flow.passed };
   }
 
   showState(flow, at) {
@@ -87,7 +89,11 @@ export class Flow {
     flow.passed.forEach(({ rows, bytes: held }, index) => {
       this.nodes[index].querySelector('.passed').textContent = `${counted(rows, 'row')}, ${bytes(held)}`;
       const edge = this.edges[index];
-      if (!edge || !seconds) return;
+      if (!edge) return;
+      if (seconds <= 0) {
+        edge.smooth = undefined;
+        return;
+      }
       const latest = Math.max(0, rows - this.before.passed[index].rows) / seconds;
       // Smoothed over a few seconds, so that it can be read.
       edge.smooth = latest + ((edge.smooth ?? latest) - latest) * Math.exp(-seconds / 3);
@@ -96,10 +102,8 @@ export class Flow {
       edge.classList.toggle('moving', rate >= 0.5);
     });
     const { error } = flow;
-    let placed = false;
     for (const node of this.nodes) {
-      const failed = Boolean(error) && node.stage === error.stage && !placed;
-      placed ||= failed;
+      const failed = Boolean(error) && node.stage === error.stage;
       node.classList.toggle('failed', failed);
       const there = node.querySelector('.error');
       if (!failed) there?.remove();
@@ -109,8 +113,9 @@ export class Flow {
       }
     }
     const whole = this.find('.flow-error');
-    whole.hidden = !error || placed;
-    whole.textContent = error && !placed ? error.reason : '';
+    const ofTheFlow = error && !this.nodes.some((node) => node.stage === error.stage);
+    whole.hidden = !ofTheFlow;
+    whole.textContent = ofTheFlow ? error.reason : '';
   }
 
   showCommits({ commits, commit_duration: { count, sum }, committed }) {

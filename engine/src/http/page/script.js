@@ -9,7 +9,7 @@ const SILENT = 5000;
 const AGAIN = 5000;
 
 // What a flow does while the run goes on.
-const RUNS = ['running', 'trying_again', 'stopping'];
+const RUNS = ['starting', 'running', 'trying_again', 'stopping'];
 
 const flows = new Map();
 const began = Date.now();
@@ -43,7 +43,7 @@ function show({ status, samples }) {
   const known = [...flows].map(([name, { graph }]) => name + graph).join();
   const told = status.flows.map(({ name, graph }) => name + JSON.stringify(graph)).join();
   if (known !== told) build(status);
-  status.flows.forEach((flow, index) => flows.get(flow.name).update(flow, status.at, samples[index]));
+  status.flows.forEach((flow, index) => flows.get(flow.name).update(flow, status, samples[index]));
   openLast();
   document.getElementById('pipeline').textContent = status.pipeline;
   document.title = `${status.pipeline}: ${worst(status.flows)}`;
@@ -57,6 +57,7 @@ function show({ status, samples }) {
 
 function build({ flows: told }) {
   flows.clear();
+  opened = undefined;
   told.forEach((flow, index) => {
     flows.set(flow.name, Object.assign(new Flow(flow, index), { graph: JSON.stringify(flow.graph) }));
   });
@@ -66,13 +67,13 @@ function build({ flows: told }) {
 // The same values may pass several flows: the chart of the last is open, until someone opens another.
 function openLast() {
   const last = [...flows.values()].findLast(({ chart }) => chart.names)?.chart;
-  if (last === opened) return;
+  if (!last || last === opened) return;
   opened?.root.removeAttribute('open');
   last.root.setAttribute('open', '');
   opened = last;
 }
 
-const worst = (told) => STATES[['failed', 'trying_again', 'stopping', 'stopped', 'running', 'done'].find((state) => told.some((flow) => flow.state === state))];
+const worst = (told) => STATES[['failed', 'trying_again', 'stopping', 'stopped', 'starting', 'running', 'done'].find((state) => told.some((flow) => flow.state === state))];
 
 function connection() {
   const pill = document.getElementById('connection');

@@ -1,7 +1,8 @@
 //! For programs: the model as it is.
 
 use super::Graph;
+use crate::report::json_or_error;
 
 pub(super) fn render(graph: &Graph) -> String {
-    serde_json::to_string_pretty(graph).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
+    json_or_error(serde_json::to_string_pretty(graph))
 }

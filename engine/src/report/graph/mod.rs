@@ -10,7 +10,7 @@ mod mermaid;
 mod tests;
 mod text;
 
-use super::{counted, summary};
+use super::{counted, plain, summary};
 use crate::plan::{Plan, PlannedFlow, Resume};
 use clap::ValueEnum;
 use indicatif::{HumanBytes, HumanCount};
@@ -222,10 +222,7 @@ impl<'a> Line<'a> {
 
     fn node(&mut self, kind: Kind, stage: Option<&str>, about: &str) {
         let name = stage.unwrap_or(kind.name());
-        // A flow may filter twice.
-        let before = self.nodes.iter().filter(|node| node.stage.as_deref() == Some(name)).count();
-        let number = if before == 0 { String::new() } else { format!("#{}", before + 1) };
-        let id = format!("{}.{name}{number}", self.flow);
+        let id = format!("{}.{name}", self.flow);
         self.nodes.push(Node { id, kind, stage: stage.map(str::to_owned), about: plain(about) });
     }
 
@@ -294,9 +291,4 @@ impl Carries {
             Self::Epochs => vec!["epochs".to_owned()],
         }
     }
-}
-
-/// Text of one line: names of files and topics may hold whatever a terminal would obey.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
 }
