@@ -124,11 +124,17 @@ impl Archive {
 
     /// Refuses a directory whose names are not those of this layout.
     fn check_layout(&self, layout: &str, root: &[Entry]) -> Result<()> {
-        let layouts: [(&str, fn(&str) -> bool); 2] = [("batches", batches::is_of), ("flat", flat::is_of)];
-        for (other, is_of) in layouts.into_iter().filter(|(name, _)| *name != layout) {
-            if let Some(Entry { name, .. }) = root.iter().find(|entry| is_of(&entry.name)) {
+        for Entry { name, .. } in root {
+            let of = if batches::is_of(name) {
+                "batches"
+            } else if flat::is_of(name) {
+                "flat"
+            } else {
+                continue;
+            };
+            if of != layout {
                 return Err(self.refused(format!(
-                    "it was written with layout = \"{other}\" ({name} is there); set that, or give this flow another \
+                    "it was written with layout = \"{of}\" ({name} is there); set that, or give this flow another \
                      directory"
                 )));
             }
