@@ -1,7 +1,7 @@
 //! What can go wrong while rows move, in words for people: what happened, where, and what to do.
 
 use crate::position::Position;
-use crate::show::printed;
+use crate::terminal::printed;
 
 /// Result of anything a stage does.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -17,6 +17,7 @@
 //! | `sql` | what tables and topics share: databases, the progress row, transactions |
 //! | `kafka` | what source and sink of Kafka share: clusters, topics, what their answers mean |
 //! | [`show`] | rows as text: tables, JSON lines |
+//! | [`terminal`] | text that a terminal prints and does not obey |
 //! | [`config`] | value types shared by the configs: durations, sizes, secrets, column types |
 //! | `message`, `gathered` | what sinks share: rows as messages, rows kept until their commit |
 //! | [`trial`] | what a test of a flow puts in the place of its two ends |
@@ -56,6 +57,7 @@ pub mod source;
 mod sql;
 pub mod stage;
 pub mod store;
+pub mod terminal;
 pub mod transform;
 pub mod trial;
 mod value;

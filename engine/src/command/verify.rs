@@ -3,10 +3,11 @@
 
 use super::Failed;
 use crate::config::BuiltFlow;
-use crate::report::{Voice, counted, json_or_error, left_out, plain, plain_lines, say, tell};
+use crate::report::{Voice, counted, json_or_error, left_out, printed_lines, say, tell};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use operators::Error;
 use operators::stage::{Account, Finding, Listen};
+use operators::terminal::printed;
 use serde::Serialize;
 use std::path::Path;
 
@@ -88,7 +89,7 @@ impl Listen for Listener {
             if self.json {
                 say(json_or_error(serde_json::to_string(&finding)));
             } else {
-                tell(format!("{}: {}", plain(&finding.path), plain_lines(&finding.problem)));
+                tell(format!("{}: {}", printed(&finding.path), printed_lines(&finding.problem)));
             }
         });
     }
@@ -130,7 +131,7 @@ fn count(flow: &BuiltFlow, account: &Account) -> Result<Source, Error> {
 
 fn text(verified: &Verified) -> String {
     let Verified { flow, sink, account, source, .. } = verified;
-    let sink = plain(sink);
+    let sink = printed(sink);
     if account.batches == 0 {
         return format!("{flow}: nothing is committed yet to {sink}");
     }

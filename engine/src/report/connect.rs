@@ -1,6 +1,6 @@
 //! What was seen of the servers of a flow.
 
-use super::{beside, plain_lines};
+use super::{beside, printed_lines};
 use console::style;
 
 /// How it stands with one thing.
@@ -30,7 +30,7 @@ pub(crate) fn flow(name: &str, stages: &[Asked]) -> String {
     for Asked { stage, lines } in stages {
         text += &format!("  {stage}\n");
         for Line { mark, text: words } in lines {
-            text += &beside(&format!("    {}  ", marked(*mark)), &plain_lines(words));
+            text += &beside(&format!("    {}  ", marked(*mark)), &printed_lines(words));
         }
     }
     text

@@ -24,6 +24,7 @@ use console::Term;
 use indicatif::HumanCount;
 use now::Rate;
 use operators::progress::Tally;
+use operators::terminal::printed;
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
@@ -44,7 +45,7 @@ pub(crate) fn tell(text: impl Display) {
 
 /// The same beside what was asked for, on standard error; what somebody else wrote in it is made plain.
 pub(crate) fn tell_aside(text: impl Display) {
-    let text = plain_lines(&text.to_string());
+    let text = printed_lines(&text.to_string());
     let _ = writeln!(std::io::stderr(), "{}", folded(&text, &Term::stderr()));
 }
 
@@ -93,14 +94,9 @@ pub(crate) fn left_out(tally: &Tally) -> String {
     words.map(|(rows, what)| format!(", {} {what}", HumanCount(rows))).collect()
 }
 
-/// Text of somebody else on one line: names of files and topics, and what servers say, may hold what a terminal obeys.
-pub(crate) fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
-}
-
-/// The same in its lines.
-pub(crate) fn plain_lines(text: &str) -> String {
-    text.lines().map(plain).collect::<Vec<_>>().join("\n")
+/// Text of others in its lines, with nothing in it that a terminal obeys.
+pub(crate) fn printed_lines(text: &str) -> String {
+    text.lines().map(printed).collect::<Vec<_>>().join("\n")
 }
 
 /// JSON as it was written, or its error as JSON: what reads JSON can read both.

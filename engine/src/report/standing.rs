@@ -1,12 +1,13 @@
 //! Where a flow stands, for people and for programs.
 
 use super::now::long;
-use super::{beside, counted, left_out, plain, plain_lines};
+use super::{beside, counted, left_out, printed_lines};
 use console::style;
 use indicatif::{HumanBytes, HumanCount, HumanDuration};
 use operators::Position;
 use operators::inspect::Files;
 use operators::progress::{Tally, Version};
+use operators::terminal::printed;
 use serde::Serialize;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -87,8 +88,8 @@ pub(crate) fn text(standing: &Standing) -> String {
     let mut text = format!("{}: {}\n", style(&standing.flow).bold(), heading(standing));
     let mut labelled = |label: &str, words: &str| text += &beside(&format!("  {label:<8} "), words);
     if !standing.source.is_empty() {
-        labelled("from", &plain(&standing.source));
-        labelled("to", &plain(&standing.sink));
+        labelled("from", &printed(&standing.source));
+        labelled("to", &printed(&standing.sink));
     }
     if let LastCommit::Made(Commit { rows, .. }) = &standing.last_commit {
         labelled("rows", &format!("{} committed{}", HumanCount(rows.written), left_out(rows)));
@@ -112,7 +113,7 @@ pub(crate) fn text(standing: &Standing) -> String {
     }
     for problem in &standing.problems {
         let label = format!("  {} ", style("problem ").red().bold());
-        text += &beside(&label, &plain_lines(problem));
+        text += &beside(&label, &printed_lines(problem));
     }
     text + &table(&standing.partitions)
 }

@@ -1,9 +1,10 @@
 //! Before a run: what it will do. After it: what it did.
 
-use super::{Meters, counted, left_out, plain, plain_lines};
+use super::{Meters, counted, left_out, printed_lines};
 use crate::halt::Failure;
 use crate::plan::{Plan, Resume};
 use indicatif::HumanBytes;
+use operators::terminal::printed;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -13,8 +14,8 @@ pub(super) fn intent(plan: &Plan, page: Option<&str>) -> String {
     for flow in &plan.flows {
         let built = &flow.built;
         let _ = writeln!(text, "  {}: {}", built.name, built.stage_names().join(" -> "));
-        let _ = writeln!(text, "    from {}", plain(&built.source.about.summary));
-        let _ = writeln!(text, "    to {}", plain(&built.sink.about.summary));
+        let _ = writeln!(text, "    from {}", printed(&built.source.about.summary));
+        let _ = writeln!(text, "    to {}", printed(&built.sink.about.summary));
         let _ = writeln!(text, "    {}", resume(&flow.resume));
     }
     if let Some(page) = page {
@@ -36,8 +37,8 @@ pub(super) fn resume(resume: &Resume) -> String {
         Resume::After(progress) => {
             format!("goes on after version {}, at {{{}}}", progress.version, progress.positions)
         }
-        Resume::Unknown(reason) => format!("cannot tell yet where it goes on: {}", plain_lines(reason)),
-        Resume::Refused(reason) => format!("cannot go on: {}", plain_lines(reason)),
+        Resume::Unknown(reason) => format!("cannot tell yet where it goes on: {}", printed_lines(reason)),
+        Resume::Refused(reason) => format!("cannot go on: {}", printed_lines(reason)),
     }
 }
 
@@ -47,7 +48,7 @@ pub(super) const STOPPING: &str =
 
 /// Why a flow begins again.
 pub(super) fn trouble(failure: &Failure) -> String {
-    format!("{}: {}; trying again from the last commit", failure.flow, plain_lines(&failure.reason))
+    format!("{}: {}; trying again from the last commit", failure.flow, printed_lines(&failure.reason))
 }
 
 /// What a run committed, and the command that proves it.

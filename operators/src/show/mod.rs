@@ -16,7 +16,7 @@ mod value;
 mod view;
 
 pub use page::Page;
-pub(crate) use value::{printed, spelled};
+pub(crate) use value::spelled;
 pub use view::{Origin, View};
 
 use crate::value::VALUE;

@@ -10,12 +10,13 @@ mod mermaid;
 mod tests;
 mod text;
 
-use super::{counted, plain, summary};
+use super::{counted, summary};
 use crate::plan::{Plan, PlannedFlow, Resume};
 use clap::ValueEnum;
 use indicatif::{HumanBytes, HumanCount};
 use operators::progress::Version;
 use operators::schema::Column;
+use operators::terminal::printed;
 use operators::{Checkpoint, Schema};
 use serde::Serialize;
 
@@ -181,7 +182,7 @@ impl Flow {
         line.then(Kind::Commit, None, &when, Carries::Receipts);
         line.then(Kind::Probe, None, "lets the source go on: at most two epochs are in flight", Carries::Epochs);
         let (nodes, edges) = line.close();
-        let goes_on = plain(&summary::resume(&flow.resume));
+        let goes_on = printed(&summary::resume(&flow.resume)).into_owned();
         Self { name: built.name.clone(), goes_on, resume: State::of(&flow.resume), nodes, edges }
     }
 }
@@ -223,7 +224,7 @@ impl<'a> Line<'a> {
     fn node(&mut self, kind: Kind, stage: Option<&str>, about: &str) {
         let name = stage.unwrap_or(kind.name());
         let id = format!("{}.{name}", self.flow);
-        self.nodes.push(Node { id, kind, stage: stage.map(str::to_owned), about: plain(about) });
+        self.nodes.push(Node { id, kind, stage: stage.map(str::to_owned), about: printed(about).into_owned() });
     }
 
     /// A node behind the last one.
@@ -284,7 +285,7 @@ impl Carries {
     /// What an edge says about itself, in pieces between which a line may break.
     fn words(&self) -> Vec<String> {
         match self {
-            Self::Rows { columns } => columns.iter().map(|column| plain(&column.to_string())).collect(),
+            Self::Rows { columns } => columns.iter().map(|column| printed(&column.to_string()).into_owned()).collect(),
             Self::Spans => vec!["spans".to_owned()],
             Self::Counts => vec!["counts".to_owned()],
             Self::Receipts => vec!["receipts".to_owned()],
