@@ -287,6 +287,26 @@ pub fn shown(path: &Path) -> String {
     path.strip_prefix(&here).unwrap_or(path).display().to_string()
 }
 
+/// A URL without its secrets: the password, and all behind a `?`. Where a `?` stands before an `@`, either may be a part
+/// of the other, and both are left out.
+pub(crate) fn masked(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
+    let begin = if scheme.is_empty() { String::new() } else { format!("{scheme}://") };
+    match (rest.rsplit_once('@'), rest.split_once('?')) {
+        (Some((user, _)), Some(_)) if user.contains('?') => format!("{begin}***"),
+        (Some((user, place)), _) => {
+            let user = match user.split_once(':') {
+                _ if scheme.is_empty() => "***",
+                Some((user, _)) => &format!("{user}:***"),
+                None => user,
+            };
+            format!("{begin}{user}@{}", masked(place))
+        }
+        (None, Some((place, _))) => format!("{begin}{place}?***"),
+        (None, None) => url.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -319,6 +339,23 @@ mod tests {
         let secret: Secret = "hunter2".parse().unwrap();
         assert_eq!(format!("{secret} {secret:?}"), "*** ***");
         assert_eq!(secret.reveal(), "hunter2");
+    }
+
+    #[test]
+    fn a_url_is_shown_without_its_secrets() {
+        for (url, shown) in [
+            ("hdfs://boss:9000/data", "hdfs://boss:9000/data"),
+            ("mysql://root@db/weather", "mysql://root@db/weather"),
+            ("mysql://root:hunter2@db/weather?x=hunter2", "mysql://root:***@db/weather?***"),
+            ("mysql://root:hunter2?hunter2@db/weather", "mysql://***"),
+            ("mysql://db/weather?password=hunter2@hunter2", "mysql://***"),
+            ("mysql://root:hunter2 hunter2@db/weather", "mysql://root:***@db/weather"),
+            ("mysql://root:hunter2@hunter2@db/weather", "mysql://root:***@db/weather"),
+            ("root:hunter2@db", "***@db"),
+            ("db?password=hunter2", "db?***"),
+        ] {
+            assert_eq!(masked(url), shown);
+        }
     }
 
     #[test]

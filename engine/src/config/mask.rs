@@ -98,8 +98,19 @@ pub(super) fn names_a_secret(key: &str) -> bool {
     let key = key.to_lowercase();
     let last = key.rsplit('.').next().unwrap_or_default();
     let misspelled = [last.replace(['_', '-'], ""), last.rsplit(['_', '-']).next().unwrap_or_default().to_owned()];
-    let sounds =
-        ["password", "passwd", "passphrase", "pwd", "secret", "token", "credential", "apikey", "api_key", ".pem"];
+    let sounds = [
+        "password",
+        "passwd",
+        "passphrase",
+        "pwd",
+        "secret",
+        "token",
+        "credential",
+        "apikey",
+        "api_key",
+        "jaas",
+        ".pem",
+    ];
     sounds.iter().any(|sound| key.contains(sound))
         || misspelled.iter().any(|word| strsim::damerau_levenshtein(word, "password") <= 2)
 }

@@ -16,6 +16,7 @@ pub(super) fn named(root: &Node) -> Vec<Range<usize>> {
                 }
             }
             Value::List(items) => items.iter().for_each(|item| below(item, secret, found)),
+            Value::Text(text) if secret || is_login(text) => found.push(node.span.clone()),
             _ if secret => found.push(node.span.clone()),
             _ => {}
         }
@@ -23,6 +24,11 @@ pub(super) fn named(root: &Node) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     below(root, false, &mut found);
     found
+}
+
+/// Whether a text looks like a URL whose password holds a blank, which no mask of single words would hide.
+fn is_login(text: &str) -> bool {
+    text.contains(char::is_whitespace) && text.split_once(':').is_some_and(|(_, rest)| rest.contains('@'))
 }
 
 /// What stands behind names of secrets in a text that is no TOML: up to the end of the line, or of the multi-line string

@@ -5,6 +5,8 @@ pub mod parquet;
 pub mod table;
 pub mod topic;
 
+pub use parquet::parquet_file;
+
 use crate::config::Context;
 use crate::error::Problem;
 use crate::schema::Schema;

@@ -3,7 +3,7 @@
 mod writer;
 
 use crate::archive::{self, Archive, Batches, Flat};
-use crate::config::{Context, shown};
+use crate::config::{Context, masked, shown};
 use crate::error::{Error, Problem, Result};
 use crate::inspect::{Ground, Holdings, Inspect, Seen, StoredRows, Which};
 use crate::progress::{Progress, Run};
@@ -100,7 +100,7 @@ impl ParquetConfig {
                 let id = hdfs.place();
                 Ok(Place { store: Arc::new(hdfs), shown: id.clone(), id })
             }
-            _ => Err(Problem::at("url", format!("`{}` is no place for Parquet files", self.url)).help(
+            _ => Err(Problem::at("url", format!("`{}` is no place for Parquet files", masked(&self.url))).help(
                 "write `file:` and the path of a directory, as in \"file:../data/archive\", or a directory of HDFS, as \
                  in \"hdfs://boss:9000/data\"",
             )),

@@ -3,7 +3,7 @@
 use super::Dialect;
 use super::mysql::{Login, Server};
 use super::sqlite::database::Database;
-use crate::config::Context;
+use crate::config::{Context, masked};
 use crate::error::{Error, Problem};
 use crate::inspect::Seen;
 use sqlx::{MySql, Sqlite};
@@ -135,7 +135,9 @@ impl<D: Dialect> fmt::Display for Place<D> {
 fn path(url: &str, context: &Context, schemes: &str) -> Result<PathBuf, Problem> {
     let form = "write `sqlite:PATH`; a relative PATH starts at the folder of this file";
     let Some((scheme, path)) = url.split_once(':') else {
-        return Err(Problem::at("url", format!("`{url}` does not say what kind of database it is")).help(form));
+        return Err(
+            Problem::at("url", format!("`{}` does not say what kind of database it is", masked(url))).help(form)
+        );
     };
     if scheme != "sqlite" {
         return Err(Problem::at("url", format!("`{}` is no database this program can open", masked(url)))
@@ -145,18 +147,6 @@ fn path(url: &str, context: &Context, schemes: &str) -> Result<PathBuf, Problem>
         return Err(Problem::at("url", format!("`{}` is not the path of a database", masked(url))).help(form));
     }
     Ok(context.path(path))
-}
-
-/// A URL without its secrets: the password, and all behind a `?`.
-pub(super) fn masked(url: &str) -> String {
-    let (url, query) = url.split_once('?').map_or((url, ""), |(url, _)| (url, "?***"));
-    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
-    let Some((user, host)) = rest.rsplit_once('@') else { return format!("{url}{query}") };
-    match user.split_once(':') {
-        _ if scheme.is_empty() => format!("***@{host}{query}"),
-        Some((user, _)) => format!("{scheme}://{user}:***@{host}{query}"),
-        None => format!("{scheme}://{user}@{host}{query}"),
-    }
 }
 
 #[cfg(test)]
@@ -181,6 +171,7 @@ mod tests {
             ("mysql://root:hun/ter2@x@db/weather", "`mysql://root:***@db/weather`"),
             ("mysql://db/weather?password=hunter2", "`mysql://db/weather?***`"),
             ("root:hunter2@db", "`***@db`"),
+            ("data/x?password=hunter2", "`data/x?***`"),
             ("data/x.db", "`data/x.db`"),
             ("sqlite:", "`sqlite:`"),
             ("sqlite:///a/x.db", "`sqlite:///a/x.db`"),

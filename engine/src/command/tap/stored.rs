@@ -8,7 +8,7 @@ use crate::report::tell_aside;
 use operators::Error;
 use operators::inspect::{FirstBatch, Stored, Which};
 use operators::show::{Origin, View};
-use operators::sink::parquet::parquet_file;
+use operators::sink::parquet_file;
 
 /// Prints what the sink of a flow has committed, and ends.
 pub(super) fn sink(args: &TapArgs, loaded: &Loaded, flow: &BuiltFlow, output: &mut Output<'_>) -> Result<(), Failed> {

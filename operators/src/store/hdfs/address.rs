@@ -1,5 +1,6 @@
 //! Where on which cluster, as a pipeline file and the environment say it.
 
+use crate::config::masked;
 use std::env;
 use std::path::{Path, PathBuf};
 
@@ -15,15 +16,16 @@ pub(super) struct Address {
 impl Address {
     /// Reads `hdfs://boss:9000/data`; names are taken as they are written, as Hadoop's own tools do.
     pub(super) fn parse(url: &str) -> Result<Self, String> {
-        let rest = url.strip_prefix("hdfs://").ok_or_else(|| format!("`{url}` does not begin with `hdfs://`"))?;
+        let rest =
+            url.strip_prefix("hdfs://").ok_or_else(|| format!("`{}` does not begin with `hdfs://`", masked(url)))?;
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         let known = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
         if authority.is_empty() || !authority.chars().all(known) {
-            return Err(format!("`{authority}` is neither host and port of a NameNode nor a nameservice"));
+            return Err(format!("`{}` is neither host and port of a NameNode nor a nameservice", masked(authority)));
         }
         let parts: Vec<_> = path.split('/').filter(|part| !part.is_empty()).collect();
         if parts.is_empty() {
-            return Err(format!("`{url}` names no directory"));
+            return Err(format!("`{}` names no directory", masked(url)));
         }
         if let Some(part) = parts.iter().find(|part| matches!(**part, "." | "..") || part.contains(':')) {
             return Err(format!("HDFS has no directory of the name `{part}`"));
