@@ -1,10 +1,9 @@
 //! Where a server is, and how a connection to it begins.
 
 use super::{GREETING, number, within};
-use crate::config::{Context, MysqlTls, MysqlTlsMode, Secret};
+use crate::config::{Context, MysqlTls, MysqlTlsMode, Secret, masked};
 use crate::error::{Error, Problem, Result};
 use crate::sql::Dialect;
-use crate::sql::place::masked;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
 use sqlx::{ConnectOptions, MySql};
 use std::fmt;
