@@ -109,7 +109,7 @@ fn dead_letters_are_part_of_the_commit() {
     assert!(output.status.success() && both(&output).contains("3 dead letters"), "{}", both(&output));
     assert_generated(10, 50, &read_archive(&archive));
     let verified = weatherflow(&["verify"], &file);
-    assert!(verified.status.success() && both(&verified).contains("3 put aside"), "{}", both(&verified));
+    assert!(verified.status.success() && both(&verified).contains("3 dead letters"), "{}", both(&verified));
 
     let mut letters = dead_letters(&archive);
     letters.sort();
