@@ -5,6 +5,7 @@ mod crashes;
 mod fences;
 mod inspect;
 mod lost_answers;
+mod progress;
 mod proxy;
 mod queue;
 mod topics;
