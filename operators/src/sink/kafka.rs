@@ -179,11 +179,14 @@ impl Kafka {
     fn ready(&self, client: &Client, progress: &ProgressTopic) -> Result<Topic> {
         let topic = match client.topic()? {
             Some(topic) => topic,
-            None => {
-                let create = self.creatable(progress)?;
-                topic::create(&self.place, self.partitions, create.replication, &[])?;
-                client.appears()?
-            }
+            None => match self.creatable(progress) {
+                Ok(create) => {
+                    topic::create(&self.place, self.partitions, create.replication, &[])?;
+                    client.appears()?
+                }
+                // The broker that was asked may be behind the others.
+                Err(missing) => client.settled(0)?.ok_or(missing)?,
+            },
         };
         self.fits(&topic).map(|()| topic)
     }

@@ -183,7 +183,7 @@ impl Source for KafkaSource {
     }
 
     fn identity(&self) -> Result<Option<String>> {
-        let Some(topic) = Client::new(&self.shared.place, &[])?.topic()? else { return Ok(None) };
+        let Some(topic) = Client::new(&self.shared.place, &[])?.settled(0)? else { return Ok(None) };
         self.shared.same(&topic)?;
         Ok(topic.id)
     }

@@ -51,6 +51,21 @@ fn looking_creates_nothing_and_a_missing_topic_is_refused() {
 }
 
 #[test]
+fn a_topic_that_a_broker_learns_of_late_is_not_missing() {
+    let Some(world) = World::new("late") else { return };
+    let config = KafkaConfig { create: None, ..world.config() };
+    let kafka = config.kafka(&schema(), Some(PARTITIONS), &Context { dir: "/".into() }).unwrap();
+    let sink = super::KafkaSink(Arc::new(kafka));
+    std::thread::scope(|scope| {
+        let opened = scope.spawn(|| sink.open(&run("one")).map(drop));
+        std::thread::sleep(Duration::from_secs(1));
+        create(&world, &world.topic, PARTITIONS as i32, &[]);
+        opened.join().unwrap().unwrap();
+    });
+    world.remove();
+}
+
+#[test]
 fn another_number_of_partitions_is_refused_before_and_while_it_runs() {
     let Some(world) = World::new("partitions") else { return };
     create(&world, &world.topic, 5, &[]);
