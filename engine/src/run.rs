@@ -10,8 +10,8 @@ use crate::patience::Patience;
 use crate::plan::{Plan, PlannedFlow, Resume, fits};
 use crate::threads::Threads;
 use crate::threads::committer::Begin;
-use operators::Error;
 use operators::progress::{Progress, Run, Tally, Version};
+use operators::{Checkpoint, Error};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -206,7 +206,11 @@ fn open(
     let first = found.map_or(Version::FIRST, Version::next);
     let from = opened.progress.as_ref().map(|progress| progress.positions.clone()).unwrap_or_default();
     let stages = built.stages.iter().map(|stage| (stage.name.clone(), Arc::clone(&stage.built.stage))).collect();
-    let begin = Begin { committer: opened.committer, last: opened.progress.clone() };
+    let starts = match opened.progress {
+        Some(_) => Checkpoint::default(),
+        None => built.source.source.starts()?,
+    };
+    let begin = Begin { committer: opened.committer, last: opened.progress.clone(), starts };
     let blueprint = Blueprint { flow: Arc::new(flow), stages, from, first, begin: Mutex::new(Some(begin)) };
     Ok((blueprint, opened.progress))
 }

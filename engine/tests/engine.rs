@@ -12,7 +12,7 @@ use engine::run::Running;
 use operators::inspect::Inspect;
 use operators::progress::{Progress, Run};
 use operators::stage::{Account, Audit, Listen, Opened, Read, Reader, Share, Sink, Source, Writer};
-use operators::{Checkpoint, Error, Lag, Span};
+use operators::{Checkpoint, Error, Lag, Position, Span};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{sleep, spawn};
@@ -187,6 +187,55 @@ fn how_far_a_source_is_is_told_while_the_sink_stalls_and_not_asked_while_it_stop
     sink.writing.open();
     run.join().unwrap().unwrap();
     assert!(asked.load(Ordering::SeqCst) <= before + 1, "only a question that was being asked");
+}
+
+/// The weather in its first partition, and another one that cannot be opened before the first is committed, nor after.
+struct Uneven {
+    weather: Arc<dyn Source>,
+    sink: MemorySink,
+}
+
+impl Inspect for Uneven {}
+
+impl Source for Uneven {
+    fn starts(&self) -> operators::Result<Checkpoint> {
+        Ok(Checkpoint([(0, Position(0)), (1, Position(7))].into()))
+    }
+
+    fn open(&self, share: Share, from: &Checkpoint) -> operators::Result<Box<dyn Reader>> {
+        if share.index == 0 {
+            return self.weather.open(Share { index: 0, of: 1 }, from);
+        }
+        while self.sink.versions().is_empty() {
+            sleep(Duration::from_millis(1));
+        }
+        Err(Error::Other("its leader is down".into()))
+    }
+
+    fn identity(&self) -> operators::Result<Option<String>> {
+        Ok(None)
+    }
+
+    fn count(&self, _: &Span) -> operators::Result<Option<u64>> {
+        Ok(None)
+    }
+}
+
+#[test]
+fn the_first_commit_says_where_every_partition_started() {
+    let sink = MemorySink::new();
+    let mut plan = Plan { workers: 2, ..plan(DAYS, 16_384, 1 << 30, vec![], &sink) };
+    let built = Arc::get_mut(&mut plan.flows[0].built).unwrap();
+    built.source.source = Arc::new(Uneven { weather: Arc::clone(&built.source.source), sink: sink.clone() });
+    let failure = Running::new(plan, true, Halt::new()).run().unwrap_err().to_string();
+    assert!(failure.contains("its leader is down"), "{failure}");
+    let committed = sink.committed.lock().unwrap();
+    let (progress, spans) = &committed[0];
+    assert_eq!(progress.positions.position(1), Some(Position(7)));
+    let [read, unread] = &spans[..] else { panic!("{spans:?}") };
+    assert_eq!(progress.positions.position(0), Some(read.to));
+    assert_eq!(*unread, Span { partition: 1, from: Position(7), to: Position(7), rows: 0 });
+    assert!(committed[1..].iter().all(|(_, spans)| spans.len() == 1), "only the first");
 }
 
 fn fails(fault: Fault) -> (String, Vec<u64>) {

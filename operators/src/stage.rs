@@ -30,8 +30,14 @@ impl Share {
 
 /// A place rows come from. It can seek to any position it once gave.
 pub trait Source: Inspect + Send + Sync {
-    /// Opens a reader of this worker's share at the given positions; a partition without one starts at its beginning.
-    /// An error when a position does not exist there any more, or not yet.
+    /// Where each partition starts that is there before the first commit, which will carry it. The answer stays the same;
+    /// a partition that is not in it starts at its beginning.
+    fn starts(&self) -> Result<Checkpoint> {
+        Ok(Checkpoint::default())
+    }
+
+    /// Opens a reader of this worker's share at the given positions; a partition without one starts where
+    /// [`Source::starts`] says. An error when a position does not exist there any more, or not yet.
     fn open(&self, share: Share, from: &Checkpoint) -> Result<Box<dyn Reader>>;
 
     /// What tells this source from a recreated one under the same name; `None` where there is no such thing, or the

@@ -8,7 +8,8 @@ use crate::halt::Waker;
 use crate::threads::Threads;
 use operators::progress::{Commit, Progress, Tally, Version};
 use operators::stage::Committer;
-use operators::{Error, Span};
+use operators::{Checkpoint, Error, Span};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
@@ -27,6 +28,8 @@ pub(crate) struct Batch {
 pub(crate) struct Begin {
     pub(crate) committer: Box<dyn Committer>,
     pub(crate) last: Option<Progress>,
+    /// Where the source starts, where nothing is committed yet.
+    pub(crate) starts: Checkpoint,
 }
 
 /// The two ends of a committer that its operator holds.
@@ -52,14 +55,14 @@ fn commit_all(
     outbox: &Sender<Epoch>,
     wake: &Waker,
 ) -> Result<(), Error> {
-    let Begin { mut committer, mut last } = begin;
+    let Begin { mut committer, mut last, starts } = begin;
     for batch in inbox {
         if flow.halt.failure().is_some() {
             return Ok(());
         }
         let epoch = batch.epoch;
         let _span = tracing::error_span!("epoch", epoch).entered();
-        let (commit, leases) = prepare(flow, batch, last.as_ref())?;
+        let (commit, leases) = prepare(flow, batch, last.as_ref(), &starts)?;
         let (tally, progress) = (commit.tally, commit.progress.clone());
         let began = Instant::now();
         committer.commit(commit)?;
@@ -77,10 +80,28 @@ fn commit_all(
     Ok(())
 }
 
+/// Spans of the first commit, with an empty one for each partition that it has nothing of: where that started would be
+/// forgotten otherwise.
+fn with_starts(mut spans: Vec<Span>, starts: &Checkpoint) -> Vec<Span> {
+    let moved: BTreeSet<_> = spans.iter().map(|span| span.partition).collect();
+    let others = starts.0.iter().filter(|(partition, _)| !moved.contains(partition));
+    spans.extend(others.map(|(&partition, &at)| Span { partition, from: at, to: at, rows: 0 }));
+    spans.sort_unstable_by_key(|span| span.partition);
+    spans
+}
+
 /// Composes the next version, and asserts that no row of the epoch is unaccounted for.
-fn prepare(flow: &Flow, batch: Batch, last: Option<&Progress>) -> Result<(Commit, Vec<Arc<Lease>>), Error> {
-    let Batch { epoch, spans, deliveries, left_out } = batch;
-    let mut positions = last.map(|p| p.positions.clone()).unwrap_or_default();
+fn prepare(
+    flow: &Flow,
+    batch: Batch,
+    last: Option<&Progress>,
+    starts: &Checkpoint,
+) -> Result<(Commit, Vec<Arc<Lease>>), Error> {
+    let Batch { epoch, mut spans, deliveries, left_out } = batch;
+    let mut positions = last.map_or(starts, |p| &p.positions).clone();
+    if last.is_none() {
+        spans = with_starts(spans, starts);
+    }
     for span in &spans {
         positions.advance(span).map_err(|error| Error::Other(format!("epoch {epoch}: {error}; this is a bug")))?;
     }

@@ -158,6 +158,12 @@ const RESERVED: &[(&str, &[&str])] = &[
     ),
     ("only committed messages are read, or rows of a failed transaction would count", &["isolation.level"]),
     (
+        "what brokers are asked follows what they can do, and an old way of asking knows nothing of transactions",
+        &["api.version.", "broker.version."],
+    ),
+    ("a message that was damaged on its way is no row", &["check.crcs"]),
+    ("rows go to the brokers that the file names, and to no imitation of them", &["test."]),
+    (
         "every message is written once, in order, and known to be safe",
         &[
             "acks",
@@ -171,9 +177,10 @@ const RESERVED: &[(&str, &[&str])] = &[
             "delivery.timeout.ms",
             "queuing.strategy",
             "produce.offset.report",
+            "delivery.report.",
         ],
     ),
-    ("rows and their positions are written in one transaction of the flow", &["transaction", "transactional.id"]),
+    ("rows and their positions are written in one transaction of the flow", &["transactional.id"]),
     ("a key belongs to one partition for ever, the one that Java's clients choose too", &["partitioner", "sticky."]),
     ("a topic is created only where a sink is asked to", &["allow.auto.create.topics"]),
     ("it belongs to the program, not to a pipeline", &["plugin.", "interceptors", "opaque", "log.queue", "log_"]),
@@ -277,5 +284,26 @@ fn secure(config: &mut ClientConfig, security: &Security, context: &Context, pro
         };
         config.set("sasl.mechanism", mechanism);
         config.set("sasl.username", &sasl.user).set("sasl.password", sasl.password.reveal());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_correctness_rests_on_is_refused_by_name_and_with_the_reason() {
+        for (name, setting, reason) in [
+            ("delivery.report.only.error", Setting::Flag(true), "known to be safe"),
+            ("api.version.request", Setting::Flag(false), "knows nothing of transactions"),
+            ("broker.version.fallback", Setting::Text("0.9.0".to_owned()), "knows nothing of transactions"),
+            ("check.crcs", Setting::Flag(false), "damaged on its way"),
+            ("test.mock.num.brokers", Setting::Whole(1), "imitation"),
+            ("transactional.id", Setting::Text("t".to_owned()), "one transaction of the flow"),
+        ] {
+            let problem = option(name, &setting).expect_err(name);
+            assert_eq!(problem.at, ["options", name]);
+            assert!(problem.message.contains(name) && problem.message.contains(reason), "{}", problem.message);
+        }
     }
 }

@@ -62,16 +62,22 @@ impl Client {
             .map_err(|error| self.failed("ask what is allowed with the topic", &error))
     }
 
-    /// The topic, which is there or was just created: brokers learn of it one after the other.
-    pub(crate) fn appears(&self) -> Result<Topic> {
+    /// The topic with so many partitions at least, or what brokers say of it after a while: they learn of topics one
+    /// after the other, and one that has just started knows none.
+    pub(crate) fn settled(&self, partitions: u32) -> Result<Option<Topic>> {
         let since = Instant::now();
         loop {
-            match self.topic()? {
-                Some(topic) => return Ok(topic),
-                None if since.elapsed() < TIMEOUT => thread::sleep(AGAIN),
-                None => return Err(self.place.unavailable("there is no such topic")),
+            let found = self.topic()?;
+            if found.as_ref().is_some_and(|topic| topic.partitions >= partitions) || since.elapsed() >= TIMEOUT {
+                return Ok(found);
             }
+            thread::sleep(AGAIN);
         }
+    }
+
+    /// The topic, which is there or was just created.
+    pub(crate) fn appears(&self) -> Result<Topic> {
+        self.settled(0)?.ok_or_else(|| self.place.unavailable("there is no such topic"))
     }
 
     /// Copies of each partition of the topic, the least where they differ; `None` where there is no such topic.

@@ -82,8 +82,6 @@ pub struct Create {
     pub replication: Option<u32>,
 }
 
-/// How long the brokers keep a transaction open that its producer has left; all others wait that long to read on.
-const TRANSACTION_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long a call of a transaction may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -122,7 +120,6 @@ impl KafkaConfig {
                 messages,
                 create: self.create.clone(),
                 patience: PATIENCE,
-                transaction_timeout: TRANSACTION_TIMEOUT,
                 failpoints: Failpoints::default(),
             }),
             _ => Err(problems),
@@ -137,7 +134,6 @@ struct Kafka {
     messages: Messages,
     create: Option<Create>,
     patience: Duration,
-    transaction_timeout: Duration,
     failpoints: Failpoints,
 }
 
@@ -183,11 +179,14 @@ impl Kafka {
     fn ready(&self, client: &Client, progress: &ProgressTopic) -> Result<Topic> {
         let topic = match client.topic()? {
             Some(topic) => topic,
-            None => {
-                let create = self.creatable(progress)?;
-                topic::create(&self.place, self.partitions, create.replication, &[])?;
-                client.appears()?
-            }
+            None => match self.creatable(progress) {
+                Ok(create) => {
+                    topic::create(&self.place, self.partitions, create.replication, &[])?;
+                    client.appears()?
+                }
+                // The broker that was asked may be behind the others.
+                Err(missing) => client.settled(0)?.ok_or(missing)?,
+            },
         };
         self.fits(&topic).map(|()| topic)
     }

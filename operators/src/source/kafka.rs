@@ -121,8 +121,9 @@ struct Shared {
 struct Known {
     /// The topic's id as it was first seen.
     id: Option<String>,
-    /// Where partitions without a position were begun: a restart before the first commit must not begin elsewhere.
-    begun: BTreeMap<u32, u64>,
+    /// Where partitions without a position were begun, once that was asked: a restart before the first commit must not
+    /// begin elsewhere.
+    begun: Option<BTreeMap<u32, u64>>,
 }
 
 impl Shared {
@@ -178,12 +179,16 @@ impl Inspect for KafkaSource {
 }
 
 impl Source for KafkaSource {
+    fn starts(&self) -> Result<Checkpoint> {
+        begin::starts(&self.shared)
+    }
+
     fn open(&self, share: Share, from: &Checkpoint) -> Result<Box<dyn Reader>> {
         Ok(Box::new(reader::KafkaReader::open(Arc::clone(&self.shared), share, from)?))
     }
 
     fn identity(&self) -> Result<Option<String>> {
-        let Some(topic) = Client::new(&self.shared.place, &[])?.topic()? else { return Ok(None) };
+        let Some(topic) = Client::new(&self.shared.place, &[])?.settled(0)? else { return Ok(None) };
         self.shared.same(&topic)?;
         Ok(topic.id)
     }

@@ -19,12 +19,14 @@ use std::time::{Duration, Instant};
 /// Bytes of a batch where neither the topic nor the file asks for fewer.
 const BATCH: u64 = 1_000_000;
 /// What the file may set otherwise.
-const DEFAULTS: [(&str, &str); 2] = [
+const DEFAULTS: [(&str, &str); 3] = [
     // What the library may hold of messages on their way, beside the rows that we hold: its default is a gibibyte.
     ("queue.buffering.max.kbytes", "32768"),
     // A commit has all sent at once. Until then only full batches go: with the default of 5 ms the library's thread
     // spins while as many requests as may be are on their way.
     ("linger.ms", "100"),
+    // How long the brokers keep a transaction open that its producer has left; all others wait that long to read on.
+    ("transaction.timeout.ms", "60000"),
 ];
 /// What the library may reckon for a message beyond its bytes.
 const RECKONED: u64 = 1_024;
@@ -173,8 +175,10 @@ impl KafkaCommitter {
         let held = match self.progress.look() {
             Ok(Some(held)) if held.at > self.owner && held.owner != self.run.id => held,
             Ok(_) => {
-                return place
-                    .unavailable(format!("{reason}; no other run has taken over, so a transaction took too long"));
+                return place.unavailable(format!(
+                    "{reason}; no other run has taken over, so a transaction took too long. If it does so again, lower \
+                     commit.bytes or commit.rows, or raise the sink's option transaction.timeout.ms"
+                ));
             }
             Err(unread) => return place.unavailable(format!("{reason}, and who did it cannot be read: {unread}")),
         };
@@ -231,7 +235,6 @@ impl Kafka {
         let message = limit.max(BATCH) + RECKONED;
         config
             .set("transactional.id", self.name(flow))
-            .set("transaction.timeout.ms", self.transaction_timeout.as_millis().to_string())
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set("batch.size", batch.to_string())

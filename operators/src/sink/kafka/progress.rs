@@ -138,11 +138,25 @@ impl ProgressTopic {
             if let Some(held) = &held {
                 tracing::debug!("{}: the newest entry is at {}, after {} reads", self.place(), held.at, held.reads);
             }
-            if from == beginning || held.as_ref().is_some_and(|held| held.last.is_some()) {
-                return Ok(held);
+            let is_found = held.as_ref().is_some_and(|held| held.last.is_some());
+            if from > beginning && !is_found {
+                back = back.saturating_mul(WIDER);
+                continue;
             }
-            back = back.saturating_mul(WIDER);
+            // Compaction keeps the last commit, and where the log begins.
+            return match is_found || beginning == 0 {
+                true => Ok(held),
+                false => Err(self.cut(beginning)),
+            };
         }
+    }
+
+    fn cut(&self, beginning: u64) -> Error {
+        self.place().refused(format!(
+            "what was before offset {beginning} is deleted, by retention or by hand, and no commit of it is left: \
+             how far it came is not known, and beginning anew would double what it has sent. To send all rows anew, \
+             delete this topic and what the flow has sent, or give the sink another topic"
+        ))
     }
 
     /// The offsets that the topic has.

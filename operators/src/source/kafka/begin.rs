@@ -4,7 +4,7 @@ use super::{Shared, Start};
 use crate::error::{Problem, Result};
 use crate::kafka::Place;
 use crate::kafka::topic::{Client, Moment};
-use crate::position::Checkpoint;
+use crate::position::{Checkpoint, Position};
 use chrono::DateTime;
 use std::collections::BTreeMap;
 
@@ -71,37 +71,54 @@ pub(super) struct Begin {
     pub(super) is_new: bool,
 }
 
-/// Finds where to read these partitions from, and refuses positions that the topic does not have. Those without a
-/// position begin where the file says in the first look of a first run; later they are new, and have a beginning.
-pub(super) fn begin(
-    shared: &Shared,
-    client: &Client,
-    partitions: &[u32],
-    from: &Checkpoint,
-    is_first: bool,
-) -> Result<Vec<Begin>> {
+/// Where a first run begins each partition, asked once: neither a restart nor a worker that comes late may begin it
+/// elsewhere. Nothing is to be remembered where it is read from its beginning, like a partition that is added later.
+pub(super) fn starts(shared: &Shared) -> Result<Checkpoint> {
+    if matches!(shared.first, First::At(Moment::Beginning)) {
+        return Ok(Checkpoint::default());
+    }
+    if let Some(begun) = &shared.known().begun {
+        return Ok(checkpoint(begun));
+    }
+    let client = Client::new(&shared.place, &[])?;
+    let mut begun = BTreeMap::new();
+    // A topic that comes later is read whole, so that a broker which is behind the others must not hide this one.
+    if let Some(topic) = client.settled(0)? {
+        shared.same(&topic)?;
+        shared.first.check(&shared.place, topic.partitions)?;
+        begun = match &shared.first {
+            First::At(moment) => client.offsets(0..topic.partitions, *moment)?,
+            First::Offsets(offsets) => {
+                let mut begun = client.offsets(0..topic.partitions, Moment::Beginning)?;
+                begun.extend(offsets);
+                begun
+            }
+        };
+    }
+    Ok(checkpoint(shared.known().begun.insert(begun)))
+}
+
+fn checkpoint(begun: &BTreeMap<u32, u64>) -> Checkpoint {
+    Checkpoint(begun.iter().map(|(partition, at)| (*partition, Position(*at))).collect())
+}
+
+/// Finds where to read these partitions from, and refuses positions that the topic does not have. Those that have none,
+/// and were not there when a first run began, are new, and have a beginning.
+pub(super) fn begin(shared: &Shared, client: &Client, partitions: &[u32], from: &Checkpoint) -> Result<Vec<Begin>> {
     let lows = client.offsets(partitions.iter().copied(), Moment::Beginning)?;
     let ends = client.offsets(partitions.iter().copied(), Moment::End)?;
-    let known = shared.known().begun.clone();
-    let new: Vec<_> =
-        partitions.iter().copied().filter(|p| from.position(*p).is_none() && !known.contains_key(p)).collect();
-    let begun = match &shared.first {
-        First::At(Moment::Beginning) => BTreeMap::new(),
-        First::At(moment) if is_first => client.offsets(new.iter().copied(), *moment)?,
-        First::Offsets(offsets) if is_first => offsets.clone(),
-        First::At(_) | First::Offsets(_) => BTreeMap::new(),
-    };
+    let known = shared.known().begun.clone().unwrap_or_default();
     let mut begins = Vec::new();
     for &partition in partitions {
         let of = |offsets: &BTreeMap<u32, u64>| offsets.get(&partition).copied();
         let (low, end) = (of(&lows).unwrap_or_default(), of(&ends).unwrap_or_default());
         let position = from.position(partition).map(|position| position.0);
-        let at = position.or_else(|| of(&known)).or_else(|| of(&begun)).unwrap_or(low);
+        let at = position.or_else(|| of(&known)).unwrap_or(low);
         check(shared, partition, at, low, end)?;
         begins.push(Begin { partition, at, end, is_new: position.is_none() });
     }
     let begun = begins.iter().filter(|begin| begin.is_new).map(|begin| (begin.partition, begin.at));
-    shared.known().begun.extend(begun);
+    shared.known().begun.get_or_insert_default().extend(begun);
     Ok(begins)
 }
 

@@ -82,17 +82,17 @@ impl KafkaReader {
             watched: now,
             alive: now,
         };
-        reader.look_at(from.0.is_empty())?;
+        reader.look()?;
         Ok(reader)
     }
 
     /// Looks at the topic: refuses another one, begins partitions that are new.
     fn look(&mut self) -> Result<()> {
-        self.look_at(false)
-    }
-
-    fn look_at(&mut self, is_first: bool) -> Result<()> {
-        let found = self.client.topic()?;
+        let found = match (&self.topic, self.from.0.last_key_value()) {
+            // What a position belongs to is called gone only after a while.
+            (None, Some((partition, _))) => self.client.settled(partition.saturating_add(1))?,
+            _ => self.client.topic()?,
+        };
         self.watched = Instant::now();
         if let Some(behind) = self.topic.as_ref().and_then(|known| behind(known, found.as_ref())) {
             return Err(self.shared.place.unavailable(behind));
@@ -111,13 +111,10 @@ impl KafkaReader {
             );
             return Err(self.shared.lost(&what));
         }
-        if is_first {
-            self.shared.first.check(&self.shared.place, found.partitions)?;
-        }
         let mine = (0..found.partitions).filter(|partition| self.share.owns(*partition));
         let new: Vec<_> = mine.filter(|partition| !self.lanes.contains_key(partition)).collect();
         if !new.is_empty() {
-            for begin in begin(&self.shared, &self.client, &new, &self.from, is_first)? {
+            for begin in begin(&self.shared, &self.client, &new, &self.from)? {
                 self.start(&begin)?;
             }
         }
@@ -250,8 +247,8 @@ impl KafkaReader {
     /// Whether all is read that was committed before this call, in partitions added before it too.
     fn is_at_end(&mut self) -> Result<bool> {
         match self.reaches_end() {
-            // It is not known, and `watch` gives up in time.
-            Err(Error::Unavailable { .. }) => Ok(false),
+            // It is not known. This look counts too: where it comes often, `watch` has none of its own to give up by.
+            Err(Error::Unavailable { .. }) if self.alive.elapsed() < PATIENCE => Ok(false),
             known => known,
         }
     }

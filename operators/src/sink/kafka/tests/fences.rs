@@ -7,6 +7,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use std::sync::{Arc, Barrier, Mutex};
 use std::time::Duration;
 
+const TRANSACTION_TIMEOUT: &str = "transaction.timeout.ms";
+
 /// Does something once, at one point of a transaction after the first.
 fn at(point: (Moment, &'static str), work: impl FnOnce() + Send + 'static) -> Failpoints {
     let work = Mutex::new(Some(work));
@@ -87,33 +89,58 @@ fn stable_end(world: &World, partition: i32) -> i64 {
     client.fetch_watermarks(&world.topic, partition, TIMEOUT).unwrap().1
 }
 
+/// Waits until the brokers have ended the transaction that is open by then.
+fn expiry(world: &World) -> impl FnOnce() + Send + use<> {
+    let before = stable_end(world, 0);
+    let reader = World { brokers: world.brokers.clone(), topic: world.topic.clone() };
+    // The end moves over the messages of the transaction when it is over.
+    move || {
+        while stable_end(&reader, 0) == before {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
 /// Stopped for longer than the transaction may take, and no other run: the brokers abort, and the flow may go on from
 /// its last commit.
 #[test]
 fn a_transaction_that_took_too_long_is_no_other_run() {
     let Some(world) = World::new("expired") else { return };
     drive(&world.sink(), &run("before"), 1).unwrap();
-    let before = stable_end(&world, 0);
-    let reader = World { brokers: world.brokers.clone(), topic: world.topic.clone() };
-    // The end moves when the brokers have ended the transaction whose messages lie there.
-    let failpoints = at((Moment::After, "store the messages"), move || {
-        while stable_end(&reader, 0) == before {
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    });
-    let kafka = Kafka { transaction_timeout: Duration::from_secs(1), failpoints, ..world.kafka() };
+    let failpoints = at((Moment::After, "store the messages"), expiry(&world));
+    let kafka = Kafka { failpoints, ..world.kafka_with(TRANSACTION_TIMEOUT, 1000) };
     let error = drive(&KafkaSink(Arc::new(kafka)), &run("slow"), 2).unwrap_err();
-    assert!(matches!(&error, Error::Unavailable { .. }), "{error:?}");
+    let Error::Unavailable { reason, .. } = &error else { panic!("{error:?}") };
+    assert!(["commit.bytes", "commit.rows", TRANSACTION_TIMEOUT].iter().all(|name| reason.contains(name)), "{reason}");
     world.assert_holds(1, "half a transaction is seen");
     drive(&world.sink(), &run("after"), 3).unwrap();
     world.assert_holds(3, "after the restart");
 }
 
+/// Stopped for longer than the transaction may take, and gone on with when another run has taken over and committed.
+#[test]
+fn a_transaction_that_took_too_long_is_lost_to_the_run_that_took_over() {
+    for step in ["store the messages", "store the progress"] {
+        let Some(world) = World::new("slept") else { return };
+        drive(&world.sink(), &run("before"), 1).unwrap();
+        let (expired, newer) = (expiry(&world), world.sink());
+        let failpoints = at((Moment::After, step), move || {
+            expired();
+            drive(&newer, &run("new"), 3).unwrap();
+        });
+        let kafka = Kafka { failpoints, ..world.kafka_with(TRANSACTION_TIMEOUT, 1000) };
+        let error = drive(&KafkaSink(Arc::new(kafka)), &run("old"), 4).unwrap_err();
+        assert_fenced(&error, "run old", "run new");
+        world.assert_holds(3, step);
+        drive(&world.sink(), &run("after"), 4).unwrap();
+        world.assert_holds(4, &format!("{step}, and on"));
+    }
+}
+
 #[test]
 fn resting_for_longer_than_a_transaction_may_take_is_nothing() {
     let Some(world) = World::new("idle") else { return };
-    let kafka = Kafka { transaction_timeout: Duration::from_secs(1), ..world.kafka() };
-    let sink = KafkaSink(Arc::new(kafka));
+    let sink = KafkaSink(Arc::new(world.kafka_with(TRANSACTION_TIMEOUT, 1000)));
     let mut committer = sink.open(&run("calm")).unwrap().committer;
     let first = batch(&sink, &run("calm"), None, 0);
     let last = first.progress.clone();

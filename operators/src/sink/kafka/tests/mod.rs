@@ -5,6 +5,7 @@ mod crashes;
 mod fences;
 mod inspect;
 mod lost_answers;
+mod progress;
 mod proxy;
 mod queue;
 mod topics;
@@ -65,6 +66,13 @@ impl World {
 
     fn sink_with(&self, failpoints: Failpoints) -> KafkaSink {
         KafkaSink(Arc::new(Kafka { failpoints, ..self.kafka() }))
+    }
+
+    /// A sink whose file sets one of the library's settings.
+    fn kafka_with(&self, name: &str, value: u64) -> Kafka {
+        let options = serde_json::from_value(serde_json::json!({ name: value })).unwrap();
+        let config = KafkaConfig { options, ..self.config() };
+        config.kafka(&schema(), Some(PARTITIONS), &Context { dir: "/".into() }).unwrap()
     }
 
     fn of_flow(&self, what: &str) -> String {

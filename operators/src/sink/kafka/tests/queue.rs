@@ -1,15 +1,10 @@
 //! What the library holds between a row and a request: how much of it, and how long.
 
-use super::super::{KafkaConfig, KafkaSink};
-use super::{PARTITIONS, World, drive, run, schema};
-use crate::config::Context;
+use super::{KafkaSink, World, drive, run};
 use std::sync::Arc;
 
-/// A sink whose file sets one of the library's settings.
 fn sink_with(world: &World, name: &str, value: u64) -> KafkaSink {
-    let options = serde_json::from_value(serde_json::json!({ name: value })).unwrap();
-    let config = KafkaConfig { options, ..world.config() };
-    KafkaSink(Arc::new(config.kafka(&schema(), Some(PARTITIONS), &Context { dir: "/".into() }).unwrap()))
+    KafkaSink(Arc::new(world.kafka_with(name, value)))
 }
 
 #[test]

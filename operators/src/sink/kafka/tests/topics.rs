@@ -14,15 +14,16 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
 use std::sync::Arc;
+use std::time::Duration;
 
-fn refusal(error: Error) -> String {
+pub(super) fn refusal(error: Error) -> String {
     match error {
         Error::Refused { place, reason } => format!("{place}: {reason}"),
         other => panic!("not refused: {other:?}"),
     }
 }
 
-fn create(world: &World, topic: &str, partitions: i32, settings: &[(&str, &str)]) {
+pub(super) fn create(world: &World, topic: &str, partitions: i32, settings: &[(&str, &str)]) {
     let mut new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
     for (name, value) in settings {
         new = new.set(name, value);
@@ -31,7 +32,7 @@ fn create(world: &World, topic: &str, partitions: i32, settings: &[(&str, &str)]
     assert!(created.iter().all(Result::is_ok), "{created:?}");
     let client: BaseConsumer = world.client().create().unwrap();
     while client.fetch_metadata(Some(topic), super::TIMEOUT).unwrap().topics()[0].error().is_some() {
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -47,6 +48,21 @@ fn looking_creates_nothing_and_a_missing_topic_is_refused() {
     let client: BaseConsumer = world.client().create().unwrap();
     let topics = client.fetch_metadata(None, super::TIMEOUT).unwrap();
     assert!(topics.topics().iter().all(|topic| !topic.name().contains(&world.topic)), "something was created");
+}
+
+#[test]
+fn a_topic_that_a_broker_learns_of_late_is_not_missing() {
+    let Some(world) = World::new("late") else { return };
+    let config = KafkaConfig { create: None, ..world.config() };
+    let kafka = config.kafka(&schema(), Some(PARTITIONS), &Context { dir: "/".into() }).unwrap();
+    let sink = super::KafkaSink(Arc::new(kafka));
+    std::thread::scope(|scope| {
+        let opened = scope.spawn(|| sink.open(&run("one")).map(drop));
+        std::thread::sleep(Duration::from_secs(1));
+        create(&world, &world.topic, PARTITIONS as i32, &[]);
+        opened.join().unwrap().unwrap();
+    });
+    world.remove();
 }
 
 #[test]
@@ -66,7 +82,7 @@ fn another_number_of_partitions_is_refused_before_and_while_it_runs() {
     world.admin(async |admin, options| admin.create_partitions([&more], options).await);
     let client: BaseConsumer = world.client().create().unwrap();
     while client.fetch_metadata(Some(&world.topic), super::TIMEOUT).unwrap().topics()[0].partitions().len() < 4 {
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        std::thread::sleep(Duration::from_millis(20));
     }
     let reason = refusal(committer.commit(batch(&sink, &run("one"), Some(&last), 0)).unwrap_err());
     assert!(reason.contains("has 4 partitions"), "{reason}");

@@ -109,6 +109,7 @@ fn partitions_added_while_it_runs_are_read_from_their_beginning() {
     let Some(world) = World::new("widened", 1, &[]) else { return };
     world.send(0, &["a"]);
     let source = world.source(json!({ "start": "latest" }));
+    source.starts().unwrap();
     let mut reader = source.open(ALL, &Checkpoint::default()).unwrap();
     let mut given = Given::default();
     given.drain(reader.as_mut()).unwrap();

@@ -189,6 +189,10 @@ impl Given {
 
 /// What a run of the whole topic gives, from these positions until it has caught up.
 fn run(source: &dyn Source, from: &Checkpoint) -> Result<Given> {
+    // As the engine does before a first run.
+    if from.0.is_empty() {
+        source.starts()?;
+    }
     let mut reader = source.open(ALL, from)?;
     let mut given = Given::at(from);
     given.drain(reader.as_mut())?;

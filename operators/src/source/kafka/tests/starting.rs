@@ -57,9 +57,53 @@ fn a_restart_before_the_first_commit_begins_at_the_same_place() {
     let Some(world) = World::new("uncommitted", 1, &[]) else { return };
     world.send(0, &["old"]);
     let source = world.source(json!({ "start": "latest" }));
+    source.starts().unwrap();
     drop(source.open(ALL, &Checkpoint::default()).unwrap());
     world.send(0, &["between"]);
     assert_eq!(run(&*source, &Checkpoint::default()).unwrap().values(0), ["between"]);
+}
+
+#[test]
+fn a_partition_that_is_begun_late_begins_where_the_first_run_did() {
+    let Some(world) = World::new("late", 2, &[]) else { return };
+    (0..2).for_each(|partition| world.send(partition, &["old"]));
+    let source = world.source(json!({ "start": "latest" }));
+    let starts = source.starts().unwrap();
+    assert_eq!(starts, checkpoint(&[(0, 1), (1, 1)]));
+    (0..2).for_each(|partition| world.send(partition, &["new"]));
+    assert_eq!(source.starts().unwrap(), starts, "it is asked once");
+    // One worker has read, and the other could not be opened before the program or this attempt ended.
+    let mut reader = source.open(Share { index: 0, of: 2 }, &Checkpoint::default()).unwrap();
+    let mut given = Given::default();
+    given.drain(reader.as_mut()).unwrap();
+    assert_eq!(given.next, checkpoint(&[(0, 2)]));
+    let next = run(&*source, &given.next).unwrap();
+    assert_eq!((next.values(0), next.values(1)), (vec![], vec!["new".to_owned()]));
+    // What the first commit carries is the same to another program, and a partition that it does not name was added.
+    world.add_partitions(3);
+    world.send(2, &["added"]);
+    let next = run(&*world.source(json!({ "start": "latest" })), &starts).unwrap();
+    assert_eq!((0..3).flat_map(|partition| next.values(partition)).collect::<Vec<_>>(), ["new", "new", "added"]);
+}
+
+/// Brokers learn of topics one after the other, and one that has just started knows none.
+#[test]
+fn what_a_broker_learns_of_late_is_not_missing() {
+    let Some(world) = World::without_topic("behind") else { return };
+    let source = world.source(json!({ "start": { "offsets": { "0": 0 } } }));
+    std::thread::scope(|scope| {
+        let asked = [
+            scope.spawn(|| source.starts().map(|starts| starts.0.len())),
+            scope.spawn(|| Ok(usize::from(source.identity()?.is_some()))),
+        ];
+        std::thread::sleep(Duration::from_secs(1));
+        topic::create(&world.place(), 1, Some(1), &[]).unwrap();
+        assert_eq!(asked.map(|asked| asked.join().unwrap().unwrap()), [1, 1]);
+        let opened = scope.spawn(|| source.open(ALL, &checkpoint(&[(0, 0), (1, 0)])).map(drop));
+        std::thread::sleep(Duration::from_secs(1));
+        world.add_partitions(2);
+        opened.join().unwrap().unwrap();
+    });
 }
 
 #[test]
@@ -67,6 +111,7 @@ fn a_topic_that_does_not_exist_yet_is_waited_for_and_read_whole() {
     let Some(world) = World::without_topic("awaited") else { return };
     let source = world.source(json!({ "start": "latest" }));
     assert_eq!(source.identity().unwrap(), None);
+    assert_eq!(source.starts().unwrap(), Checkpoint::default());
     let mut reader = source.open(ALL, &Checkpoint::default()).unwrap();
     let mut given = Given::default();
     assert!(given.read(reader.as_mut()).unwrap(), "there is nothing");
