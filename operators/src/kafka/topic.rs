@@ -62,7 +62,7 @@ impl Client {
             .map_err(|error| self.failed("ask what is allowed with the topic", &error))
     }
 
-    /// The topic with so many partitions at least, or what the brokers say of it after a while: they learn of topics one
+    /// The topic with so many partitions at least, or what brokers say of it after a while: they learn of topics one
     /// after the other, and one that has just started knows none.
     pub(crate) fn settled(&self, partitions: u32) -> Result<Option<Topic>> {
         let since = Instant::now();

@@ -247,8 +247,8 @@ impl KafkaReader {
     /// Whether all is read that was committed before this call, in partitions added before it too.
     fn is_at_end(&mut self) -> Result<bool> {
         match self.reaches_end() {
-            // It is not known, and `watch` gives up in time.
-            Err(Error::Unavailable { .. }) => Ok(false),
+            // It is not known. This look counts too: where it comes often, `watch` has none of its own to give up by.
+            Err(Error::Unavailable { .. }) if self.alive.elapsed() < PATIENCE => Ok(false),
             known => known,
         }
     }
