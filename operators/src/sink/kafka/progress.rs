@@ -153,9 +153,9 @@ impl ProgressTopic {
 
     fn cut(&self, beginning: u64) -> Error {
         self.place().refused(format!(
-            "what was before offset {beginning} is deleted, by retention or by hand, and no commit of it is left: \
-             how far it came is not known, and beginning anew would double what it has sent. To send all rows anew, \
-             delete this topic and what the flow has sent, or give the sink another topic"
+            "what was before offset {beginning} is deleted, by retention or by hand, and no commit of the flow is \
+             left: how far it came is not known, and beginning anew would double what it has sent. To send all rows \
+             anew, delete this topic and what the flow has sent, or give the sink another topic"
         ))
     }
 
