@@ -2,6 +2,7 @@
 //! test asks, gone when the test run has ended.
 //!
 //! Without Java and Maven a test that needs servers is skipped, loudly and counted; with `CI=true` it fails instead.
+//! `WEATHERFLOW_MYSQL=9` has a real MySQL 9 instead of MariaDB, where root and debootstrap are there.
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
@@ -95,7 +96,11 @@ impl Servers {
     pub fn script(&self, arguments: &[&str]) -> Command {
         let dir = project().join("target/servers").join(self.name);
         let mut command = Command::new(project().join("docker/servers"));
-        command.arg("--dir").arg(dir).arg("--ports").arg(self.ports.to_string()).args(self.options).args(arguments);
+        command.arg("--dir").arg(dir).arg("--ports").arg(self.ports.to_string()).args(self.options);
+        if std::env::var("WEATHERFLOW_MYSQL").as_deref() == Ok("9") {
+            command.arg("--mysql");
+        }
+        command.args(arguments);
         command
     }
 }
