@@ -27,6 +27,9 @@ pub static ALL: LazyLock<Servers> = LazyLock::new(|| Servers::new("tests", 12_00
 pub static CLUSTER: LazyLock<Servers> =
     LazyLock::new(|| Servers::new("tests-3", 14_000, &["--brokers", "3", "--proxied"]));
 
+/// A MySQL of its own, for a test that changes the whole server.
+pub static ALONE: LazyLock<Servers> = LazyLock::new(|| Servers::new("tests-mysql", 17_000, &[]));
+
 /// One of each as a user would start them, for benchmarks.
 pub static BENCH: LazyLock<Servers> = LazyLock::new(|| Servers::new("bench", 16_000, &[]));
 
@@ -42,8 +45,13 @@ pub fn hdfs() -> Option<String> {
 
 /// URL of a database in which tests make tables of their own; the password is in it.
 pub fn mysql() -> Option<String> {
-    let url = ALL.variable("mysql", "MYSQL_URL")?;
-    let password = ALL.variable("mysql", "MYSQL_PASSWORD")?;
+    mysql_of(&ALL)
+}
+
+/// The same of a set of servers.
+pub fn mysql_of(servers: &Servers) -> Option<String> {
+    let url = servers.variable("mysql", "MYSQL_URL")?;
+    let password = servers.variable("mysql", "MYSQL_PASSWORD")?;
     Some(url.replace("root@", &format!("root:{password}@")))
 }
 

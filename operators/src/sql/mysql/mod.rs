@@ -208,6 +208,11 @@ const NOT_NOW: [u16; 23] = [
     1969, 3024, 3169, 4031,
 ];
 
+/// "Access denied; you need the PROCESS privilege".
+const NO_PRIVILEGE: u16 = 1227;
+/// "You have an error in your SQL syntax".
+const NO_SUCH_STATEMENT: u16 = 1064;
+
 /// The server's number of an error.
 pub(crate) fn number(error: &sqlx::Error) -> Option<u16> {
     let error = error.as_database_error()?.try_downcast_ref::<MySqlDatabaseError>()?;
