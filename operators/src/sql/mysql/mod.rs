@@ -5,7 +5,7 @@ pub(crate) mod late;
 mod server;
 pub(crate) mod value;
 
-pub(crate) use catalog::{Identity, check_cursor, identity, wires};
+pub(crate) use catalog::{Trace, check_cursor, identity, trace, wires};
 pub(crate) use server::{Login, Server};
 
 use super::dialect::{Column, Dialect};

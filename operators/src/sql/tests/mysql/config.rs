@@ -28,7 +28,7 @@ fn problems(settings: &str) -> Vec<String> {
 
 #[test]
 fn wrong_addresses_and_settings_are_problems() {
-    let cases: [(&str, &[&str]); 11] = [
+    let cases: [(&str, &[&str]); 12] = [
         (r#""url": "mysql://root:hunter2@db:3306""#, &["url: `mysql://root:***@db:3306` does not say which database"]),
         (r#""url": "mysql://root:hunter2@db/a/b""#, &["url: `mysql://root:***@db/a/b` does not say which database"]),
         (r#""url": "mysql://root:hunter2@db:x/w""#, &["url: `mysql://root:***@db:x/w` is not the address"]),
@@ -40,6 +40,7 @@ fn wrong_addresses_and_settings_are_problems() {
             &["password: `password` is for `mysql://`", "tls: `tls` is for `mysql://`"],
         ),
         (r#""url": "sqlite:x.db", "late_commits": {"wait": "1m", "then": "skip"}"#, &["late_commits: a SQLite file"]),
+        (r#""url": "sqlite:x.db", "known_as": ["table 1"]"#, &["known_as: a table in a SQLite file has no identity"]),
         (r#""url": "mysql://db/w", "tls": {"ca": "ca.pem"}"#, &["tls.ca: no certificate is checked"]),
         (
             r#""url": "mysql://db/w", "tls": {"mode": "verify_ca", "ca": "x", "cert": "y"}"#,

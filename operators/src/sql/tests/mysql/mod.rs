@@ -2,6 +2,7 @@
 
 mod config;
 mod faults;
+mod identity;
 mod inspect;
 mod late;
 mod proxy;
