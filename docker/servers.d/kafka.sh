@@ -12,7 +12,7 @@ kafka_prepare() {
     local name jars formatting=()
     jars=$(jars kafka)
     mkdir -p "$DIR/conf"
-    [[ ${OPTION[secure]} == yes ]] && kafka_certificates
+    [[ ${OPTION[secure]} == yes ]] && certificates
     cat >"$DIR/conf/kafka-log.xml" <<XML
 <Configuration><Appenders><Console name="out"><PatternLayout pattern="%d %p %c{1}: %m%n"/></Console></Appenders>
 <Loggers><Root level="INFO"><AppenderRef ref="out"/></Root></Loggers></Configuration>
@@ -93,21 +93,6 @@ PROPERTIES
         done
         echo "listener.name.$listener.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_$kafka_user=\"$kafka_password\";"
     done
-}
-
-# A certificate authority of our own, and with it one certificate for the brokers and one for clients.
-kafka_certificates() {
-    local in=$DIR/certificates who
-    [[ -e $in/broker-chain.pem ]] && return
-    mkdir -p "$in"
-    openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /CN=weatherflow-ca \
-        -keyout "$in/ca.key" -out "$in/ca.pem" 2>/dev/null
-    for who in broker client; do
-        openssl req -newkey rsa:2048 -nodes -subj "/CN=$who" -keyout "$in/$who.key" -out "$in/$who.csr" 2>/dev/null
-        openssl x509 -req -in "$in/$who.csr" -CA "$in/ca.pem" -CAkey "$in/ca.key" -CAcreateserial -days 3650 \
-            -extfile <(echo "subjectAltName=DNS:localhost,IP:127.0.0.1") -out "$in/$who.pem" 2>/dev/null
-    done
-    cat "$in/broker.key" "$in/broker.pem" "$in/ca.pem" >"$in/broker-chain.pem"
 }
 
 kafka_launch() {

@@ -4,7 +4,17 @@ mysql_names() { echo mysql; }
 
 mysql_password=abc
 
-mysql_prepare() { "${OPTION[mysql]}_prepare"; }
+mysql_prepare() {
+    if [[ ${OPTION[secure]} == yes ]]; then certificates; fi
+    "${OPTION[mysql]}_prepare"
+}
+
+# Options of a server that shows the certificate of --secure; without them it makes one that nobody has signed.
+mysql_tls() {
+    local in=$DIR/certificates
+    [[ ${OPTION[secure]} == yes ]] || return 0
+    printf '%s\n' "--ssl-ca=$in/ca.pem" "--ssl-cert=$in/broker.pem" "--ssl-key=$in/broker.key"
+}
 
 mysql_launch() { "${OPTION[mysql]}_launch" "$1"; }
 
@@ -41,11 +51,12 @@ mariadb_prepare() {
 }
 
 mariadb_launch() {
-    local home
+    local home tls
     home=$(mariadb_home)
+    mapfile -t tls < <(mysql_tls)
     launch "$1" "$home/bin/mariadbd" --no-defaults --user="$(id -un)" --basedir="$home" --datadir="$DIR/mysql/data" \
         --lc-messages-dir="$home/share" --port="$(port 3306)" --bind-address=127.0.0.1 --skip-name-resolve \
-        --socket="/tmp/weatherflow-$(port 3306).sock"
+        --socket="/tmp/weatherflow-$(port 3306).sock" "${tls[@]}"
 }
 
 mariadb_client() { "$(mariadb_home)/bin/mariadb" --no-defaults "$@"; }
@@ -67,6 +78,7 @@ debian_prepare() {
     fi
     [[ -d $root$DIR/mysql/data/mysql ]] && return
     mkdir -p "$root$DIR/mysql/data" "$DIR/mysql"
+    if [[ ${OPTION[secure]} == yes ]]; then cp -r "$DIR/certificates" "$root$DIR"; fi
     cat >"$root$DIR/mysql/init.sql" <<SQL
 ALTER USER root@localhost IDENTIFIED BY '$mysql_password';
 CREATE USER IF NOT EXISTS root@'127.0.0.1' IDENTIFIED BY '$mysql_password';
@@ -77,11 +89,12 @@ SQL
 }
 
 debian_launch() {
-    local root
+    local root tls
     root=$(debian_root)
+    mapfile -t tls < <(mysql_tls)
     launch "$1" chroot "$root" /usr/sbin/mysqld --no-defaults --user=root --datadir="$DIR/mysql/data" \
         --init-file="$DIR/mysql/init.sql" --port="$(port 3306)" --bind-address=127.0.0.1 --mysqlx=OFF --skip-name-resolve \
-        --secure-file-priv=NULL --socket="/tmp/weatherflow-$(port 3306).sock"
+        --secure-file-priv=NULL --socket="/tmp/weatherflow-$(port 3306).sock" "${tls[@]}"
 }
 
 debian_client() { chroot "$(debian_root)" /usr/bin/mysql --no-defaults "$@"; }

@@ -24,6 +24,21 @@ launch() {
     done
 }
 
+# A certificate authority of our own, and with it one certificate for servers and one for clients.
+certificates() {
+    local in=$DIR/certificates who
+    [[ -e $in/broker-chain.pem ]] && return
+    mkdir -p "$in"
+    openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /CN=weatherflow-ca \
+        -keyout "$in/ca.key" -out "$in/ca.pem" 2>/dev/null
+    for who in broker client; do
+        openssl req -newkey rsa:2048 -nodes -subj "/CN=$who" -keyout "$in/$who.key" -out "$in/$who.csr" 2>/dev/null
+        openssl x509 -req -in "$in/$who.csr" -CA "$in/ca.pem" -CAkey "$in/ca.key" -CAcreateserial -days 3650 \
+            -extfile <(echo "subjectAltName=DNS:localhost,IP:127.0.0.1") -out "$in/$who.pem" 2>/dev/null
+    done
+    cat "$in/broker.key" "$in/broker.pem" "$in/ca.pem" >"$in/broker-chain.pem"
+}
+
 # failed NAME [WHAT]
 failed() {
     echo "servers: $1 ${2:-has ended}; its log $DIR/$1.log ends with" >&2

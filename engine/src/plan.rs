@@ -137,18 +137,17 @@ pub(crate) fn fits(flow: &BuiltFlow, progress: &Progress) -> Result<(), Error> {
             ),
         });
     }
-    let identity = flow.source.source.identity()?;
-    if progress.source.is_some() && progress.source != identity {
-        let is = identity.map_or("is gone".to_owned(), |id| format!("is now {id}"));
+    let (source, now) = (&flow.source.source, flow.source.source.identity()?);
+    if let Some(stored) = &progress.source
+        && let Some(advice) = source.if_another(stored, now.as_deref())
+    {
+        let is = now.map_or("is gone".to_owned(), |now| format!("is now {now}"));
         return Err(Error::Refused {
             place: flow.source.place.clone(),
             reason: format!(
-                "version {} of {} was read from its identity {}, which {is}: it was deleted or recreated, and the \
-                 stored positions ({}) would mean other rows. Bring the old one back, or give the flow a new sink",
-                progress.version,
-                flow.sink.place,
-                progress.source.as_deref().unwrap_or_default(),
-                progress.positions,
+                "version {} of {} was read from its identity {stored}, which {is}: it was deleted or recreated, and the \
+                 stored positions ({}) would mean other rows. {advice}",
+                progress.version, flow.sink.place, progress.positions,
             ),
         });
     }

@@ -44,6 +44,11 @@ pub trait Source: Inspect + Send + Sync {
     /// source does not exist yet.
     fn identity(&self) -> Result<Option<String>>;
 
+    /// What to do when the source, as it is now, is not the one of a stored identity; `None` when it is.
+    fn if_another(&self, stored: &str, now: Option<&str>) -> Option<String> {
+        (now != Some(stored)).then(|| "Bring the old one back, or give the flow a new sink".to_owned())
+    }
+
     /// Counts the rows of a span anew, for `verify`; `None` when the source does not have them any more.
     fn count(&self, span: &Span) -> Result<Option<u64>>;
 

@@ -12,7 +12,7 @@ use crate::runtime::wait;
 use crate::schema::Schema;
 use crate::sql::dialect::{Column, find};
 use crate::sql::insert::count_by;
-use crate::sql::mysql::Login;
+use crate::sql::mysql::{Login, identity};
 use crate::sql::place::TablePlace;
 use crate::sql::stored::Values;
 use crate::sql::{Dialect, Place, statement};
@@ -24,7 +24,7 @@ use sqlx::mysql::MySqlConnection;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{MySql, Sqlite};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Reads the rows of a table in the order of an id that only grows.
 ///
@@ -56,6 +56,11 @@ pub struct TableConfig {
     /// where the server does not show which transactions are open: `{ wait = "10m", then = "fail" }`. It shows them to
     /// users with the PROCESS privilege, and then waits as long as it takes.
     pub late_commits: Option<LateCommits>,
+    /// Identities under which this is the same table, for `mysql://`. A flow stops at another table under the old name,
+    /// and cannot tell it from one that OPTIMIZE or an ALTER TABLE has made anew: the error names the identities to put
+    /// here if every row is still there.
+    #[serde(default)]
+    pub known_as: Vec<String>,
 }
 
 /// How long a missing id may still appear.
@@ -99,6 +104,9 @@ impl TableConfig {
             let message = "a SQLite file has one writer at a time: no row commits late";
             problems.push(Problem::at("late_commits", message).help("remove it"));
         }
+        if !self.known_as.is_empty() && matches!(place, Ok(TablePlace::Sqlite(_))) {
+            problems.push(Problem::at("known_as", "a table in a SQLite file has no identity").help("remove it"));
+        }
         match place {
             Ok(TablePlace::Sqlite(place)) if problems.is_empty() => Ok(self.built(place.id(), self.url.clone(), place)),
             // The URL itself may hold a password, and another user or spelling reads the same rows.
@@ -120,7 +128,12 @@ impl TableConfig {
             schema: schema.clone(),
             place: id,
             about: About { summary: place.to_string(), fingerprint },
-            source: Arc::new(TableSource(Arc::new(Table { place, schema, config: self.clone() }))),
+            source: Arc::new(TableSource(Arc::new(Table {
+                place,
+                schema,
+                config: self.clone(),
+                read_from: Mutex::default(),
+            }))),
         }
     }
 }
@@ -130,6 +143,8 @@ struct Table<D: Dialect> {
     place: Place<D>,
     schema: Schema,
     config: TableConfig,
+    /// The identity of the table that rows were read from, where it has one.
+    read_from: Mutex<Option<String>>,
 }
 
 struct TableSource<D: Dialect>(Arc<Table<D>>);
@@ -176,10 +191,17 @@ impl Source for TableSource<MySql> {
         reader(share, from, |next| mysql::MySqlReader::open(Arc::clone(&self.0), next))
     }
 
-    /// The server knows when a table was created, but an ALTER TABLE that keeps every row changes that: only a running
-    /// reader stops there.
     fn identity(&self) -> Result<Option<String>> {
-        Ok(None)
+        let table = &self.0;
+        let asked = MySql::look(&table.place.database, async |connection: &mut MySqlConnection| {
+            let identity = identity(connection, &table.place).await?;
+            table.is_still(identity.as_deref()).map(|()| identity)
+        });
+        Ok(wait(asked)?.flatten())
+    }
+
+    fn if_another(&self, stored: &str, now: Option<&str>) -> Option<String> {
+        self.0.if_another(stored, now)
     }
 
     fn count(&self, span: &Span) -> Result<Option<u64>> {
@@ -301,6 +323,42 @@ impl<D: Dialect> Table<D> {
     fn goes_below_zero(&self, least: i64) -> crate::Error {
         let cursor = &self.config.cursor;
         self.place.refused(format!("column {cursor} goes down to {least}; a cursor starts at 0 or above"))
+    }
+
+    fn read_from(&self) -> MutexGuard<'_, Option<String>> {
+        self.read_from.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Refuses another table than the one that rows were read from.
+    fn is_still(&self, now: Option<&str>) -> Result<()> {
+        let mut read_from = self.read_from();
+        let Some(before) = read_from.as_deref() else {
+            *read_from = now.map(str::to_owned);
+            return Ok(());
+        };
+        let Some(advice) = self.if_another(before, now) else { return Ok(()) };
+        let now = now.unwrap_or("gone");
+        Err(self.place.refused(format!(
+            "the table was truncated, recreated or altered while it was read: it was {before} and is now {now}. {advice}"
+        )))
+    }
+
+    /// What to do when the table of an identity became another; `None` when the file says that both are the same.
+    fn if_another(&self, before: &str, now: Option<&str>) -> Option<String> {
+        let known_as = &self.config.known_as;
+        let known = |name: &str| known_as.iter().any(|known| known == name);
+        let again = "remove what its sink has written, and it reads from the first row";
+        let Some(now) = now else { return Some(format!("Put the old table back, or {again}")) };
+        if before == now || known(before) && known(now) {
+            return None;
+        }
+        let new = [before, now].into_iter().filter(|name| !known(name));
+        let all: Vec<_> = known_as.iter().map(String::as_str).chain(new).map(|name| format!("\"{name}\"")).collect();
+        Some(format!(
+            "If it was only altered and every row is still there, set known_as = [{}] on its source, and the flow goes \
+             on; if not, {again}",
+            all.join(", ")
+        ))
     }
 
     fn lost(&self, what: &str, next: u64) -> crate::Error {

@@ -81,6 +81,7 @@ pub(super) fn in_table(table: &sink::table::TableConfig, columns: &Schema, conte
         cursor: "id".to_owned(),
         columns: columns.0.fields().iter().filter_map(typed).collect(),
         late_commits: None,
+        known_as: Vec::new(),
     };
     read_all(&SourceConfig::Table(config), context)
 }

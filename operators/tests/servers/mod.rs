@@ -2,6 +2,7 @@
 //! test asks, gone when the test run has ended.
 //!
 //! Without Java and Maven a test that needs servers is skipped, loudly and counted; with `CI=true` it fails instead.
+//! `WEATHERFLOW_MYSQL=9` has a real MySQL 9 instead of MariaDB, where root and debootstrap are there.
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
@@ -26,6 +27,9 @@ pub static ALL: LazyLock<Servers> = LazyLock::new(|| Servers::new("tests", 12_00
 pub static CLUSTER: LazyLock<Servers> =
     LazyLock::new(|| Servers::new("tests-3", 14_000, &["--brokers", "3", "--proxied"]));
 
+/// A MySQL of its own, for a test that changes the whole server.
+pub static ALONE: LazyLock<Servers> = LazyLock::new(|| Servers::new("tests-mysql", 17_000, &[]));
+
 /// One of each as a user would start them, for benchmarks.
 pub static BENCH: LazyLock<Servers> = LazyLock::new(|| Servers::new("bench", 16_000, &[]));
 
@@ -41,8 +45,13 @@ pub fn hdfs() -> Option<String> {
 
 /// URL of a database in which tests make tables of their own; the password is in it.
 pub fn mysql() -> Option<String> {
-    let url = ALL.variable("mysql", "MYSQL_URL")?;
-    let password = ALL.variable("mysql", "MYSQL_PASSWORD")?;
+    mysql_of(&ALL)
+}
+
+/// The same of a set of servers.
+pub fn mysql_of(servers: &Servers) -> Option<String> {
+    let url = servers.variable("mysql", "MYSQL_URL")?;
+    let password = servers.variable("mysql", "MYSQL_PASSWORD")?;
     Some(url.replace("root@", &format!("root:{password}@")))
 }
 
@@ -95,7 +104,11 @@ impl Servers {
     pub fn script(&self, arguments: &[&str]) -> Command {
         let dir = project().join("target/servers").join(self.name);
         let mut command = Command::new(project().join("docker/servers"));
-        command.arg("--dir").arg(dir).arg("--ports").arg(self.ports.to_string()).args(self.options).args(arguments);
+        command.arg("--dir").arg(dir).arg("--ports").arg(self.ports.to_string()).args(self.options);
+        if std::env::var("WEATHERFLOW_MYSQL").as_deref() == Ok("9") {
+            command.arg("--mysql");
+        }
+        command.args(arguments);
         command
     }
 }

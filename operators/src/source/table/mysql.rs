@@ -10,7 +10,7 @@ use crate::sql::Dialect;
 use crate::sql::column::{AGAIN, PAGE_BYTES, PAGE_ROWS};
 use crate::sql::mysql::late::{Late, Then};
 use crate::sql::mysql::value::{self, Wire};
-use crate::sql::mysql::{Identity, check_cursor, identity, number, wires};
+use crate::sql::mysql::{Trace, check_cursor, identity, number, trace, wires};
 use crate::stage::{Read, Reader};
 use futures_util::TryStreamExt;
 use sqlx::mysql::{MySqlConnection, MySqlRow};
@@ -20,6 +20,10 @@ use std::time::{Duration, Instant};
 
 /// How often the table is asked whether it is still the same one.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
+/// Asking for its identity may take one part in so many of the time: a server looks through all its tables for that.
+const IDENTITY_SHARE: u32 = 10;
+/// Bytes that a page is to have: rows are of different lengths, and those behind a full page come in vain.
+const AIM_BYTES: u64 = PAGE_BYTES / 4 * 3;
 /// Rows asked for while those behind a gap must not be read.
 const FEW: u32 = 16;
 /// "Table doesn't exist".
@@ -45,9 +49,11 @@ struct Cursor {
     next: u64,
     /// Rows of the next page at most.
     limit: u32,
-    /// The table as it was when it was last looked at.
-    seen: Option<Identity>,
+    /// The table as it was when it was last looked at on this connection.
+    seen: Option<Trace>,
     looked: Instant,
+    /// When its identity is asked for next, whatever it looks like.
+    identity_due: Instant,
 }
 
 struct Opened {
@@ -94,13 +100,21 @@ async fn check_least(table: &Table<MySql>, connection: &mut MySqlConnection, cur
     }
 }
 
+/// What a look at the table that is read found.
+#[derive(PartialEq, Eq)]
+enum Look {
+    Same,
+    /// The same table, and yet another form of it.
+    Altered,
+}
+
 /// How a page ended.
 enum Ended {
     /// With the last row there is, or as many as were asked for.
     Whole,
     /// At a gap that is not known to be dead.
     Gap,
-    /// With as many bytes as a page may have; the rest of the answer is still to come.
+    /// With as many bytes as a page may have; the rest of the answer, which is no short one, is still to come.
     Full,
 }
 
@@ -117,7 +131,8 @@ impl Reader for MySqlReader {
 impl MySqlReader {
     /// A reader that has seen what there is, and found that it fits.
     pub(super) fn open(table: Arc<Table<MySql>>, next: u64) -> Result<Self> {
-        let cursor = Cursor { table, next, limit: PAGE_ROWS, seen: None, looked: Instant::now() };
+        let cursor =
+            Cursor { table, next, limit: PAGE_ROWS, seen: None, looked: Instant::now(), identity_due: Instant::now() };
         let mut rows = TableRows { cursor, opened: None };
         let runtime = OwnRuntime::new()?;
         runtime.wait(rows.ready())?;
@@ -128,7 +143,11 @@ impl MySqlReader {
 impl TableRows {
     async fn read(&mut self) -> Result<Read> {
         let Some((cursor, opened)) = self.ready().await? else { return Ok(Read::CaughtUp(AGAIN)) };
-        cursor.look_after(opened).await?;
+        if cursor.look_after(opened).await? == Look::Altered {
+            // Its columns may be others now.
+            self.opened = None;
+            return Ok(Read::Pause(AGAIN));
+        }
         loop {
             let settled = opened.there.late.settled();
             let (page, ended) = cursor.page(opened).await?;
@@ -167,6 +186,7 @@ impl TableRows {
             let Some(there) = fits(table, &mut connection).await? else {
                 return if next == 0 { Ok(None) } else { Err(table.lost("the table does not exist", next)) };
             };
+            cursor.seen = None;
             cursor.check_position(opened.insert(Opened { connection, there })).await?;
         }
         Ok(opened.as_mut().map(|opened| (cursor, opened)))
@@ -197,7 +217,7 @@ impl Cursor {
         self.limit = match ended {
             Ended::Gap if count == 0 => FEW,
             // As many as fit, if the next rows are like these.
-            _ if bytes > 0 => u32::try_from(count * PAGE_BYTES / bytes).unwrap_or(PAGE_ROWS).clamp(1, PAGE_ROWS),
+            _ if bytes > 0 => u32::try_from(count * AIM_BYTES / bytes).unwrap_or(PAGE_ROWS).clamp(1, PAGE_ROWS),
             _ => PAGE_ROWS,
         };
         Ok((page, ended))
@@ -218,17 +238,17 @@ impl Cursor {
     }
 
     /// Now and then, makes sure that the table is still the one that was read.
-    async fn look_after(&mut self, opened: &mut Opened) -> Result<()> {
-        if self.looked.elapsed() < LOOK_AFTER { Ok(()) } else { self.check_position(opened).await }
+    async fn look_after(&mut self, opened: &mut Opened) -> Result<Look> {
+        if self.looked.elapsed() < LOOK_AFTER { Ok(Look::Same) } else { self.check_position(opened).await }
     }
 
     /// Refuses a table that never had the rows before the position, or that took the place of the one that was read.
-    async fn check_position(&mut self, opened: &mut Opened) -> Result<()> {
+    async fn check_position(&mut self, opened: &mut Opened) -> Result<Look> {
         self.looked = Instant::now();
         let table = &self.table;
-        let Some(now) = identity(&mut opened.connection, &table.place).await? else {
+        let Some(now) = trace(&mut opened.connection, &table.place).await? else {
             return if self.next == 0 {
-                Ok(())
+                Ok(Look::Same)
             } else {
                 Err(table.lost("the table does not exist any more", self.next))
             };
@@ -240,16 +260,18 @@ impl Cursor {
         if end < self.next {
             return Err(table.lost(&format!("the table was truncated or recreated: it ends at {end}"), self.next));
         }
-        if self.next > 0 && self.seen.as_ref().is_some_and(|seen| now.took_the_place_of(seen)) {
-            let (place, cursor, next) = (&table.place, &table.config.cursor, self.next);
-            return Err(place.refused(format!(
-                "the table was truncated, recreated or altered while it was read. If all its rows are still there, start \
-                 the flow again, and it goes on at {cursor} {next}; if not, remove what its sink has written, and it \
-                 reads from the first row"
-            )));
+        let seen = self.seen.replace(now.clone());
+        let same = seen.as_ref().is_some_and(|seen| !now.differs_from(seen));
+        if !same || self.identity_due <= self.looked {
+            let asked = Instant::now();
+            let identity = identity(&mut opened.connection, &table.place).await?;
+            self.identity_due = Instant::now() + asked.elapsed() * IDENTITY_SHARE;
+            if self.next == 0 {
+                *table.read_from() = None;
+            }
+            table.is_still(identity.as_deref())?;
         }
-        self.seen = Some(now);
-        Ok(())
+        Ok(if same || seen.is_none() { Look::Same } else { Look::Altered })
     }
 }
 
@@ -279,11 +301,23 @@ async fn read_page(
         }
         take(rows, id, &row, &opened.there.columns, &mut bytes).map_err(Failed::Row)?;
         if bytes >= PAGE_BYTES {
-            let last = rows.count() == limit as usize;
-            return Ok((bytes, if last { Ended::Whole } else { Ended::Full }));
+            // Taking a short rest from the wire, to ask for it again, costs less than another connection.
+            let mut rest = 0;
+            while let Some(row) = answer.try_next().await.map_err(Failed::Sql)? {
+                rest += size(&row).map_err(Failed::Sql)?;
+                if rest >= PAGE_BYTES {
+                    return Ok((bytes, Ended::Full));
+                }
+            }
+            break;
         }
     }
     Ok((bytes, Ended::Whole))
+}
+
+/// Bytes of all values of a row.
+fn size(row: &MySqlRow) -> sqlx::Result<u64> {
+    (0..row.len()).map(|column| Ok(value::bytes(row, column)?.map_or(0, |value| value.len() as u64))).sum()
 }
 
 fn take(rows: &mut Rows<'_, MySql>, id: Option<u64>, row: &MySqlRow, columns: &[Wire], bytes: &mut u64) -> Result<()> {

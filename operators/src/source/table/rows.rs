@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::schema::type_name;
 use crate::sql::Dialect;
 use crate::sql::column::ColumnBuilder;
-use arrow::array::{ArrayBuilder, RecordBatch, UInt64Builder};
+use arrow::array::{RecordBatch, UInt64Builder};
 use std::sync::Arc;
 
 pub(super) struct Rows<'t, D: Dialect> {
@@ -27,11 +27,6 @@ impl<'t, D: Dialect> Rows<'t, D> {
     /// The position after the last row.
     pub(super) fn to(&self) -> u64 {
         self.to
-    }
-
-    /// Rows so far.
-    pub(super) fn count(&self) -> usize {
-        self.ids.len()
     }
 
     /// Takes a row: its cursor, and what appends the value of a result's column to a builder. The first column of a

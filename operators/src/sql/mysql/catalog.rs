@@ -1,7 +1,7 @@
 //! What a server says about a table that is to be read.
 
 use super::value::Wire;
-use super::{text, unsigned};
+use super::{NO_PRIVILEGE, NO_SUCH_STATEMENT, number, text, unsigned};
 use crate::config::ColumnType;
 use crate::error::Result;
 use crate::sql::dialect::{Column, Dialect};
@@ -69,31 +69,55 @@ pub(crate) async fn check_cursor(
     Ok((wire, extra.is_some_and(|extra| extra.to_ascii_lowercase().contains("auto_increment"))))
 }
 
-/// What tells a table from another that took its place.
+/// What changes when another table takes the place of one, and is asked for cheaply.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Identity {
+pub(crate) struct Trace {
     /// When this table came to be. An ALTER TABLE may make another, and so does TRUNCATE on MySQL.
     created: Option<String>,
     /// The next id that the server will give out, where it does; TRUNCATE begins with 1 again.
     pub(crate) next: Option<u64>,
 }
 
-impl Identity {
-    /// Whether this is another table than the one that was seen before, or looks like it.
-    pub(crate) fn took_the_place_of(&self, before: &Self) -> bool {
+impl Trace {
+    /// Whether this may be another table than the one that was seen before.
+    pub(crate) fn differs_from(&self, before: &Self) -> bool {
         self.created != before.created || self.next.zip(before.next).is_some_and(|(now, before)| now < before)
     }
 }
 
 /// Looks at a table; `None` when there is none.
-pub(crate) async fn identity(connection: &mut MySqlConnection, place: &Place<MySql>) -> Result<Option<Identity>> {
+pub(crate) async fn trace(connection: &mut MySqlConnection, place: &Place<MySql>) -> Result<Option<Trace>> {
     let failed = || place.failed("look at the table");
     let sql = "SELECT CAST(t.create_time AS CHAR), t.auto_increment FROM information_schema.tables AS t \
                WHERE t.table_schema = DATABASE() AND t.table_name = ?";
     let row = MySql::answer(sqlx::query(sql).bind(&place.name).fetch_optional(connection)).await.map_err(failed())?;
     let Some(row) = row else { return Ok(None) };
-    let read = || -> sqlx::Result<_> { Ok(Identity { created: text(&row, 0)?, next: unsigned(&row, 1)? }) };
+    let read = || -> sqlx::Result<_> { Ok(Trace { created: text(&row, 0)?, next: unsigned(&row, 1)? }) };
     read().map(Some).map_err(failed())
+}
+
+/// What tells a table from another that took its place, however long ago: InnoDB's own number of it, which it keeps
+/// until it is made anew, or the time when it was made where this user may not see that. `None` when there is no table.
+pub(crate) async fn identity(connection: &mut MySqlConnection, place: &Place<MySql>) -> Result<Option<String>> {
+    let failed = || place.failed("look at the table");
+    // Each server executes one of the comments. The names of InnoDB differ in case where those of files do.
+    let sql = "SELECT CAST(s.table_id AS CHAR) \
+               FROM information_schema./*M! innodb_sys_tables *//*!80000 innodb_tables */ AS s \
+               WHERE CAST(s.name AS BINARY) = CAST(CONCAT(DATABASE(), '/', ?) AS BINARY)";
+    let row = MySql::answer(sqlx::query(sql).bind(&place.name).fetch_optional(&mut *connection)).await;
+    let id = match row {
+        Err(error) if matches!(number(&error), Some(NO_PRIVILEGE | NO_SUCH_STATEMENT)) => None,
+        row => row.and_then(|row| row.map(|row| text(&row, 0)).transpose()).map_err(failed())?.flatten(),
+    };
+    let Some(id) = id else {
+        let created = trace(connection, place).await?.and_then(|trace| trace.created);
+        return Ok(created.map(|created| format!("table of {created}")));
+    };
+    // Servers number their tables alike; MySQL's have a name, which is kept with the data.
+    let server = sqlx::raw_sql("SHOW GLOBAL VARIABLES LIKE 'server_uuid'").fetch_optional(connection);
+    let server = MySql::answer(server).await.map_err(failed())?;
+    let server = server.map(|row| text(&row, 1)).transpose().map_err(failed())?.flatten();
+    Ok(Some(server.map_or_else(|| format!("table {id}"), |server| format!("table {id} of server {server}"))))
 }
 
 /// Name and version of the server, and the version of TLS where the connection is encrypted.

@@ -22,15 +22,17 @@
 //! What the server keeps of its transactions is a copy that it may show for 0.1 s and more. A look counts only if the
 //! copy holds the very statement that asks for it.
 
+mod look;
+mod sight;
 #[cfg(test)]
 mod tests;
 
-use super::{number, text, unsigned};
 use crate::error::{Error, Result};
 use crate::sql::{Dialect, Place};
-use sqlx::mysql::{MySqlConnection, MySqlRow};
-use sqlx::{AssertSqlSafe, Connection, Executor, MySql, Row};
-use std::collections::{BTreeMap, BTreeSet};
+use look::{Look, greatest, look};
+use sqlx::mysql::MySqlConnection;
+use sqlx::{AssertSqlSafe, MySql, Row};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// Between looks: the server renews its copy of the transactions only when nobody looked at it for 0.1 s. Who finds an
@@ -42,8 +44,6 @@ const BETWEEN_LOOKS_AT_MOST: Duration = Duration::from_secs(4);
 const REGISTERED: Duration = Duration::from_secs(10);
 /// How often a wait is told.
 const TOLD: Duration = Duration::from_secs(60);
-/// "Access denied; you need the PROCESS privilege".
-const NO_PRIVILEGE: u16 = 1227;
 
 /// What to do about a gap that cannot be proven dead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,8 +60,26 @@ enum Way {
     Clock { why: String, wait: Duration, then: Then },
 }
 
+impl Way {
+    /// The way when the server's transactions do not tell for a reason; `bound` is what the file says for that.
+    fn of(why: Option<String>, bound: Option<(Duration, Then)>, place: &Place<MySql>) -> Result<Self> {
+        let Some(why) = why else { return Ok(Self::Look) };
+        match bound {
+            Some((wait, then)) => Ok(Self::Clock { why, wait, then }),
+            None => Err(place.refused(format!(
+                "{why}, so rows that commit late could be lost unseen. Mend that, or set late_commits = {{ wait = \
+                 \"10m\", then = \"fail\" }} on this stage: how long a missing id may still appear, and whether to stop \
+                 or to go on (\"skip\") after that"
+            ))),
+        }
+    }
+}
+
 /// Knows up to which id every missing row is dead.
 pub(crate) struct Late {
+    /// Why transactions do not tell on this connection, whatever becomes of the server.
+    blind: Option<String>,
+    bound: Option<(Duration, Then)>,
     way: Way,
     settled: u64,
     watch: Option<Watch>,
@@ -69,6 +87,8 @@ pub(crate) struct Late {
     looked: Option<Instant>,
     looks: u64,
     between: Duration,
+    /// When it was last told of a statement that was given up.
+    gave_up: Option<Instant>,
 }
 
 /// A proof on its way.
@@ -100,39 +120,33 @@ impl Trx {
     }
 }
 
-/// What one look at the server found.
-struct Look {
-    end: u64,
-    /// By connection, how many seconds its statement takes already.
-    running: BTreeMap<u64, u64>,
-    /// Transactions that may hold an id; `None` when the server showed an old copy.
-    open: Option<BTreeSet<Trx>>,
-}
-
 impl Late {
-    /// Finds out how late commits of a table can be waited for; `wait` is what the file says for when they cannot be
+    /// Finds out how late commits of a table can be waited for; `bound` is what the file says for when they cannot be
     /// seen, and `given_out` whether the server itself numbers the rows.
     pub(crate) async fn new(
         connection: &mut MySqlConnection,
         place: &Place<MySql>,
         given_out: bool,
-        wait: Option<(Duration, Then)>,
+        bound: Option<(Duration, Then)>,
     ) -> Result<Self> {
-        let hidden = hidden(connection, given_out).await.map_err(place.failed("look at open transactions"))?;
-        let Some(why) = hidden else { return Ok(Self::by(Way::Look, given_out)) };
-        match wait {
-            Some((wait, then)) => Ok(Self::by(Way::Clock { why, wait, then }, given_out)),
-            None => Err(place.refused(format!(
-                "{why}, so rows that commit late could be lost unseen. Mend that, or set late_commits = {{ wait = \
-                 \"10m\", then = \"fail\" }} on this stage: how long a missing id may still appear, and whether to stop \
-                 or to go on (\"skip\") after that"
-            ))),
-        }
-    }
-
-    fn by(way: Way, given_out: bool) -> Self {
-        // The first id that a server gives out is 1.
-        Self { way, settled: u64::from(given_out), watch: None, looked: None, looks: 0, between: BETWEEN_LOOKS }
+        let failed = || place.failed("look at open transactions");
+        let blind = sight::blind(connection, place, given_out).await.map_err(failed())?;
+        let why = match &blind {
+            Some(why) => Some(why.clone()),
+            None => sight::elsewhere(connection).await.map_err(failed())?,
+        };
+        Ok(Self {
+            way: Way::of(why, bound, place)?,
+            blind,
+            bound,
+            // The first id that a server gives out is 1.
+            settled: u64::from(given_out),
+            watch: None,
+            looked: None,
+            looks: 0,
+            between: BETWEEN_LOOKS,
+            gave_up: None,
+        })
     }
 
     /// How late commits are waited for, in words.
@@ -163,49 +177,55 @@ impl Late {
         }
         self.looks += 1;
         let failed = || place.failed("look at open transactions");
-        match &self.way {
-            Way::Look => {
-                let look = MySql::answer(look(connection, end_sql, self.looks)).await.map_err(failed())?;
-                if look.open.is_some() {
-                    self.between = BETWEEN_LOOKS;
-                } else if self.between < BETWEEN_LOOKS_AT_MOST {
-                    self.between *= 2;
-                } else {
-                    tracing::warn!(
-                        "{place}: rows from id {next} on are held back, as the server shows only an old copy of its \
-                         transactions: something asks for information_schema.innodb_trx more than ten times a second"
-                    );
-                }
-                if self.watch.as_mut().is_none_or(|watch| watch.end <= next) {
-                    self.watch = Watch::begin(&look);
-                } else if let Some(watch) = &mut self.watch {
-                    watch.go_on(&look);
-                }
+        let look = match self.way {
+            Way::Look => Some(MySql::answer(look(connection, end_sql, self.looks)).await.map_err(failed())?),
+            Way::Clock { .. } => None,
+        };
+        // After the look: a server that is alone now was alone when it showed its greatest id.
+        if !self.is_the_way(connection, place).await? {
+            return Ok(());
+        }
+        let begins = self.watch.as_ref().is_none_or(|watch| watch.end <= next);
+        if let Some(look) = look {
+            if look.open.is_some() {
+                self.between = BETWEEN_LOOKS;
+            } else if self.between < BETWEEN_LOOKS_AT_MOST {
+                self.between *= 2;
+            } else {
+                tracing::warn!(
+                    "{place}: rows from id {next} on are held back, as the server shows only an old copy of its \
+                     transactions: something asks for information_schema.innodb_trx more than ten times a second"
+                );
             }
-            Way::Clock { why, wait, then } => {
-                if self.watch.as_mut().is_none_or(|watch| watch.end <= next) {
-                    let end = MySql::answer(greatest(connection, end_sql)).await.map_err(failed())?;
-                    self.watch = Some(Watch::new(end));
-                }
-                let Some(watch) = &mut self.watch else { return Ok(()) };
-                if watch.since.elapsed() < *wait {
-                    watch.tell(place, next, why);
-                    return Ok(());
-                }
-                let count = sqlx::query(AssertSqlSafe(count_sql.to_owned())).bind(next).bind(watch.end);
-                let row = MySql::long_answer(count.fetch_one(&mut *connection)).await.map_err(failed())?;
-                let there = row.try_get::<i64, _>(0).map_err(failed())?.cast_unsigned();
-                let missing = (watch.end - next).saturating_sub(there);
-                if *then == Then::Fail && missing > 0 {
-                    return Err(unproven(place, next, watch.end, missing, *wait, why));
-                }
-                if missing > 0 {
-                    tracing::warn!(
-                        "{place}: went on over {missing} missing ids between {next} and {} after {wait:?}, as \
-                         late_commits says; should their rows be committed now, they are lost ({why})",
-                        watch.end
-                    );
-                }
+            if begins {
+                self.watch = Watch::begin(&look);
+            } else if let Some(watch) = &mut self.watch {
+                let given_up = watch.go_on(&look);
+                self.tell_given_up(place, next, &given_up);
+            }
+        } else if let Way::Clock { why, wait, then } = &self.way {
+            if begins {
+                let end = MySql::answer(greatest(connection, end_sql)).await.map_err(failed())?;
+                self.watch = Some(Watch::new(end));
+            }
+            let Some(watch) = &mut self.watch else { return Ok(()) };
+            if watch.since.elapsed() < *wait {
+                watch.tell(place, next, why);
+                return Ok(());
+            }
+            let count = sqlx::query(AssertSqlSafe(count_sql.to_owned())).bind(next).bind(watch.end);
+            let row = MySql::long_answer(count.fetch_one(&mut *connection)).await.map_err(failed())?;
+            let there = row.try_get::<i64, _>(0).map_err(failed())?.cast_unsigned();
+            let missing = (watch.end - next).saturating_sub(there);
+            if *then == Then::Fail && missing > 0 {
+                return Err(unproven(place, next, watch.end, missing, *wait, why));
+            }
+            if missing > 0 {
+                tracing::warn!(
+                    "{place}: went on over {missing} missing ids between {next} and {} after {wait:?}, as \
+                     late_commits says; should their rows be committed now, they are lost ({why})",
+                    watch.end
+                );
             }
         }
         self.looked = Some(Instant::now());
@@ -218,6 +238,36 @@ impl Late {
             None => {}
         }
         Ok(())
+    }
+
+    /// Looks again whether the server's transactions tell of all rows, which a switchover changes; where it did, all
+    /// that was seen is forgotten, and the next proof goes the other way.
+    async fn is_the_way(&mut self, connection: &mut MySqlConnection, place: &Place<MySql>) -> Result<bool> {
+        if self.blind.is_some() {
+            return Ok(true);
+        }
+        let why = sight::elsewhere(connection).await.map_err(place.failed("look at open transactions"))?;
+        let same = why.is_some() == matches!(self.way, Way::Clock { .. });
+        if !same {
+            self.way = Way::of(why, self.bound, place)?;
+            self.watch = None;
+            tracing::warn!("{place}: there was a switchover; from now on, {}", self.way());
+        }
+        Ok(same)
+    }
+
+    /// Says now and then that statements are not waited for any more.
+    fn tell_given_up(&mut self, place: &Place<MySql>, next: u64, threads: &[u64]) {
+        if threads.is_empty() || self.gave_up.is_some_and(|told| told.elapsed() < TOLD) {
+            return;
+        }
+        self.gave_up = Some(Instant::now());
+        tracing::warn!(
+            "{place}: a statement goes on for {REGISTERED:?} already and shows no transaction that writes, so it does \
+             not hold back the rows from id {next} on any longer (connections {}). Should it hold an id before them \
+             after all, that row is lost",
+            listed(threads)
+        );
     }
 }
 
@@ -242,9 +292,13 @@ impl Watch {
         Some(Self { running: running.collect(), open, ..Self::new(look.end) })
     }
 
-    fn go_on(&mut self, look: &Look) {
-        let Some(open) = &look.open else { return };
-        self.open.retain(|trx| open.iter().any(|other| trx.is(other)));
+    /// The next look; returns the connections whose statement is not waited for any more though it goes on.
+    fn go_on(&mut self, look: &Look) -> Vec<u64> {
+        let Some(open) = &look.open else { return Vec::new() };
+        // Under its newest names, by which the next look may know it.
+        let known = |trx: &&Trx| self.open.iter().any(|before| before.is(trx));
+        self.open = open.iter().filter(known).cloned().collect();
+        let mut given_up = Vec::new();
         let passed = self.since.elapsed();
         for thread in std::mem::take(&mut self.running) {
             if let Some(trx) = open.iter().find(|trx| trx.thread == thread) {
@@ -255,103 +309,26 @@ impl Watch {
             let same = look.running.get(&thread).is_some_and(|seconds| seconds + 2 > passed.as_secs());
             if same && passed < REGISTERED {
                 self.running.insert(thread);
+            } else if same {
+                given_up.push(thread);
             }
         }
+        given_up
     }
 
     /// Says now and then that rows are held back.
     fn tell(&mut self, place: &Place<MySql>, next: u64, why: &str) {
         if self.told.elapsed() >= TOLD {
             self.told = Instant::now();
-            let threads: Vec<_> = self.open.iter().map(|trx| trx.thread.to_string()).collect();
+            let threads: Vec<_> = self.open.iter().map(|trx| trx.thread).collect();
             let threads =
-                if threads.is_empty() { String::new() } else { format!(" (connections {})", threads.join(", ")) };
+                if threads.is_empty() { String::new() } else { format!(" (connections {})", listed(&threads)) };
             let waited = self.since.elapsed().as_secs();
             tracing::warn!("{place}: rows from id {next} on are held back since {waited} s: {why}{threads}");
         }
     }
 }
 
-/// Why the server's transactions cannot be seen or do not tell; `None` when they do.
-async fn hidden(connection: &mut MySqlConnection, given_out: bool) -> sqlx::Result<Option<String>> {
-    if !given_out {
-        return Ok(Some("the cursor is not AUTO_INCREMENT, so ids may be taken outside of the server".to_owned()));
-    }
-    let sql = "SHOW GLOBAL VARIABLES WHERE Variable_name IN \
-               ('read_only', 'super_read_only', 'wsrep_on', 'group_replication_single_primary_mode')";
-    for row in MySql::answer(sqlx::raw_sql(sql).fetch_all(&mut *connection)).await? {
-        let (name, value) = (text(&row, 0)?.unwrap_or_default(), text(&row, 1)?.unwrap_or_default());
-        let alone = if name.starts_with("group_replication") { "ON" } else { "OFF" };
-        if value.eq_ignore_ascii_case("ON") != (alone == "ON") {
-            let what = "rows may come from transactions of another server, which this one does not show";
-            return Ok(Some(format!("{name} is {value} on the server: {what}")));
-        }
-    }
-    match MySql::answer(open(connection, 0, &BTreeMap::new())).await {
-        Ok(_) => Ok(None),
-        Err(error) if number(&error) == Some(NO_PRIVILEGE) => {
-            Ok(Some("the user may not see open transactions (GRANT PROCESS ON *.* TO the user)".to_owned()))
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// The three steps of a proof.
-async fn look(connection: &mut MySqlConnection, end_sql: &str, number: u64) -> sqlx::Result<Look> {
-    // A transaction, so that this very connection is among those the server shows.
-    let mut tx = connection.begin_with("START TRANSACTION READ ONLY").await?;
-    let end = greatest(&mut tx, end_sql).await?;
-    let sql = "SELECT p.id, p.time FROM information_schema.processlist AS p \
-               WHERE p.id <> CONNECTION_ID() AND p.command NOT IN ('Sleep', 'Daemon', 'Binlog Dump', 'Binlog Dump GTID')";
-    let rows = tx.fetch_all(sqlx::raw_sql(sql)).await?;
-    let pair = |row: &MySqlRow| Ok((unsigned(row, 0)?.unwrap_or(0), signed(row, 1)?));
-    let running = rows.iter().map(pair).collect::<sqlx::Result<BTreeMap<_, _>>>()?;
-    let open = open(&mut tx, number, &running).await?;
-    tx.commit().await?;
-    Ok(Look { end, running, open })
-}
-
-/// Seconds, which a server whose clock was set back shows as less than none.
-fn signed(row: &MySqlRow, column: usize) -> sqlx::Result<u64> {
-    let seconds: Option<i64> = row.try_get_unchecked(column)?;
-    Ok(seconds.unwrap_or(i64::MAX).max(0).cast_unsigned())
-}
-
-/// The greatest id that can be seen, plus one.
-async fn greatest(connection: &mut MySqlConnection, end_sql: &str) -> sqlx::Result<u64> {
-    let row = connection.fetch_one(sqlx::raw_sql(AssertSqlSafe(end_sql.to_owned()))).await?;
-    Ok(unsigned(&row, 0)?.map_or(0, |last| last.saturating_add(1)))
-}
-
-/// The open transactions that may hold an id; `None` when the server showed an old copy of them. `number` is another
-/// one each time, `running` are the connections that were in the midst of a statement a moment ago.
-async fn open(
-    connection: &mut MySqlConnection,
-    number: u64,
-    running: &BTreeMap<u64, u64>,
-) -> sqlx::Result<Option<BTreeSet<Trx>>> {
-    let mark = format!("look {number} of weatherflow");
-    // Those that cannot write are left out, except for this one.
-    let sql = format!(
-        "SELECT /* {mark} */ t.trx_mysql_thread_id, CAST(t.trx_started AS CHAR), t.trx_id, \
-         t.trx_rows_modified + t.trx_lock_structs, t.trx_query, t.trx_mysql_thread_id = CONNECTION_ID() \
-         FROM information_schema.innodb_trx AS t \
-         WHERE t.trx_is_read_only = 0 AND t.trx_autocommit_non_locking = 0 OR t.trx_mysql_thread_id = CONNECTION_ID()"
-    );
-    let mut fresh = false;
-    let mut open = BTreeSet::new();
-    for row in connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(sql))).await? {
-        let thread = unsigned(&row, 0)?.unwrap_or(0);
-        if unsigned(&row, 5)? == Some(1) {
-            fresh |= text(&row, 4)?.is_some_and(|query| query.contains(&mark));
-            continue;
-        }
-        // At rest between statements, and has neither written nor locked anything, so it took no id yet.
-        let empty = unsigned(&row, 3)? == Some(0) && !running.contains_key(&thread);
-        if thread == 0 || !empty {
-            let id = text(&row, 2)?.and_then(|id| id.parse().ok()).unwrap_or(0);
-            open.insert(Trx { thread, started: text(&row, 1)?.unwrap_or_default(), id });
-        }
-    }
-    Ok(fresh.then_some(open))
+fn listed(threads: &[u64]) -> String {
+    threads.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")
 }

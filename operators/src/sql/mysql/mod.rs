@@ -5,7 +5,7 @@ pub(crate) mod late;
 mod server;
 pub(crate) mod value;
 
-pub(crate) use catalog::{Identity, check_cursor, identity, wires};
+pub(crate) use catalog::{Trace, check_cursor, identity, trace, wires};
 pub(crate) use server::{Login, Server};
 
 use super::dialect::{Column, Dialect};
@@ -207,6 +207,11 @@ const NOT_NOW: [u16; 23] = [
     1021, 1040, 1053, 1077, 1080, 1114, 1129, 1152, 1158, 1159, 1160, 1161, 1205, 1213, 1226, 1290, 1317, 1836, 1927,
     1969, 3024, 3169, 4031,
 ];
+
+/// "Access denied; you need the PROCESS privilege".
+const NO_PRIVILEGE: u16 = 1227;
+/// "You have an error in your SQL syntax".
+const NO_SUCH_STATEMENT: u16 = 1064;
 
 /// The server's number of an error.
 pub(crate) fn number(error: &sqlx::Error) -> Option<u16> {

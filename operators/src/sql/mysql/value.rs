@@ -31,7 +31,9 @@ impl Wire {
         let declared = declared.to_ascii_lowercase();
         let end = declared.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(declared.len());
         let (wire, may): (Self, &[C]) = match &declared[..end] {
-            "tinyint" | "smallint" | "mediumint" | "int" | "integer" | "bigint" if declared.contains("unsigned") => {
+            // Its greatest values are no int64.
+            "bigint" if declared.contains("unsigned") => (Self::Unsigned, &[C::Int64, C::String, C::Int32, C::Bool]),
+            "tinyint" | "smallint" | "mediumint" | "int" | "integer" if declared.contains("unsigned") => {
                 (Self::Unsigned, &[C::Int64, C::Int32, C::Bool])
             }
             "tinyint" | "smallint" | "mediumint" | "int" | "integer" | "bigint" => {
@@ -56,7 +58,8 @@ impl Wire {
             "datetime" | "timestamp" => (Self::DateTime, &[C::Timestamp]),
             _ => {
                 return Err(format!(
-                    "is {declared}, which has no counterpart here; leave it out, or read a view that casts it"
+                    "is {declared}, which has no counterpart here; leave it out, or declare a generated column of the \
+                     table that casts it"
                 ));
             }
         };
@@ -144,6 +147,7 @@ fn integer(builder: &mut ColumnBuilder, value: i128) -> Result<(), String> {
         ColumnBuilder::Int64(to) => to.append_value(value.try_into().map_err(|_| too_large("int64"))?),
         ColumnBuilder::Int32(to) => to.append_value(value.try_into().map_err(|_| too_large("int32"))?),
         ColumnBuilder::Bool(to) if value == 0 || value == 1 => to.append_value(value == 1),
+        ColumnBuilder::String(to) => to.append_value(value.to_string()),
         _ => return Err(format!("holds the integer {value}")),
     }
     Ok(())
@@ -215,10 +219,11 @@ impl Parts {
 }
 
 fn date(builder: &mut ColumnBuilder, value: &[u8]) -> Result<(), String> {
-    let date = Parts::new(value).ok_or_else(|| odd(value))?.day()?;
+    let parts = Parts::new(value).ok_or_else(|| odd(value))?;
     match builder {
-        ColumnBuilder::Date(to) => to.append_value(Date32Type::from_naive_date(date)),
-        _ => return string(builder, &date.to_string()),
+        ColumnBuilder::Date(to) => to.append_value(Date32Type::from_naive_date(parts.day()?)),
+        // As the server writes it: a zero date too is a text.
+        _ => return string(builder, &format!("{:04}-{:02}-{:02}", parts.year, parts.month, parts.day)),
     }
     Ok(())
 }

@@ -39,7 +39,7 @@ fn a_statement_that_began_later_is_not_waited_for() {
     assert_eq!(watch.running, [7].into());
     // One that still has not registered writes no rows.
     watch.since = Instant::now().checked_sub(REGISTERED).unwrap();
-    watch.go_on(&look(&[(7, 15)], &[]));
+    assert_eq!(watch.go_on(&look(&[(7, 15)], &[])), [7], "it is told, as it goes on");
     assert!(is_over(&watch));
 }
 
@@ -54,6 +54,11 @@ fn a_transaction_is_known_by_either_of_its_names() {
     let mut watch = Watch::begin(&look(&[], &[trx(7, "12:00:00", never_wrote)])).unwrap();
     watch.go_on(&look(&[], &[trx(7, "12:00:05", never_wrote)]));
     assert!(is_over(&watch));
+    // Seen before its first write, then written, then prepared and left: the last name has nothing of the first.
+    let mut watch = Watch::begin(&look(&[], &[trx(7, "12:00:00", never_wrote)])).unwrap();
+    watch.go_on(&look(&[], &[trx(7, "12:00:00", 500)]));
+    watch.go_on(&look(&[], &[trx(0, "12:00:00", 500)]));
+    assert!(!is_over(&watch), "the same transaction under its third name");
 }
 
 #[test]

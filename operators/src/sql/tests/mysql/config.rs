@@ -28,7 +28,7 @@ fn problems(settings: &str) -> Vec<String> {
 
 #[test]
 fn wrong_addresses_and_settings_are_problems() {
-    let cases: [(&str, &[&str]); 11] = [
+    let cases: [(&str, &[&str]); 12] = [
         (r#""url": "mysql://root:hunter2@db:3306""#, &["url: `mysql://root:***@db:3306` does not say which database"]),
         (r#""url": "mysql://root:hunter2@db/a/b""#, &["url: `mysql://root:***@db/a/b` does not say which database"]),
         (r#""url": "mysql://root:hunter2@db:x/w""#, &["url: `mysql://root:***@db:x/w` is not the address"]),
@@ -40,6 +40,7 @@ fn wrong_addresses_and_settings_are_problems() {
             &["password: `password` is for `mysql://`", "tls: `tls` is for `mysql://`"],
         ),
         (r#""url": "sqlite:x.db", "late_commits": {"wait": "1m", "then": "skip"}"#, &["late_commits: a SQLite file"]),
+        (r#""url": "sqlite:x.db", "known_as": ["table 1"]"#, &["known_as: a table in a SQLite file has no identity"]),
         (r#""url": "mysql://db/w", "tls": {"ca": "ca.pem"}"#, &["tls.ca: no certificate is checked"]),
         (
             r#""url": "mysql://db/w", "tls": {"mode": "verify_ca", "ca": "x", "cert": "y"}"#,
@@ -97,8 +98,11 @@ fn encryption_is_what_the_file_asks_for() {
     let Some(world) = super::own() else { return };
     assert_eq!(cipher(&world, r#"{"mode": "disabled"}"#).unwrap(), "");
     assert_ne!(cipher(&world, r#"{"mode": "required"}"#).unwrap(), "");
-    // The server of a test has made its certificate by itself, which no authority has signed.
+    // The authority of a test is known to nobody else.
+    let certificates = crate::servers::ALL.variable("mysql", "KAFKA_CERTIFICATES").unwrap();
     for mode in ["verify_ca", "verify_identity"] {
+        let known = format!(r#"{{"mode": "{mode}", "ca": "{certificates}/ca.pem"}}"#);
+        assert_ne!(cipher(&world, &known).unwrap(), "", "{mode}");
         let error = cipher(&world, &format!(r#"{{"mode": "{mode}"}}"#)).unwrap_err();
         assert!(matches!(error, Error::Sql { .. }), "{mode}: {error}");
     }

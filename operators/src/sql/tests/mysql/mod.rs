@@ -2,9 +2,11 @@
 
 mod config;
 mod faults;
+mod identity;
 mod inspect;
 mod late;
 mod proxy;
+mod replica;
 mod sink;
 mod source;
 mod speed;
@@ -13,6 +15,7 @@ mod types;
 use super::stands;
 use crate::config::Context;
 use crate::runtime::wait;
+use crate::servers::Servers;
 use crate::sink::table::TableConfig;
 use crate::source::SourceConfig;
 use crate::sql::failpoint::Failpoints;
@@ -64,9 +67,14 @@ impl Drop for Stop<'_> {
 
 /// An empty database; `None` without a server.
 fn own() -> Option<Own> {
+    own_on(&crate::servers::ALL)
+}
+
+/// The same on a server of a set.
+fn own_on(servers: &Servers) -> Option<Own> {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let own = Own(World::named(&format!("wf_{}_{number}", std::process::id()))?);
+    let own = Own(World::named(servers, &format!("wf_{}_{number}", std::process::id()))?);
     own.root().run(&format!("CREATE DATABASE {}", own.name));
     Some(own)
 }
@@ -104,8 +112,8 @@ impl Client {
 }
 
 impl World {
-    fn named(name: &str) -> Option<Self> {
-        let url = crate::servers::mysql()?;
+    fn named(servers: &Servers, name: &str) -> Option<Self> {
+        let url = crate::servers::mysql_of(servers)?;
         let (server, _) = url.rsplit_once('/').unwrap();
         Some(Self { server: server.to_owned(), name: name.to_owned() })
     }
@@ -113,7 +121,7 @@ impl World {
     /// The database named after a folder.
     pub(super) fn of(dir: &Path) -> Self {
         let name: String = dir.to_str().unwrap().chars().filter(char::is_ascii_alphanumeric).collect();
-        let world = Self::named(&format!("wf_{}_{name}", std::process::id())).unwrap();
+        let world = Self::named(&crate::servers::ALL, &format!("wf_{}_{name}", std::process::id())).unwrap();
         let marker = dir.join("mysql");
         if !marker.exists() {
             std::fs::write(marker, &world.name).unwrap();

@@ -88,6 +88,32 @@ fn rows_of_megabytes_come_in_small_pages() {
     assert!(pages.iter().all(|bytes| *bytes < 3 << 20), "{pages:?}");
 }
 
+/// Rows that grow longer than those before them end a page early, and cost no new connection.
+#[test]
+fn rows_of_varying_lengths_come_over_one_connection() {
+    let Some(world) = own() else { return };
+    world.run(
+        "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, a TEXT);
+         CREATE TABLE n (n INT); INSERT INTO n VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9);
+         INSERT INTO t (a) SELECT '' FROM n a, n b, n c, n d;
+         INSERT INTO t (a) SELECT '' FROM n a, n b, n c, n d;
+         UPDATE t SET a = REPEAT('x', CASE WHEN id < 9000 THEN 200 + id % 100 WHEN id < 14000 THEN 400 ELSE 500 END)",
+    );
+    let mut reader = world.source(r#"{"a": "string"}"#, "").source.open(ALL, &at(0)).unwrap();
+    let connections = format!(
+        "SELECT CAST(id AS CHAR) FROM information_schema.processlist WHERE db = '{}' AND id <> CONNECTION_ID()",
+        world.name
+    );
+    let mut client = world.client();
+    let one = client.texts(&connections);
+    assert_eq!(one.len(), 1);
+    let mut next = 0;
+    while next < 20_001 {
+        ids(&mut *reader, &mut next, 1);
+        assert_eq!(client.texts(&connections), one, "at {next}");
+    }
+}
+
 #[test]
 fn a_cursor_may_lie_above_the_greatest_signed_integer() {
     let Some(world) = own() else { return };
