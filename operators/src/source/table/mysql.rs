@@ -17,6 +17,8 @@ use sqlx::mysql::{MySqlConnection, MySqlRow};
 use sqlx::{AssertSqlSafe, MySql, Row};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tracing::instrument::WithSubscriber;
+use tracing::subscriber::NoSubscriber;
 
 /// How often the table is asked whether it is still the same one.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
@@ -200,6 +202,8 @@ impl Cursor {
         let place = &table.place;
         let mut rows = Rows::new(&table, self.next);
         let read = read_page(&table, opened, self.next, self.limit, &mut rows);
+        // The driver enters the span that it is called in twice for each row, so it is called in none.
+        let read = read.with_subscriber(NoSubscriber::new());
         let reading = MySql::answer(async {
             // Errors of ours pass through the time-out as they are.
             Ok(read.await)
