@@ -131,6 +131,21 @@ pub(super) fn of_names(entries: &[Entry]) -> BTreeMap<u32, u64> {
 }
 
 impl Survey {
+    /// Refuses a directory in which all files of a partition are gone: it would be read from its beginning again. Only
+    /// for who has taken the directory over, as else a partition may come between two looks.
+    pub(super) fn check_partitions(&self, archive: &Archive) -> Result<()> {
+        let there = self.newest.len() as u64;
+        let knows_more = |(_, newest): &(&u32, &Newest)| newest.record.known.partitions > there;
+        let Some((&partition, Newest { record, standing, .. })) = self.newest.iter().find(knows_more) else {
+            return Ok(());
+        };
+        let reason = format!(
+            "when it was closed {} partitions had files, and now {there} have; put back those that are gone",
+            record.known.partitions
+        );
+        Err(archive.damaged(&data(partition, standing.batches - 1), reason))
+    }
+
     /// What the newest batches say together; `None` before the first.
     pub(super) fn progress(&self, archive: &Archive) -> Result<Option<Progress>> {
         let Some(last) = self.newest.values().map(|newest| &newest.record).max_by_key(|record| record.version) else {
