@@ -42,6 +42,12 @@ impl Call {
             | HdfsError::TrashNotEnabled
             | HdfsError::XmlParseError(_)) => failed(ErrorKind::Unsupported, error.to_string()),
             error @ HdfsError::IsADirectoryError(_) => failed(ErrorKind::IsADirectory, error.to_string()),
+            // The client goes on to tell all it knows of each DataNode.
+            HdfsError::DataTransferError(text) if text.starts_with("All DataNodes failed") => Cause::Unavailable(
+                "no DataNode that should have a block of it gives it: they are away, or every replica is lost \
+                 (`hdfs fsck PATH -files -blocks -locations` tells)"
+                    .to_owned(),
+            ),
             // DataNodes that do not answer, and tickets that ran out and may be renewed by another program.
             error @ (HdfsError::DataTransferError(_)
             | HdfsError::OperationFailed(_)

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 const BUFFER: usize = 1 << 20;
 /// What the client may keep of a file: 100 packets to be sent and 100 that no DataNode has confirmed, each of 64 KiB by
 /// Hadoop's default, and the rest of a buffer that they are cut from.
-const QUEUE: u64 = (200 * 64 << 10) + BUFFER as u64;
+const QUEUE: u64 = 200 * (64 << 10) + BUFFER as u64;
 /// What one read fetches: Parquet reads pages one by one, and each read of its own costs a round trip.
 const WINDOW: usize = 4 << 20;
 
