@@ -145,7 +145,7 @@ impl Layout for Flat {
         self.archive.fence(run)?;
         self.archive.prove(run)?;
         let survey = self.survey(&run.flow)?;
-        survey.check_partitions(&self.archive)?;
+        self.check_partitions(&run.flow, &survey)?;
         let progress = survey.progress(&self.archive)?;
         if survey.marked.is_none() {
             survey.newest.keys().try_for_each(|&partition| self.mark(run, &marker(partition)))?;

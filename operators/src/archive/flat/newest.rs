@@ -51,6 +51,19 @@ impl Flat {
         Ok(Survey { newest, marked })
     }
 
+    /// Refuses a directory in which all files of a partition are gone: it would be read from its beginning again.
+    pub(super) fn check_partitions(&self, flow: &str, survey: &Survey) -> Result<()> {
+        let Some((path, known)) = survey.most_known() else { return Ok(()) };
+        // A newer copy may have begun some while this one looked; then they are there for good.
+        if known <= survey.newest.len() as u64 || known <= self.survey(flow)?.newest.len() as u64 {
+            return Ok(());
+        }
+        let there = survey.newest.len();
+        let reason =
+            format!("when it was closed {known} partitions had files, and now {there} have; put the others back");
+        Err(self.archive.damaged(&path, reason))
+    }
+
     fn newest(&self, partition: u32, listed: &Listed<'_>) -> Result<Option<Newest>> {
         let hint = self.hint(partition)?;
         let (batch, record) = match self.follow_hint(partition, hint)? {
@@ -131,19 +144,12 @@ pub(super) fn of_names(entries: &[Entry]) -> BTreeMap<u32, u64> {
 }
 
 impl Survey {
-    /// Refuses a directory in which all files of a partition are gone: it would be read from its beginning again. Only
-    /// for who has taken the directory over, as else a partition may come between two looks.
-    pub(super) fn check_partitions(&self, archive: &Archive) -> Result<()> {
-        let there = self.newest.len() as u64;
-        let knows_more = |(_, newest): &(&u32, &Newest)| newest.record.known.partitions > there;
-        let Some((&partition, Newest { record, standing, .. })) = self.newest.iter().find(knows_more) else {
-            return Ok(());
+    /// The file that tells of the most partitions that had files, and how many those were.
+    fn most_known(&self) -> Option<(String, u64)> {
+        let known = |(&partition, newest): (&u32, &Newest)| {
+            (data(partition, newest.standing.batches - 1), newest.record.known.partitions)
         };
-        let reason = format!(
-            "when it was closed {} partitions had files, and now {there} have; put back those that are gone",
-            record.known.partitions
-        );
-        Err(archive.damaged(&data(partition, standing.batches - 1), reason))
+        self.newest.iter().map(known).max_by_key(|(_, partitions)| *partitions)
     }
 
     /// What the newest batches say together; `None` before the first.
