@@ -12,19 +12,25 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// Ends when no attempt has got on for the bound. One gets on that commits, or that has read its source for as long as
-/// the bound with nothing to commit; one that only waited for an answer does not, however long that took.
+/// the bound with nothing to commit; one that only waited for an answer does not, however long that took. While the
+/// source is read, rows may wait for their commit as long as they do where all is well: that much of the time is not
+/// counted, and no more, as else a sink that takes rows and never a commit would be tried for ever.
 pub(crate) struct Patience {
     bound: Duration,
+    /// How long rows wait for their commit where all is well.
+    every: Duration,
     /// When this attempt began.
     began: Instant,
     failures: u32,
     /// The first failure of those counted.
     since: Option<Instant>,
+    /// How long the source was read since then.
+    read: Duration,
 }
 
 impl Patience {
-    pub(crate) fn new(bound: Duration) -> Self {
-        Self { bound, began: Instant::now(), failures: 0, since: None }
+    pub(crate) fn new(bound: Duration, every: Duration) -> Self {
+        Self { bound, every, began: Instant::now(), failures: 0, since: None, read: Duration::ZERO }
     }
 
     /// An attempt begins.
@@ -36,14 +42,19 @@ impl Patience {
     pub(crate) fn after_failure(&mut self, reading: &Reading) -> Option<Duration> {
         let now = Instant::now();
         let committed = reading.last_commit.as_ref().is_some_and(|(at, _)| *at >= self.began);
-        let held = |up: &Instant| *up >= self.began && now.duration_since(*up) > self.bound && reading.epochs == 0;
-        if committed || matches!(&reading.health, Health::Up(since) if held(since)) {
+        let read = match &reading.health {
+            Health::Up(since) if *since >= self.began => now.duration_since(*since),
+            _ => Duration::ZERO,
+        };
+        if committed || (read > self.bound && reading.epochs == 0) {
             (self.failures, self.since) = (0, None);
         }
+        self.read = self.since.map_or(Duration::ZERO, |_| self.read + read);
         let since = *self.since.get_or_insert(now);
+        let counted = now.duration_since(since).saturating_sub(self.read.min(self.every));
         let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(16)).min(LONGEST_PAUSE);
         self.failures += 1;
-        (now.duration_since(since) < self.bound).then_some(pause)
+        (counted < self.bound).then_some(pause)
     }
 
     /// The failure that ends the run, with what was tried.
@@ -66,6 +77,9 @@ mod tests {
     use operators::Checkpoint;
     use operators::progress::{Fingerprint, Progress, Run, Tally, Version};
 
+    const MINUTE: Duration = Duration::from_secs(60);
+    const HOUR: Duration = Duration::from_secs(3600);
+
     fn meter() -> Meter {
         Meter::new([], Budget::new(1))
     }
@@ -85,7 +99,7 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_the_longest() {
-        let mut patience = Patience::new(Duration::from_secs(3600));
+        let mut patience = Patience::new(HOUR, HOUR);
         let nothing = meter().read();
         let pauses: Vec<_> = (0..9).map(|_| patience.after_failure(&nothing).unwrap().as_millis()).collect();
         assert_eq!(pauses, [100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]);
@@ -95,7 +109,7 @@ mod tests {
     fn a_commit_starts_the_count_anew_and_an_old_one_does_not() {
         let meter = meter();
         commit(&meter);
-        let mut patience = Patience::new(Duration::from_secs(3600));
+        let mut patience = Patience::new(HOUR, HOUR);
         patience.after_failure(&meter.read());
         patience.begin();
         assert_eq!(patience.after_failure(&meter.read()), Some(2 * FIRST_PAUSE));
@@ -107,7 +121,7 @@ mod tests {
     #[test]
     fn a_source_that_was_read_with_nothing_to_commit_is_no_failure() {
         let meter = meter();
-        let mut patience = Patience::new(Duration::ZERO);
+        let mut patience = Patience::new(Duration::ZERO, HOUR);
         patience.after_failure(&meter.read());
         let first = patience.since;
         patience.begin();
@@ -124,9 +138,44 @@ mod tests {
         assert_ne!(patience.since, first);
     }
 
+    /// An attempt that read its source for so long, with rows that wait for their commit, and has just failed.
+    fn read_for(patience: &mut Patience, time: Duration) -> Option<Duration> {
+        let begun = |at: Instant| at.checked_sub(time).unwrap();
+        patience.since = patience.since.map(begun);
+        patience.began = begun(Instant::now());
+        let reading = Reading { health: Health::Up(patience.began), epochs: 1, ..meter().read() };
+        patience.after_failure(&reading)
+    }
+
+    #[test]
+    fn rows_that_wait_for_a_rare_commit_are_no_failure() {
+        let mut patience = Patience::new(15 * MINUTE, HOUR);
+        assert!(read_for(&mut patience, 10 * MINUTE).is_some());
+        for minutes in [30, 29, 15] {
+            assert!(read_for(&mut patience, minutes * MINUTE).is_some(), "{minutes}");
+        }
+        assert_eq!(read_for(&mut patience, 2 * MINUTE), None, "rows wait an hour where all is well, and not longer");
+    }
+
+    #[test]
+    fn a_rare_commit_gives_a_server_that_is_gone_no_more_time() {
+        let mut patience = Patience::new(15 * MINUTE, HOUR);
+        assert!(read_for(&mut patience, 10 * MINUTE).is_some());
+        patience.since = Instant::now().checked_sub(15 * MINUTE);
+        patience.begin();
+        assert_eq!(patience.after_failure(&meter().read()), None);
+    }
+
+    #[test]
+    fn a_sink_that_takes_rows_and_never_a_commit_ends_the_run() {
+        let mut patience = Patience::new(15 * MINUTE, MINUTE);
+        let attempts = (1..).find(|_| read_for(&mut patience, MINUTE).is_none());
+        assert_eq!(attempts, Some(17), "the first is not counted, one minute is given, and fifteen are too many");
+    }
+
     #[test]
     fn patience_ends() {
-        let mut patience = Patience::new(Duration::ZERO);
+        let mut patience = Patience::new(Duration::ZERO, HOUR);
         assert_eq!(patience.after_failure(&meter().read()), None);
         let failure = Failure { flow: "archive".into(), stage: None, reason: "no answer".into(), may_pass: true };
         let lost = patience.lost(failure);

@@ -67,7 +67,7 @@ impl Running {
 
     /// Runs a flow to its end; what may pass begins it again from its last commit.
     fn keep(&self, planned: &PlannedFlow, meter: &Arc<Meter>) {
-        let mut patience = Patience::new(planned.built.retry_for.0);
+        let mut patience = Patience::new(planned.built.retry_for.0, planned.built.commit.every.0);
         let mut earlier = Earlier::default();
         while let Err(failure) = self.guarded(planned, meter, &mut earlier) {
             earlier.attempts += 1;

@@ -116,6 +116,11 @@ impl<S: Store> Store for Taking<S> {
         self.below.rename(from, to)
     }
 
+    fn replace(&self, from: &str, to: &str) -> Result<()> {
+        self.turns.take(self.copy);
+        self.below.replace(from, to)
+    }
+
     fn delete(&self, path: &str) -> Result<bool> {
         self.turns.take(self.copy);
         self.below.delete(path)

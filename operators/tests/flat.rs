@@ -155,6 +155,25 @@ fn restart_does_not_grow_with_history() {
     assert_eq!(counted().1[&Call::List], 6, "without a hint the names are listed");
 }
 
+/// Wherever a run stops, `partition-N.json` is there for whoever reads it, and the next start lists no files.
+#[test]
+fn a_crash_leaves_every_hint_in_its_place() {
+    let longer = Job { positions: 12, ..WORLD.job }.laid_out(Layout::Flat);
+    for call in 0.. {
+        let memory = archive();
+        let stopped = Faulty::new(Arc::new(memory.clone()), [(call, Fault::StopAfter)]);
+        if longer.live(&longer.sink(&stopped), "stopped").is_ok() {
+            println!("stopped after each of {call} calls");
+            break;
+        }
+        let hints = (0..3).map(|n| format!("partition-{n}.json"));
+        hints.for_each(|hint| assert!(memory.read(&hint).is_ok(), "{hint} is gone after call {call}"));
+        let counted = Faulty::new(Arc::new(memory), []);
+        longer.sink(&counted).open(&run("next")).unwrap();
+        assert_eq!(counted.counts()[&Call::List], 4, "after call {call}");
+    }
+}
+
 /// Where the list of partitions is gone, or was never finished, it is made anew from the files.
 #[test]
 fn lost_markers_are_made_anew() {

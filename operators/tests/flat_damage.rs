@@ -4,6 +4,7 @@
 mod archive_world;
 
 use archive_world::{Job, World, assert_reported, audit, files, replace, rewrite, run, write};
+use operators::Error;
 use operators::inspect::Ground;
 use operators::sink::parquet::Layout;
 use operators::stage::{Audit, Sink};
@@ -32,6 +33,12 @@ fn reported(name: &str, place: &str, damage: impl FnOnce(&Memory)) {
     let memory = archive();
     damage(&memory);
     assert_reported(&WORLD.sink(&memory), name, place);
+}
+
+/// Nothing is left of a partition but that it was there.
+fn vanish(store: &Memory) {
+    let of_it = |file: &&String| file.starts_with("partition-1-") || *file == HINT;
+    files(store, "").iter().filter(of_it).for_each(|file| assert!(store.delete(file).unwrap()));
 }
 
 fn copy(store: &Memory, from: &str, to: &str) {
@@ -85,6 +92,17 @@ fn damage_to_files() {
     reported("all of a partition deleted", HINT, |s| {
         files(s, "").iter().filter(|f| f.starts_with("partition-1-batch")).for_each(|f| assert!(s.delete(f).unwrap()));
     });
+    reported("all of a partition deleted, its hint too", "_partitions", vanish);
+}
+
+/// A partition that had files is not read from its beginning as if it were new.
+#[test]
+fn a_partition_that_vanished_stops_the_start() {
+    let memory = archive();
+    vanish(&memory);
+    let error = WORLD.sink(&memory).open(&run("next")).err().unwrap();
+    let Error::Damaged { reason, .. } = &error else { panic!("{error:?}") };
+    assert!(reason.contains("3 partitions had files, and now 2 have"), "{reason}");
 }
 
 fn add(value: &mut Value, n: i64) {
@@ -94,7 +112,7 @@ fn add(value: &mut Value, n: i64) {
 #[test]
 fn an_edited_record() {
     type Edit = (&'static str, fn(&mut Value));
-    let edits: [Edit; 20] = [
+    let edits: [Edit; 21] = [
         ("flow", |r| r["run"]["flow"] = json!("weather/publish")),
         ("version", |r| r["version"] = json!(1)),
         ("fingerprint", |r| r["fingerprint"]["source.topic"] = json!("other")),
@@ -120,11 +138,13 @@ fn an_edited_record() {
         }),
         ("known batches", |r| add(&mut r["known"]["batches"], -1)),
         ("known totals", |r| add(&mut r["known"]["totals"]["read"], 1)),
+        ("known partitions", |r| add(&mut r["known"]["partitions"], 1)),
         ("known batches to come", |r| r["known"]["batches"] = json!(9)),
         ("unknown key", |r| r["extra"] = json!(1)),
     ];
     for (name, change) in edits {
-        reported(name, "partition-1-batch", |store| rewrite(store, THIRD, change));
+        let place = if name == "known partitions" { "_partitions" } else { "partition-1-batch" };
+        reported(name, place, |store| rewrite(store, THIRD, change));
     }
     println!("{} edits of a record, each reported", edits.len());
 }
@@ -236,6 +256,10 @@ impl Store for Busy {
 
     fn rename(&self, from: &str, to: &str) -> Result<()> {
         self.0.rename(from, to)
+    }
+
+    fn replace(&self, from: &str, to: &str) -> Result<()> {
+        self.0.replace(from, to)
     }
 
     fn delete(&self, path: &str) -> Result<bool> {

@@ -209,8 +209,31 @@ fn strange_names() {
         store.rename(name, &moved).unwrap();
         assert_eq!(store.open(&moved).unwrap().length(), name.len() as u64, "{name}");
     }
-    let colon = store.create("12:30").map(drop);
-    assert!(matches!(colon, Err(StoreError { cause: Cause::Failed(_), .. })), "HDFS has no such names: {colon:?}");
+    for name in ["12:30".to_owned(), "x".repeat(300)] {
+        let refused = store.create(&name).map(drop);
+        assert!(
+            matches!(refused, Err(StoreError { cause: Cause::Failed(_), .. })),
+            "HDFS has no such names: {refused:?}"
+        );
+    }
+}
+
+/// What the client may still keep of a file is counted, until the DataNodes have confirmed it.
+#[test]
+fn what_is_on_its_way_is_counted() {
+    let Some(store) = store("on its way") else { return };
+    let bytes = vec![7; (20 << 20) + 5];
+    let mut file = store.create("file").unwrap();
+    file.write_all(&bytes[..(3 << 20) + 5]).unwrap();
+    assert!(file.held() > 3 << 20, "{}", file.held());
+    file.free().unwrap();
+    assert_eq!(file.held(), 0);
+    file.write_all(&bytes[(3 << 20) + 5..]).unwrap();
+    assert!((8 << 20..16 << 20).contains(&file.held()), "the client keeps no more: {}", file.held());
+    file.free().unwrap();
+    assert_eq!(file.held(), 0);
+    file.finish().unwrap();
+    assert!(store.read("file").unwrap() == bytes);
 }
 
 /// More names than a NameNode lists in one answer, and a file that one read does not fetch.

@@ -8,12 +8,14 @@ mod servers;
 use archive_world::{Chance, Job, World, assert_whole, sink, write};
 use operators::Error;
 use operators::sink::parquet::Layout;
+use operators::store::faulty::{Fault, Faulty};
 use operators::store::hdfs::Hdfs;
+use operators::store::memory::Memory;
 use operators::store::{Cause, Store, StoreError, StoreFile};
 use servers::ALL;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -351,5 +353,27 @@ fn a_full_quota_is_waited_out() {
         ALL.command(&["hdfs", "dfsadmin", clear, &cluster.path(kind)]);
         assert_eq!(survive(&store, job.laid_out(Layout::Batches)), 1);
         assert_whole(&store, job, kind);
+    }
+}
+
+/// A run that died as it was to publish has left files that fill a quota: the next frees them before it makes any.
+#[test]
+fn leftovers_that_fill_a_quota_are_freed() {
+    let Some(cluster) = Cluster::take() else { return };
+    let job = Job { partitions: 4, positions: 6, step: 3 };
+    // After the first rename of the last commit come those of the other partitions, their hints and a deletion.
+    for (layout, after) in [(Layout::Batches, 1), (Layout::Flat, 9)] {
+        let (world, name) = (job.laid_out(layout), format!("leftovers-{layout:?}"));
+        let counted = Faulty::new(Arc::new(Memory::default()), []);
+        world.live(&world.sink(&counted), "one").unwrap();
+        let store = cluster.store(&name);
+        let stopped = Faulty::new(Arc::new(store.clone()), [(counted.made() - after, Fault::StopBefore)]);
+        world.live(&world.sink(&stopped), "one").unwrap_err();
+        let told = ALL.command(&["hdfs", "dfs", "-count", &cluster.path(&name)]);
+        let names: u64 = told.split_whitespace().take(2).map(|count| count.parse::<u64>().unwrap()).sum();
+        ALL.command(&["hdfs", "dfsadmin", "-setQuota", &names.to_string(), &cluster.path(&name)]);
+        assert_eq!(world.live(&world.sink(&store), "two").unwrap(), 1, "{layout:?}");
+        world.assert_whole(&store, &name);
+        println!("{layout:?}: {names} names were taken and no more allowed");
     }
 }

@@ -8,21 +8,24 @@ use archive_world::{FLOW, Job, assert_whole, audit, files, run, schema, sink};
 use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, UInt64Array};
 use operators::chunk::Kind;
 use operators::config::Context;
-use operators::inspect::{Files, Holdings};
+use operators::inspect::{Files, Ground, Holdings};
 use operators::progress::{Contents, Version};
 use operators::sink::SinkConfig;
 use operators::sink::parquet::{Compression, Layout, ParquetSink};
 use operators::stage::{Audit, Closing, Inflow, Sink};
-use operators::store::Store;
 use operators::store::faulty::{Call, Fault, Faulty};
 use operators::store::local::Local;
 use operators::store::memory::Memory;
+use operators::store::{Entry, Store, StoreError, StoreFile, StoreReader};
 use operators::{Chunk, Position, Schema, Span};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 fn built(url: &str, dir: &Path, input: &Schema) -> Result<operators::stage::BuiltSink, Vec<operators::error::Problem>> {
     let config: SinkConfig = serde_json::from_value(serde_json::json!({ "parquet": { "url": url } })).unwrap();
@@ -116,8 +119,101 @@ fn chunk(partition: u32, rows: usize, salt: u64) -> Chunk {
 /// However much is written into however many files, what a writer holds stays bounded.
 #[test]
 fn memory_of_many_open_files_is_bounded() {
-    let memory = Memory::default();
-    let store = Arc::new(memory.clone());
+    many_files_are_bounded(Arc::new(Memory::default()));
+}
+
+/// Also where a file is slow to let go of what it was given, as with a client that queues it.
+#[test]
+fn what_files_have_not_sent_is_bounded() {
+    let slow = Slow::default();
+    many_files_are_bounded(Arc::new(slow.clone()));
+    let most = slow.most.load(Ordering::Relaxed);
+    println!("{} MiB queued at most", most >> 20);
+    assert!(most < 40 << 20, "{most}");
+}
+
+/// Files that keep all they are given until they are freed or finished.
+#[derive(Clone, Default)]
+struct Slow {
+    files: Memory,
+    queued: Arc<AtomicU64>,
+    most: Arc<AtomicU64>,
+}
+
+struct SlowFile {
+    file: Box<dyn StoreFile>,
+    slow: Slow,
+    held: u64,
+}
+
+impl Write for SlowFile {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.held += data.len() as u64;
+        let queued = self.slow.queued.fetch_add(data.len() as u64, Ordering::Relaxed) + data.len() as u64;
+        self.slow.most.fetch_max(queued, Ordering::Relaxed);
+        self.file.write(data)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl StoreFile for SlowFile {
+    fn held(&self) -> u64 {
+        self.held
+    }
+
+    fn free(&mut self) -> io::Result<()> {
+        self.slow.queued.fetch_sub(std::mem::take(&mut self.held), Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<(), StoreError> {
+        self.free().unwrap();
+        self.file.finish()
+    }
+}
+
+impl Store for Slow {
+    fn create(&self, path: &str) -> Result<Box<dyn StoreFile>, StoreError> {
+        Ok(Box::new(SlowFile { file: self.files.create(path)?, slow: self.clone(), held: 0 }))
+    }
+
+    fn read(&self, path: &str) -> Result<Vec<u8>, StoreError> {
+        self.files.read(path)
+    }
+
+    fn open(&self, path: &str) -> Result<Box<dyn StoreReader>, StoreError> {
+        self.files.open(path)
+    }
+
+    fn list(&self, path: &str) -> Result<Vec<Entry>, StoreError> {
+        self.files.list(path)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<(), StoreError> {
+        self.files.rename(from, to)
+    }
+
+    fn replace(&self, from: &str, to: &str) -> Result<(), StoreError> {
+        self.files.replace(from, to)
+    }
+
+    fn delete(&self, path: &str) -> Result<bool, StoreError> {
+        self.files.delete(path)
+    }
+
+    fn modified(&self, path: &str) -> Result<SystemTime, StoreError> {
+        self.files.modified(path)
+    }
+
+    fn root(&self) -> Result<Ground, StoreError> {
+        self.files.root()
+    }
+}
+
+fn many_files_are_bounded(store: Arc<dyn Store>) {
     let sink = ParquetSink::new(store, "archive".to_owned(), &schema(), Compression::None, Layout::Batches);
     let mut writer = sink.writer(&run("one"), 0).unwrap();
     let (files, rounds, rows) = (100, 7, 500);

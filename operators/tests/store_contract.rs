@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime};
 
 type Part = (&'static str, fn(&dyn Store));
 
-const SUITE: [Part; 12] = [
+const SUITE: [Part; 13] = [
     ("a store without a root", no_root),
     ("create, write, finish, read", create),
     ("open and read parts", open),
@@ -25,6 +25,7 @@ const SUITE: [Part; 12] = [
     ("rename of a directory", rename_directory),
     ("rename of a file", rename_file),
     ("rename overwrites nothing", no_overwrite),
+    ("a file takes the place of another", replace),
     ("delete", delete),
     ("one winner of a race", race),
     ("when a file was written", modified),
@@ -104,7 +105,8 @@ fn create(store: &dyn Store) {
     open.write_all(b"one ").unwrap();
     open.write_all(b"two").unwrap();
     open.flush().unwrap();
-    assert_eq!(open.held(), 0, "a flush frees memory");
+    open.free().unwrap();
+    assert_eq!(open.held(), 0);
     open.finish().unwrap();
     assert_eq!(store.read("a/b/c").unwrap(), b"one two");
     let Err(again) = store.create("a/b/c") else { panic!("created twice") };
@@ -199,6 +201,33 @@ fn no_overwrite(store: &dyn Store) {
     assert_eq!(store.read("from/a").unwrap(), b"new");
     assert_eq!((store.read("full/a").unwrap(), store.read("file").unwrap()), (b"old".to_vec(), b"old".to_vec()));
     assert_eq!(listed(store, "empty"), []);
+}
+
+/// At no moment is the name free.
+fn replace(store: &dyn Store) {
+    const ROUNDS: usize = 50;
+    write(store, "d/staged/0", b"0");
+    store.replace("d/staged/0", "d/there").unwrap();
+    assert_eq!(store.read("d/there").unwrap(), b"0", "where nothing was");
+    thread::scope(|scope| {
+        let busy = scope.spawn(|| {
+            for round in 1..ROUNDS {
+                write(store, &format!("d/staged/{round}"), round.to_string().as_bytes());
+                store.replace(&format!("d/staged/{round}"), "d/there").unwrap();
+            }
+        });
+        while !busy.is_finished() {
+            assert!(listed(store, "d").iter().any(|entry| entry.name == "there"));
+        }
+        busy.join().unwrap();
+    });
+    assert_eq!(store.read("d/there").unwrap(), b"49");
+    assert_eq!(listed(store, "d/staged"), []);
+    assert!(not_found(store.replace("d/staged/49", "d/there")), "its source is gone");
+    assert_eq!(store.read("d/there").unwrap(), b"49");
+    write(store, "file", b"");
+    assert!(store.replace("file", "d/staged").is_err(), "a directory gives way to nothing");
+    assert_eq!(listed(store, "d/staged"), []);
 }
 
 fn delete(store: &dyn Store) {

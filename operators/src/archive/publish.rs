@@ -1,12 +1,12 @@
 //! How a run takes a directory over, and the rename that commits.
 //!
 //! ```text
-//! take over   prove that this place can rename -> move aside what other runs staged -> only then read where it stands
+//! take over   move aside what other runs staged -> prove that this place can rename -> only then read where it stands
 //! commit      check that all that is staged is there -> one rename -> on any doubt, read back
 //! ```
-//! The order of the first shuts a paused older copy out: what it staged cannot be published any more, and whatever it
-//! published before is read. What it stages anew can only be published under the number after the newest, and for
-//! that name two runs race and one loses.
+//! What others left is moved aside before anything is made, as it may be what fills a quota. What is read last shuts a
+//! paused older copy out: what it staged cannot be published any more, and whatever it published before is read. What it
+//! stages anew can only be published under the number after the newest, and for that name two runs race and one loses.
 
 use super::Archive;
 use super::names::{self, Staged};

@@ -46,6 +46,8 @@ pub enum Call {
     List,
     /// [`Store::rename`]
     Rename,
+    /// [`Store::replace`]
+    Replace,
     /// [`Store::delete`]
     Delete,
     /// [`Store::modified`]
@@ -200,6 +202,11 @@ impl Store for Faulty {
         self.at(Call::Rename, "rename", from, move |below, from| below.rename(from, &to))
     }
 
+    fn replace(&self, from: &str, to: &str) -> Result<()> {
+        let to = to.to_owned();
+        self.at(Call::Replace, "rename", from, move |below, from| below.replace(from, &to))
+    }
+
     fn delete(&self, path: &str) -> Result<bool> {
         self.at(Call::Delete, "delete", path, |below, path| below.delete(path))
     }
@@ -245,6 +252,10 @@ impl Write for FaultyFile {
 impl StoreFile for FaultyFile {
     fn held(&self) -> u64 {
         self.file.held()
+    }
+
+    fn free(&mut self) -> io::Result<()> {
+        self.file.free()
     }
 
     fn finish(self: Box<Self>) -> Result<()> {

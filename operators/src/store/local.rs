@@ -26,6 +26,22 @@ impl Local {
     fn path(&self, path: &str) -> PathBuf {
         if path.is_empty() { self.root.clone() } else { self.root.join(path) }
     }
+
+    /// Moves a name, and makes that last.
+    fn shift(&self, from: &str, to: &str, moving: impl FnOnce(&Path, &Path) -> Result<(), Cause>) -> Result<(), Cause> {
+        let (source, target) = (self.path(parent(from)), self.path(parent(to)));
+        make_directory(&target)?;
+        moving(&self.path(from), &self.path(to))?;
+        // An error from here on is no `Unknown`: the name is there, but nobody can say that it stays.
+        match (sync_directory(&target), sync_directory(&source)) {
+            // Another program moved the target's directory away in between, and the name with it.
+            (Err(e), _) if e.kind() == io::ErrorKind::NotFound => Err(Cause::NotFound),
+            // Where the source's directory is gone, so is its old entry.
+            (Ok(()), Err(e)) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            (Err(e), _) | (Ok(()), Err(e)) => Err(Cause::Failed(e)),
+            (Ok(()), Ok(())) => Ok(()),
+        }
+    }
 }
 
 impl Store for Local {
@@ -79,21 +95,14 @@ impl Store for Local {
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<()> {
-        let rename = || -> Result<(), Cause> {
-            let (source, target) = (self.path(parent(from)), self.path(parent(to)));
-            make_directory(&target)?;
-            renameat_with(CWD, self.path(from), CWD, self.path(to), RenameFlags::NOREPLACE).map_err(refusal)?;
-            // An error from here on is no `Unknown`: the name is there, but nobody can say that it stays.
-            match (sync_directory(&target), sync_directory(&source)) {
-                // Another program moved the target's directory away in between, and the name with it.
-                (Err(e), _) if e.kind() == io::ErrorKind::NotFound => Err(Cause::NotFound),
-                // Where the source's directory is gone, so is its old entry.
-                (Ok(()), Err(e)) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-                (Err(e), _) | (Ok(()), Err(e)) => Err(Cause::Failed(e)),
-                (Ok(()), Ok(())) => Ok(()),
-            }
-        };
-        rename().map_err(|cause| StoreError::new("rename", from, cause))
+        let flags = RenameFlags::NOREPLACE;
+        let moving = |from: &Path, to: &Path| renameat_with(CWD, from, CWD, to, flags).map_err(refusal);
+        self.shift(from, to, moving).map_err(|cause| StoreError::new("rename", from, cause))
+    }
+
+    fn replace(&self, from: &str, to: &str) -> Result<()> {
+        let moving = |from: &Path, to: &Path| Ok(fs::rename(from, to)?);
+        self.shift(from, to, moving).map_err(|cause| StoreError::new("rename", from, cause))
     }
 
     fn delete(&self, path: &str) -> Result<bool> {

@@ -105,23 +105,12 @@ impl Store for Memory {
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<()> {
-        let rename = || -> Result<(), Cause> {
-            let mut root = lock(&self.root);
-            let (target, new) = made(&mut root, to)?;
-            let taken = target.contains_key(new);
-            let (source, old) = above(&mut root, from)?;
-            if !source.contains_key(old) {
-                return Err(Cause::NotFound);
-            }
-            if taken {
-                return Err(Cause::AlreadyExists);
-            }
-            let node = source.remove(old).ok_or(Cause::NotFound)?;
-            let (target, new) = made(&mut root, to)?;
-            target.insert(new.to_owned(), node);
-            Ok(())
-        };
-        rename().map_err(|cause| StoreError::new("rename", from, cause))
+        self.shift(from, to, |_| false).map_err(|cause| StoreError::new("rename", from, cause))
+    }
+
+    fn replace(&self, from: &str, to: &str) -> Result<()> {
+        let is_file = |node: &Node| matches!(node, Node::File(_));
+        self.shift(from, to, is_file).map_err(|cause| StoreError::new("rename", from, cause))
     }
 
     fn delete(&self, path: &str) -> Result<bool> {
@@ -144,6 +133,24 @@ impl Store for Memory {
 }
 
 impl Memory {
+    /// Moves a name to one that is free, or whose node may give way.
+    fn shift(&self, from: &str, to: &str, may_go: impl Fn(&Node) -> bool) -> Result<(), Cause> {
+        let mut root = lock(&self.root);
+        let (target, new) = made(&mut root, to)?;
+        let taken = target.get(new).is_some_and(|node| !may_go(node));
+        let (source, old) = above(&mut root, from)?;
+        if !source.contains_key(old) {
+            return Err(Cause::NotFound);
+        }
+        if taken {
+            return Err(Cause::AlreadyExists);
+        }
+        let node = source.remove(old).ok_or(Cause::NotFound)?;
+        let (target, new) = made(&mut root, to)?;
+        target.insert(new.to_owned(), node);
+        Ok(())
+    }
+
     fn file(&self, path: &str) -> Result<Arc<Mutex<Content>>, Cause> {
         let mut root = lock(&self.root);
         let (directory, name) = above(&mut root, path)?;

@@ -42,6 +42,10 @@ pub trait Store: Send + Sync {
     /// new name are made. [`Cause::AlreadyExists`] when the name is taken, be it by an empty directory.
     fn rename(&self, from: &str, to: &str) -> Result<()>;
 
+    /// Moves a file to a name in one step, durably, in place of the file that has it: whoever reads meanwhile finds the
+    /// one or the other. For what nobody counts on; what counts is moved by [`Store::rename`].
+    fn replace(&self, from: &str, to: &str) -> Result<()>;
+
     /// Deletes a file, or a directory with all it holds; `false` when nothing was there.
     fn delete(&self, path: &str) -> Result<bool>;
 
@@ -59,9 +63,14 @@ pub trait Store: Send + Sync {
 
 /// A new file. Dropping it leaves garbage; after an error it is dropped and never used again.
 pub trait StoreFile: io::Write + Send {
-    /// Bytes it keeps in memory until they are enough to be sent, or flushed.
+    /// Bytes it may keep in memory: collected until they are enough to be sent, or on their way.
     fn held(&self) -> u64 {
         0
+    }
+
+    /// Holds nothing any more: waits until all that was written is out of memory.
+    fn free(&mut self) -> io::Result<()> {
+        self.flush()
     }
 
     /// Makes the file and its name durable.

@@ -210,6 +210,17 @@ pub(super) struct MortalStore {
     pub(super) life: Arc<Life>,
 }
 
+impl MortalStore {
+    fn step(&self, from: &str, to: &str) -> store::Result<()> {
+        let stopped = |stopped| StoreError {
+            action: "rename",
+            path: from.to_owned(),
+            cause: Cause::Failed(io::Error::other(stopped)),
+        };
+        if names::is_staged(to) { Ok(()) } else { self.life.step().map_err(stopped) }
+    }
+}
+
 impl Store for MortalStore {
     fn create(&self, path: &str) -> store::Result<Box<dyn StoreFile>> {
         self.files.create(path)
@@ -228,15 +239,13 @@ impl Store for MortalStore {
     }
 
     fn rename(&self, from: &str, to: &str) -> store::Result<()> {
-        let stopped = |stopped| StoreError {
-            action: "rename",
-            path: from.to_owned(),
-            cause: Cause::Failed(io::Error::other(stopped)),
-        };
-        if !names::is_staged(to) {
-            self.life.step().map_err(stopped)?;
-        }
+        self.step(from, to)?;
         self.files.rename(from, to)
+    }
+
+    fn replace(&self, from: &str, to: &str) -> store::Result<()> {
+        self.step(from, to)?;
+        self.files.replace(from, to)
     }
 
     fn delete(&self, path: &str) -> store::Result<bool> {

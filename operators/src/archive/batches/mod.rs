@@ -108,8 +108,8 @@ impl Layout for Batches {
     fn open(&self, run: &Run) -> Result<Opened> {
         // A directory of another flow is refused before anything in it is touched.
         self.newest(&run.flow)?;
-        self.archive.prove(run)?;
         self.archive.fence(run)?;
+        self.archive.prove(run)?;
         let progress = self.progress(&run.flow)?;
         let next = progress.as_ref().map_or(Version::FIRST, |progress| progress.version.next());
         let committer = Publisher { batches: self.clone(), run: run.clone(), next };

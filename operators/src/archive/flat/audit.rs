@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Checks everything committed by a flow, giving each finding as it is met.
 pub(super) fn audit(flat: &Flat, flow: &str, listener: &mut dyn Listen) -> Result<Account> {
-    let mut audit = Audit { flat, flow, listener, account: Account::default(), first: None };
+    let mut audit = Audit { flat, flow, listener, account: Account::default(), first: None, known: 0 };
     audit.directory()?;
     Ok(audit.account)
 }
@@ -30,6 +30,8 @@ struct Audit<'a> {
     account: Account,
     /// The first readable record: what all partitions agree on.
     first: Option<Record>,
+    /// The partitions that had files when some file was closed.
+    known: u64,
 }
 
 /// What was found of a partition so far.
@@ -63,11 +65,12 @@ impl Audit<'_> {
         let newest = newest::of_names(&before);
         let mut hints: BTreeSet<_> = before.iter().filter_map(|entry| hint::parse_name(&entry.name)).collect();
         let mut files: BTreeMap<u32, BTreeSet<u64>> = BTreeMap::new();
-        let mut marked = BTreeSet::new();
+        let (mut marked, mut there) = (BTreeSet::new(), BTreeSet::new());
         for entry in self.flat.entries("")?.unwrap_or_default() {
             let name = entry.name.as_str();
             match (DataFile::parse(name), hint::parse_name(name), entry.kind) {
                 (Some((DataFile::Rows(partition), batch)), _, EntryKind::File(_)) => {
+                    there.insert(partition);
                     if newest.get(&partition).is_some_and(|newest| batch <= *newest) {
                         files.entry(partition).or_default().insert(batch);
                     }
@@ -96,6 +99,12 @@ impl Audit<'_> {
                 self.hint(&chain)?;
             }
             self.account.spans.extend(chain.span);
+        }
+        if self.known > there.len() as u64 {
+            // A marker alone says nothing: its partition may be about to begin.
+            let left: Vec<_> = there.iter().map(u32::to_string).collect();
+            let problem = format!("{} partitions had files, and now only these have: {}", self.known, left.join(", "));
+            self.find(PARTITIONS, problem);
         }
         hints.into_iter().for_each(|partition| {
             self.find(&hint::name(partition), "there is no batch of this partition");
@@ -159,6 +168,7 @@ impl Audit<'_> {
     /// Checks that a file follows the one before.
     fn follows(&mut self, path: &str, chain: &mut Chain, batch: u64, record: &Record) {
         let Record { span, tally, known, version, .. } = record;
+        self.known = self.known.max(known.partitions);
         if span.partition != chain.partition {
             self.find(path, format!("its record is of partition {}", span.partition));
         }

@@ -60,14 +60,8 @@ impl Flat {
         Ok(text.len() as u64)
     }
 
-    /// Puts a staged hint in the place of the one before; between the two there is none, which is no loss.
+    /// Puts a staged hint in the place of the one before, so that readers find the one or the other.
     pub(super) fn publish_hint(&self, run: &Run, staged: &str, partition: u32) -> Result<()> {
-        let name = name(partition);
-        self.archive.store.delete(&name).map_err(|e| self.archive.failed(e))?;
-        match self.archive.store.rename(staged, &name) {
-            // Another copy was quicker with its own, and its rename of rows decides which of the two goes on.
-            Ok(()) | Err(StoreError { cause: Cause::AlreadyExists, .. }) => Ok(()),
-            Err(error) => Err(self.archive.lost(run, error)),
-        }
+        self.archive.store.replace(staged, &name(partition)).map_err(|e| self.archive.lost(run, e))
     }
 }

@@ -105,7 +105,8 @@ impl Flat {
         let filtered = span.rows.checked_sub(rows).ok_or_else(|| {
             Error::Other(format!("{rows} rows were written of {span}, which holds {}; this is a bug", span.rows))
         })?;
-        let standing = self.standings().get(&span.partition).copied();
+        let standings = self.standings();
+        let (batches, totals) = standings.get(&span.partition).map(|s| (s.batches, s.totals)).unwrap_or_default();
         Ok(Record {
             run: run.clone(),
             attempt,
@@ -114,7 +115,7 @@ impl Flat {
             source: batch.source.clone(),
             span,
             tally: Tally { read: span.rows, written: rows, filtered, ..Tally::default() },
-            known: standing.map_or_else(Known::default, |s| Known { batches: s.batches, totals: s.totals }),
+            known: Known { batches, totals, partitions: standings.len() as u64 },
         })
     }
 
@@ -141,9 +142,10 @@ impl Layout for Flat {
     fn open(&self, run: &Run) -> Result<Opened> {
         // A directory of another flow or layout is refused before anything in it is touched.
         self.progress(&run.flow)?;
-        self.archive.prove(run)?;
         self.archive.fence(run)?;
+        self.archive.prove(run)?;
         let survey = self.survey(&run.flow)?;
+        self.check_partitions(&run.flow, &survey)?;
         let progress = survey.progress(&self.archive)?;
         if survey.marked.is_none() {
             survey.newest.keys().try_for_each(|&partition| self.mark(run, &marker(partition)))?;

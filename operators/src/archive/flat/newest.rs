@@ -51,6 +51,19 @@ impl Flat {
         Ok(Survey { newest, marked })
     }
 
+    /// Refuses a directory in which all files of a partition are gone: it would be read from its beginning again.
+    pub(super) fn check_partitions(&self, flow: &str, survey: &Survey) -> Result<()> {
+        let Some((path, known)) = survey.most_known() else { return Ok(()) };
+        // A newer copy may have begun some while this one looked; then they are there for good.
+        if known <= survey.newest.len() as u64 || known <= self.survey(flow)?.newest.len() as u64 {
+            return Ok(());
+        }
+        let there = survey.newest.len();
+        let reason =
+            format!("when it was closed {known} partitions had files, and now {there} have; put the others back");
+        Err(self.archive.damaged(&path, reason))
+    }
+
     fn newest(&self, partition: u32, listed: &Listed<'_>) -> Result<Option<Newest>> {
         let hint = self.hint(partition)?;
         let (batch, record) = match self.follow_hint(partition, hint)? {
@@ -131,6 +144,14 @@ pub(super) fn of_names(entries: &[Entry]) -> BTreeMap<u32, u64> {
 }
 
 impl Survey {
+    /// The file that tells of the most partitions that had files, and how many those were.
+    fn most_known(&self) -> Option<(String, u64)> {
+        let known = |(&partition, newest): (&u32, &Newest)| {
+            (data(partition, newest.standing.batches - 1), newest.record.known.partitions)
+        };
+        self.newest.iter().map(known).max_by_key(|(_, partitions)| *partitions)
+    }
+
     /// What the newest batches say together; `None` before the first.
     pub(super) fn progress(&self, archive: &Archive) -> Result<Option<Progress>> {
         let Some(last) = self.newest.values().map(|newest| &newest.record).max_by_key(|record| record.version) else {

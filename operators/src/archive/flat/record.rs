@@ -40,6 +40,9 @@ pub(super) struct Known {
     pub(super) batches: u64,
     /// Rows of all of them.
     pub(super) totals: Tally,
+    /// How many partitions had batches, so that one is missed whose files are all gone. Older files do not say.
+    #[serde(default)]
+    pub(super) partitions: u64,
 }
 
 impl Record {

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::sync::Arc;
 
-/// What all open files of a writer may hold before the largest is flushed.
+/// What all open files of a writer may hold before the largest is freed.
 const MEMORY: u64 = 32 << 20;
 /// What an open file holds beside its rows: buffers and encoders.
 const OPEN_FILE: u64 = 16 << 10;
@@ -50,7 +50,7 @@ struct OpenFile {
     path: String,
     parquet: ArrowWriter<Output>,
     rows: u64,
-    /// Memory of rows not yet written out.
+    /// Memory of rows that are still with the encoder or the file.
     held: u64,
     /// The source partitions its rows came from.
     sources: BTreeSet<u32>,
@@ -91,12 +91,14 @@ impl Writer for ParquetWriter {
         self.target.append(file, &chunk)?;
         held += file.held;
         while held > MEMORY {
-            let Some(largest) = files.values_mut().max_by_key(|file| file.held).filter(|file| file.held > 0) else {
+            // A row group that ends early makes a file larger: what only waits to be sent goes first.
+            let Some(largest) = files.values_mut().max_by_key(|file| (file.unsent(), file.held)) else { break };
+            let before = largest.held;
+            self.target.free(largest)?;
+            held = held - before + largest.held;
+            if largest.held >= before {
                 break;
-            };
-            held -= largest.held;
-            self.target.flush(largest)?;
-            held += largest.held;
+            }
         }
         let bytes = held + OPEN_FILE * files.len() as u64;
         self.files = Files::Open { files, held };
@@ -140,9 +142,11 @@ impl Target {
         Ok(())
     }
 
-    fn flush(&self, file: &mut OpenFile) -> Result<()> {
-        file.parquet.flush().map_err(|e| self.failed(&file.path, e))?;
-        file.parquet.inner_mut().flush().map_err(|e| self.failed(&file.path, e.into()))?;
+    fn free(&self, file: &mut OpenFile) -> Result<()> {
+        if file.unsent() == 0 {
+            file.parquet.flush().map_err(|e| self.failed(&file.path, e))?;
+        }
+        file.parquet.inner_mut().free().map_err(|e| self.failed(&file.path, e.into()))?;
         file.held = file.held();
         Ok(())
     }
@@ -181,9 +185,13 @@ impl Target {
 }
 
 impl OpenFile {
-    /// Memory of rows that are still with the encoder or the file.
     fn held(&self) -> u64 {
-        self.parquet.memory_size() as u64 + self.parquet.inner().file.as_ref().map_or(0, |file| file.held())
+        self.parquet.memory_size() as u64 + self.unsent()
+    }
+
+    /// Memory of what the encoder has given to the file.
+    fn unsent(&self) -> u64 {
+        self.parquet.inner().file.as_ref().map_or(0, |file| file.held())
     }
 }
 
@@ -201,6 +209,10 @@ impl Output {
             self.file = None;
         }
         result
+    }
+
+    fn free(&mut self) -> io::Result<()> {
+        self.attempt(|file| file.free())
     }
 }
 

@@ -1,8 +1,6 @@
 //! Where on which cluster, as a pipeline file and the environment say it.
 
 use crate::config::masked;
-use std::env;
-use std::path::{Path, PathBuf};
 
 /// A directory of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,23 +42,6 @@ impl Address {
     }
 }
 
-/// Refuses a directory of configuration that is not there, which the client would pass over without a word.
-pub(super) fn check_configuration() -> Result<(), String> {
-    let named = |name: &'static str| env::var_os(name).map(|value| (name, PathBuf::from(value)));
-    let home = || named("HADOOP_HOME").map(|(name, home)| (name, home.join("etc/hadoop")));
-    match named("HADOOP_CONF_DIR").or_else(home) {
-        Some((name, directory)) => check_directory(name, &directory),
-        None => Ok(()),
-    }
-}
-
-fn check_directory(variable: &str, directory: &Path) -> Result<(), String> {
-    if directory.is_dir() {
-        return Ok(());
-    }
-    Err(format!("{variable} leads to {}, and no directory is there", directory.display()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,13 +74,5 @@ mod tests {
             let refused = Address::parse(url).unwrap_err();
             assert!(refused.contains(because), "{url}: {refused}");
         }
-    }
-
-    #[test]
-    fn a_missing_directory_of_configuration_is_named() {
-        let directory = tempfile::tempdir().unwrap();
-        assert_eq!(check_directory("HADOOP_CONF_DIR", directory.path()), Ok(()));
-        let missing = check_directory("HADOOP_CONF_DIR", &directory.path().join("conf")).unwrap_err();
-        assert!(missing.starts_with("HADOOP_CONF_DIR leads to /") && missing.contains("no directory"), "{missing}");
     }
 }

@@ -42,6 +42,12 @@ impl Call {
             | HdfsError::TrashNotEnabled
             | HdfsError::XmlParseError(_)) => failed(ErrorKind::Unsupported, error.to_string()),
             error @ HdfsError::IsADirectoryError(_) => failed(ErrorKind::IsADirectory, error.to_string()),
+            // The client goes on to tell all it knows of each DataNode.
+            HdfsError::DataTransferError(text) if text.starts_with("All DataNodes failed") => Cause::Unavailable(
+                "no DataNode that should have a block of it gives it: they are away, or every replica is lost \
+                 (`hdfs fsck PATH -files -blocks -locations` tells)"
+                    .to_owned(),
+            ),
             // DataNodes that do not answer, and tickets that ran out and may be renewed by another program.
             error @ (HdfsError::DataTransferError(_)
             | HdfsError::OperationFailed(_)
@@ -72,7 +78,8 @@ fn never_sent(error: &io::Error) -> bool {
 fn exception(class: &str, text: &str) -> Cause {
     // Java's stack follows the first line.
     let text = text.lines().next().unwrap_or_default().to_owned();
-    match class.rsplit('.').next().unwrap_or(class) {
+    // Some stand within another class: `FSLimitException$PathComponentTooLongException`.
+    match class.rsplit(['.', '$']).next().unwrap_or(class) {
         "FileNotFoundException" if text.contains("is not a file") => failed(ErrorKind::IsADirectory, text),
         "FileNotFoundException" => Cause::NotFound,
         // A file that a dead writer left open, and that the NameNode is just closing.
@@ -84,11 +91,19 @@ fn exception(class: &str, text: &str) -> Cause {
         "InvalidPathException"
         | "IllegalArgumentException"
         | "HadoopIllegalArgumentException"
-        | "PathComponentTooLongException"
-        | "MaxDirectoryItemsExceededException" => failed(ErrorKind::InvalidInput, text),
+        | "PathComponentTooLongException" => failed(ErrorKind::InvalidInput, text),
+        "MaxDirectoryItemsExceededException" => failed(ErrorKind::QuotaExceeded, full_directory(&text)),
         "UnsupportedOperationException" => failed(ErrorKind::Unsupported, text),
         name => Cause::Unavailable(format!("{name}: {text}")),
     }
+}
+
+/// No waiting makes room among files that are kept for good.
+fn full_directory(text: &str) -> String {
+    format!(
+        "{text}; HDFS lets no directory hold more names. Have dfs.namenode.fs-limits.max-directory-items raised on the \
+         NameNode, and make fewer and larger files: a longer commit.every, or layout = \"batches\" in a new directory"
+    )
 }
 
 fn failed(kind: ErrorKind, text: String) -> Cause {
@@ -174,9 +189,19 @@ mod tests {
             "org.apache.hadoop.security.AccessControlException",
             "org.apache.hadoop.fs.ParentNotDirectoryException",
             "org.apache.hadoop.fs.InvalidPathException",
+            "org.apache.hadoop.hdfs.protocol.FSLimitException$PathComponentTooLongException",
         ] {
             let causes = rpc(class, "no");
             assert!(matches!(causes, [Cause::Failed(_), Cause::Failed(_)]), "{class}: {causes:?}");
+        }
+        let full = Call::Change.failed(HdfsError::RPCError(
+            "org.apache.hadoop.hdfs.protocol.FSLimitException$MaxDirectoryItemsExceededException".into(),
+            "The directory item limit of /data is exceeded: limit=1048576 items=1048576\n\tat java.base".into(),
+        ));
+        let Cause::Failed(error) = &full else { panic!("{full:?}") };
+        let says = error.to_string();
+        for part in ["limit of /data is exceeded: limit=1048576", "max-directory-items", "commit.every"] {
+            assert!(says.contains(part), "{says}");
         }
         let denied = Call::Change.failed(HdfsError::FatalRPCError(
             "org.apache.hadoop.security.AccessControlException".into(),

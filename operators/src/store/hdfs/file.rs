@@ -4,12 +4,16 @@ use super::answer::Call;
 use super::session::{DATANODES, NAMENODE, Session};
 use crate::store::{Cause, Result, StoreError, StoreFile, StoreReader};
 use bytes::{Bytes, BytesMut};
+use hdfs_native::HdfsError;
 use hdfs_native::file::{FileReader, FileWriter};
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What is collected before it goes to the DataNodes: each handover costs a packet at least.
 const BUFFER: usize = 1 << 20;
+/// What the client may keep of a file: 100 packets to be sent and 100 that no DataNode has confirmed, each of 64 KiB by
+/// Hadoop's default, and the rest of a buffer that they are cut from.
+const QUEUE: u64 = 200 * (64 << 10) + BUFFER as u64;
 /// What one read fetches: Parquet reads pages one by one, and each read of its own costs a round trip.
 const WINDOW: usize = 4 << 20;
 
@@ -20,6 +24,8 @@ pub(super) struct HdfsFile {
     writer: Option<FileWriter>,
     buffer: BytesMut,
     written: u64,
+    /// How much the client has been given since the DataNodes last confirmed all of it.
+    given: u64,
     /// Whether it was closed, with all that was written.
     whole: bool,
     full: String,
@@ -29,7 +35,7 @@ pub(super) struct HdfsFile {
 impl HdfsFile {
     pub(super) fn new(session: Arc<Session>, writer: FileWriter, full: String, path: &str) -> Self {
         let path = path.to_owned();
-        Self { session, writer: Some(writer), buffer: BytesMut::new(), written: 0, whole: false, full, path }
+        Self { session, writer: Some(writer), buffer: BytesMut::new(), written: 0, given: 0, whole: false, full, path }
     }
 
     fn send(&mut self) -> Result<(), Cause> {
@@ -37,12 +43,27 @@ impl HdfsFile {
         if bytes.is_empty() {
             return Ok(());
         }
+        self.given += bytes.len() as u64;
         let mut writer = self.writer.take().ok_or_else(failed_before)?;
         let writing = |_| async move { writer.write_bytes(bytes).await.map(|_| writer) };
         self.writer = Some(self.session.ask(Call::Harmless, DATANODES, writing)?);
         Ok(())
     }
 
+    /// Waits until the DataNodes have all of it. The client has no other call for that than one that also syncs.
+    fn confirm(&mut self) -> Result<(), Cause> {
+        self.send()?;
+        if self.given > 0 {
+            let mut writer = self.writer.take().ok_or_else(failed_before)?;
+            let syncing = |_| async move { synced(writer.hsync().await).map(|()| writer) };
+            self.writer = Some(self.session.ask(Call::Harmless, DATANODES, syncing)?);
+            self.given = 0;
+        }
+        Ok(())
+    }
+
+    /// Every block is durable then, those before the last too: with the packet that ends a block the client asks each
+    /// DataNode to sync it.
     fn close(&mut self) -> Result<(), Cause> {
         self.send()?;
         let mut writer = self.writer.take().ok_or_else(failed_before)?;
@@ -59,6 +80,15 @@ impl HdfsFile {
     }
 }
 
+/// An erasure-coded file cannot be synced before its end, which is known before anything is done: what the client keeps
+/// of it stays with the client.
+fn synced(answer: hdfs_native::Result<()>) -> hdfs_native::Result<()> {
+    match answer {
+        Err(HdfsError::OperationFailed(reason)) if reason.contains("not supported for erasure-coded files") => Ok(()),
+        answer => answer,
+    }
+}
+
 fn failed_before() -> Cause {
     Cause::Unavailable("an earlier write to this file failed".to_owned())
 }
@@ -68,12 +98,12 @@ impl Write for HdfsFile {
         self.buffer.extend_from_slice(data);
         self.written += data.len() as u64;
         if self.buffer.len() >= BUFFER {
-            self.flush()?;
+            self.send()?;
         }
         Ok(data.len())
     }
 
-    /// Hands over what was collected, which frees its memory and makes nothing durable.
+    /// Hands over what was collected, which makes nothing durable.
     fn flush(&mut self) -> io::Result<()> {
         Ok(self.send()?)
     }
@@ -81,7 +111,11 @@ impl Write for HdfsFile {
 
 impl StoreFile for HdfsFile {
     fn held(&self) -> u64 {
-        self.buffer.len() as u64
+        self.buffer.len() as u64 + self.given.min(QUEUE)
+    }
+
+    fn free(&mut self) -> io::Result<()> {
+        Ok(self.confirm()?)
     }
 
     fn finish(mut self: Box<Self>) -> Result<()> {

@@ -3,12 +3,14 @@
 //! | file | what it knows |
 //! |---|---|
 //! | `address` | which directory of which cluster |
+//! | `configuration` | which settings Hadoop's own files have |
 //! | `session` | the client, and how long a call may take |
 //! | `answer` | what an answer means |
 //! | `file` | files that are written or read |
 
 mod address;
 mod answer;
+mod configuration;
 mod file;
 mod session;
 
@@ -39,7 +41,6 @@ impl Hdfs {
     /// or the configuration of Hadoop (`HADOOP_CONF_DIR` or `HADOOP_HOME`) cannot be read. Connects to nothing yet.
     pub fn new(url: &str) -> Result<Self, String> {
         let address = Address::parse(url)?;
-        address::check_configuration()?;
         let session = Session::new(&address)?;
         Ok(Self { address: Arc::new(address), session: Arc::new(Mutex::new(Arc::new(session))) })
     }
@@ -89,6 +90,18 @@ impl Hdfs {
         let deleting = |client: Client| async move { client.delete(&nothing, false).await };
         session.ask(Call::Harmless, NAMENODE, deleting)?;
         Ok(if directory == self.address.root { Ground::There } else { Ground::Below(directory.to_owned()) })
+    }
+
+    /// Moves a name to one that is free or, where that is allowed, has a file that gives way.
+    fn shift(&self, from: &str, to: &str, overwrite: bool) -> Result<(), Cause> {
+        let making = |client: Client, above: String| async move { client.mkdirs(&above, 0o755, true).await };
+        self.ask(Call::Harmless, parent(to), making).map_err(|cause| match cause {
+            // The name above is taken, and not the one that is asked for.
+            Cause::AlreadyExists => io::Error::from(io::ErrorKind::NotADirectory).into(),
+            cause => cause,
+        })?;
+        let target = self.address.full(to);
+        self.ask(Call::Change, from, |client, from| async move { client.rename(&from, &target, overwrite).await })
     }
 
     fn reader(&self, path: &str) -> Result<HdfsReader, Cause> {
@@ -173,17 +186,11 @@ impl Store for Hdfs {
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<()> {
-        let rename = || {
-            let making = |client: Client, above: String| async move { client.mkdirs(&above, 0o755, true).await };
-            self.ask(Call::Harmless, parent(to), making).map_err(|cause| match cause {
-                // The name above is taken, and not the one that is asked for.
-                Cause::AlreadyExists => io::Error::from(io::ErrorKind::NotADirectory).into(),
-                cause => cause,
-            })?;
-            let target = self.address.full(to);
-            self.ask(Call::Change, from, |client, from| async move { client.rename(&from, &target, false).await })
-        };
-        rename().map_err(|cause: Cause| StoreError::new("rename", from, cause))
+        self.shift(from, to, false).map_err(|cause| StoreError::new("rename", from, cause))
+    }
+
+    fn replace(&self, from: &str, to: &str) -> Result<()> {
+        self.shift(from, to, true).map_err(|cause| StoreError::new("rename", from, cause))
     }
 
     fn delete(&self, path: &str) -> Result<bool> {

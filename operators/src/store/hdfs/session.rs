@@ -2,6 +2,7 @@
 
 use super::address::Address;
 use super::answer::Call;
+use super::configuration;
 use crate::store::Cause;
 use hdfs_native::{Client, ClientBuilder};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +15,9 @@ pub(super) const NAMENODE: Duration = Duration::from_secs(30);
 /// The longest that DataNodes may take for what they are given; beyond the 60 s after which the client goes on with the
 /// DataNodes that are left.
 pub(super) const DATANODES: Duration = Duration::from_secs(90);
+
+/// Whether a write goes on with the DataNodes that are left when there is none to take the place of one that failed.
+const BEST_EFFORT: &str = "dfs.client.block.write.replace-datanode-on-failure.best-effort";
 
 /// A client with threads of its own. What a call left behind when it was given up (connections that never end, tasks
 /// that keep half a file alive) goes with them when the last user drops the session.
@@ -33,9 +37,8 @@ impl Session {
         let runtime = threads.map_err(|e| format!("cannot start threads for HDFS: {e}"))?;
         let handle = runtime.handle().clone();
         let nameservice = address.authority.split(':').next().unwrap_or_default();
-        let settings = [
-            // A cluster of three has no fourth DataNode for a block of three replicas: go on, it is mended later.
-            ("dfs.client.block.write.replace-datanode-on-failure.best-effort".to_owned(), "true"),
+        // These go before the files of Hadoop, as a call that takes longer is given up all the same, and knows less.
+        let mut settings = vec![
             // A NameNode that is gone is told after about 13 s, enough for a restart, and not after three minutes.
             ("dfs.client.failover.max.attempts".to_owned(), "8"),
             ("dfs.client.failover.sleep.base.millis".to_owned(), "500"),
@@ -43,6 +46,11 @@ impl Session {
             // The next session must not begin with the NameNode that never answered this one.
             (format!("dfs.client.failover.random.order.{nameservice}"), "true"),
         ];
+        // A cluster of three has no fourth DataNode for a block of three replicas: go on, it is mended later. Whoever
+        // wants no file with fewer replicas says so in those files.
+        if !configuration::settings()?.contains(BEST_EFFORT) {
+            settings.push((BEST_EFFORT.to_owned(), "true"));
+        }
         let client = ClientBuilder::new()
             .with_url(format!("hdfs://{}", address.authority))
             .with_config(settings)
