@@ -99,7 +99,7 @@ fn checked<T: JsonSchema>(text: &str, outside: &Outside<'_>, found: &mut Diagnos
         }
     };
     let (mut root, broken) = tree::parse(text, found);
-    secrets::named(&root).into_iter().for_each(|secret| found.hide(secret));
+    secrets::hide_named(&mut root, found);
     if !found.is_empty() {
         // The tree may lack what the text shows, so the text itself is searched.
         secrets::assigned(text).into_iter().for_each(|secret| found.hide(secret));
