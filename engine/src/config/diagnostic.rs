@@ -45,9 +45,9 @@ impl Diagnostic {
 
 impl Diagnostics {
     /// Nothing wrong yet with this text of this file.
-    pub(super) fn new(path: String, text: String) -> Self {
+    pub(super) fn new(path: &str, text: String) -> Self {
         // Whoever named the file does not speak to the terminal.
-        let path = printed(&path).into_owned();
+        let path = printed(path).into_owned();
         Self { path, text, errors: Vec::new(), secrets: Vec::new(), unsaid: Vec::new() }
     }
 

@@ -77,7 +77,7 @@ fn load_with(path: &Path, env: &dyn Fn(&str) -> Result<String, VarError>) -> Res
     let text = open::open(path)?;
     let dir = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let context = Context { dir: dir.parent().unwrap_or(&dir).to_owned() };
-    let mut found = Diagnostics::new(path.display().to_string(), text.clone());
+    let mut found = Diagnostics::new(&path.display().to_string(), text.clone());
     let Some(root) = checked::<Pipeline>(&text, &Outside { context: &context, env }, &mut found) else {
         return Err(found);
     };

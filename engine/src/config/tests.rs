@@ -54,7 +54,7 @@ fn parse(dir: &Path, text: &str) -> Result<Every, Diagnostics> {
         Some((_, value)) => Ok((*value).to_owned()),
         None => Err(VarError::NotPresent),
     };
-    let mut found = Diagnostics::new("test.toml".to_owned(), text.to_owned());
+    let mut found = Diagnostics::new("test.toml", text.to_owned());
     let outside = Outside { context: &context, env: &env };
     let root = super::checked::<Every>(text, &outside, &mut found);
     match root.and_then(|root| read(&root, &mut found)) {
