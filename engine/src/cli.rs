@@ -2,7 +2,7 @@
 
 use crate::command::{Failed, check, completions, graph, init, man, run, schema, stages, status, tap, test, verify};
 use crate::help;
-use crate::report::{LogFormat, Voice, tell_aside};
+use crate::report::{LogFormat, Voice, briefly, say_aside, tell_aside};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 use std::path::PathBuf;
@@ -95,6 +95,7 @@ const LOG: &str = "error,engine=warn,operators=warn";
 pub fn main() -> ExitCode {
     let matches = command().get_matches();
     let Cli { command, voice } = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let is_run = matches!(command, Command::Run(_));
     let level = match command {
         // What these are told by a server they print themselves.
         Command::Check { .. } | Command::Status { .. } => "error",
@@ -116,19 +117,33 @@ pub fn main() -> ExitCode {
         Command::Verify { file, json } => verify::verify(&file, json, voice),
     };
     let Err(failed) = result else { return ExitCode::SUCCESS };
-    match (voice.log_format, &failed) {
+    let status = match failed {
+        Failed::Usage(_) | Failed::File(_) => ExitCode::from(2),
+        Failed::Running(_) | Failed::Said => ExitCode::from(1),
+    };
+    let last_words = move || match (voice.log_format, failed) {
         (_, Failed::Said) => {}
-        (LogFormat::Text, Failed::File(mistakes)) => eprintln!("{}", mistakes.for_standard_error()),
-        (LogFormat::Json, Failed::File(mistakes)) => tracing::error!("{mistakes}"),
+        (LogFormat::Text, Failed::File(mistakes)) => say_aside(&mistakes.for_standard_error()),
+        (LogFormat::Json, Failed::File(mistakes)) => say_aside(&as_logged(&mistakes.to_string())),
         (LogFormat::Text, Failed::Usage(message) | Failed::Running(message)) => {
             tell_aside(format!("error: {message}"));
         }
-        (LogFormat::Json, Failed::Usage(message) | Failed::Running(message)) => tracing::error!("{message}"),
+        (LogFormat::Json, Failed::Usage(message) | Failed::Running(message)) => say_aside(&as_logged(&message)),
+    };
+    // Whoever reads an error may take their time; a run is watched by whatever starts it again.
+    if is_run {
+        briefly(last_words);
+    } else {
+        last_words();
     }
-    match failed {
-        Failed::Usage(_) | Failed::File(_) => ExitCode::from(2),
-        Failed::Running(_) | Failed::Said => ExitCode::from(1),
-    }
+    status
+}
+
+/// An error as the log would have it. It is no part of the log, which leaves out what `RUST_LOG` does not ask for.
+fn as_logged(message: &str) -> String {
+    let at = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
+    let fields = serde_json::json!({"message": message});
+    serde_json::json!({"timestamp": at, "level": "ERROR", "fields": fields, "target": module_path!()}).to_string()
 }
 
 /// Logs go to standard error, so that standard output has what was asked for and nothing else. They are written until the

@@ -40,6 +40,8 @@ struct Passed {
 struct Seen {
     committed: Tally,
     last: Option<(Instant, Progress)>,
+    last_at: Option<SystemTime>,
+    made: u64,
     commits: VecDeque<Landed>,
     latency: Latency,
     /// Epochs in flight, and when each got its first row.
@@ -119,9 +121,13 @@ pub struct Reading {
     pub committed: Tally,
     /// The last commit of this run, and when it was.
     pub last_commit: Option<(Instant, Progress)>,
-    /// The last commits of this run, the newest at the end.
+    /// The same moment by the clock on the wall.
+    pub last_commit_at: Option<SystemTime>,
+    /// Commits of this run, one whose answer was lost among them.
+    pub commits_made: u64,
+    /// The last commits of this run whose answer came, the newest at the end.
     pub commits: Vec<Landed>,
-    /// How long commits took.
+    /// How long commits took whose answer came.
     pub latency: Latency,
     /// Rows in the source that are not read yet, where it can tell.
     pub lag: Lag,
@@ -225,7 +231,7 @@ impl Meter {
         remember(&mut seen.commits, landed);
         seen.latency.add(took);
         seen.committed += tally;
-        seen.last = Some((Instant::now(), progress));
+        seen.set_last(progress);
         seen.epochs.remove(&epoch);
     }
 
@@ -233,7 +239,7 @@ impl Meter {
     pub(crate) fn add_found(&self, committed: Tally, progress: Progress) {
         let mut seen = self.seen();
         seen.committed = committed;
-        seen.last = Some((Instant::now(), progress));
+        seen.set_last(progress);
         self.read.store(committed.read, Ordering::Relaxed);
     }
 
@@ -281,6 +287,8 @@ impl Meter {
             read: self.read.load(Ordering::Relaxed),
             committed: seen.committed,
             last_commit: seen.last.clone(),
+            last_commit_at: seen.last_at,
+            commits_made: seen.made,
             commits: seen.commits.iter().cloned().collect(),
             latency: seen.latency.clone(),
             // Each partition is one worker's.
@@ -302,6 +310,12 @@ impl Meter {
 }
 
 impl Seen {
+    fn set_last(&mut self, progress: Progress) {
+        self.made += 1;
+        self.last_at = Some(SystemTime::now());
+        self.last = Some((Instant::now(), progress));
+    }
+
     fn add_trouble(&mut self, why: &Failure, restart: Option<u64>) {
         remember(&mut self.troubles, Trouble { at: SystemTime::now(), failure: why.clone(), restart });
         self.health = Health::Trouble(why.clone());

@@ -67,6 +67,8 @@ impl Running {
 
     /// Runs a flow to its end; what may pass begins it again from its last commit.
     fn keep(&self, planned: &PlannedFlow, meter: &Arc<Meter>) {
+        // What is logged while the sink opens and between attempts is of this flow too.
+        let _span = tracing::error_span!("flow", flow = %planned.built.name).entered();
         let mut patience = Patience::new(planned.built.retry_for.0, planned.built.commit.every.0);
         let mut earlier = Earlier::default();
         while let Err(failure) = self.guarded(planned, meter, &mut earlier) {

@@ -58,6 +58,27 @@ fn every_pipeline_file_of_the_repository_is_accepted() {
     assert!(!pipelines.is_empty());
 }
 
+/// Stages say what is wrong with a value in words of their own.
+#[test]
+fn a_secret_that_came_to_the_wrong_key_is_not_told() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("mysql-password"), "hunter2\n").unwrap();
+    let file = folder.path().join("x.toml");
+    let text = "name = \"x\"\n[[flow]]\nname = \"x\"\n[flow.source.table]\nurl = { file = \"mysql-password\" }\n\
+                table = \"t\"\ncolumns = { n = { file = \"mysql-password\" } }\n[flow.partition.round_robin]\n\
+                partitions = { file = \"mysql-password\" }\n[flow.sink.parquet]\nurl = \"file:x\"\n";
+    let url = "[flow.source.table]\nurl = { file = \"mysql-password\" }\ntable = \"t\"\ncolumns = { n = \"string\" }\n";
+    let text_of_url = format!("name = \"x\"\n[[flow]]\nname = \"x\"\n{url}[flow.sink.parquet]\nurl = \"file:x\"\n");
+    for (text, expected) in
+        [(text.to_owned(), "mysql-password holds something else"), (text_of_url, "`***` does not say")]
+    {
+        std::fs::write(&file, text).unwrap();
+        let Err(errors) = load(&file) else { panic!("a password is no database") };
+        let shown = errors.to_string();
+        assert!(shown.contains(expected) && !shown.contains("hunter2"), "{shown}");
+    }
+}
+
 #[test]
 fn a_file_that_cannot_be_read_is_named() {
     let Err(errors) = load(Path::new("tests/wrong/nowhere.toml")) else { panic!("there is no such file") };

@@ -132,8 +132,8 @@ impl Source for Slow {
         self.source.identity()
     }
 
-    fn count(&self, span: &Span) -> operators::Result<Option<u64>> {
-        self.source.count(span)
+    fn count(&self, span: &Span, more: &mut dyn FnMut(u64)) -> operators::Result<Option<u64>> {
+        self.source.count(span, more)
     }
 }
 
@@ -216,7 +216,7 @@ impl Source for Uneven {
         Ok(None)
     }
 
-    fn count(&self, _: &Span) -> operators::Result<Option<u64>> {
+    fn count(&self, _: &Span, _: &mut dyn FnMut(u64)) -> operators::Result<Option<u64>> {
         Ok(None)
     }
 }

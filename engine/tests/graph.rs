@@ -7,6 +7,7 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 const FORMATS: [&str; 4] = ["text", "dot", "mermaid", "json"];
 
@@ -187,11 +188,36 @@ fn no_command_lets_a_name_speak_to_the_terminal() {
         &["verify"],
     ];
     for command in commands {
-        let output = Command::new(env!("CARGO_BIN_EXE_weatherflow")).args(command).arg(&file).output().unwrap();
-        let said = [output.stdout, output.stderr].concat();
-        assert!(said.windows(4).any(|word| word == b"[31m"), "{command:?} does not name the place");
-        assert!(!said.contains(&0x1b), "{command:?}: {}", String::from_utf8_lossy(&said));
+        assert_silent_to_terminals(command, &file);
     }
+    // In the file itself, as it is quoted; and in a test that fails, with names of files and columns.
+    let wrong = folder.path().join("wrong.toml");
+    std::fs::write(&wrong, "name = \"\u{9b}31m\"\n\"\u{9b}[31m\" = \"\u{9d}0;x\u{9c}\"\nx = \"\u{85}\"\n").unwrap();
+    assert_silent_to_terminals(&["check"], &wrong);
+    let rename = "[[flow.transform]]\nselect = { columns = [\"date\"], rename = { date = \"\\u001b[31m\\u009b\" } }\n";
+    let failing = format!(
+        "name = \"odd\"\n[[flow]]\nname = \"end\"\n[flow.source.weather]\n{rename}[flow.sink.parquet]\n\
+         url = \"file:x\"\n[[test]]\nname = \"\\u001b]0;x\\u0007\\u009b[31m\"\nflow = \"end\"\nrows = 1\n\
+         [test.expect]\nfiles = [\"\\u001b[31m\\u009b.parquet\"]\n\
+         rows = [{{ \"\\u001b[31m\\u009b\" = \"\\u001b\\u009b\" }}]\n"
+    );
+    std::fs::write(&file, failing).unwrap();
+    for format in ["table", "json"] {
+        assert_silent_to_terminals(&["tap", "--from", "earliest", "--limit", "1", "--format", format], &file);
+    }
+    let told = assert_silent_to_terminals(&["test"], &file);
+    for named in ["\\u001b]0;x\\u0007", "- \\u001b[31m\\u009b.parquet", "{ \\u001b[31m\\u009b = "] {
+        assert!(told.contains(named), "no {named} in {told}");
+    }
+}
+
+/// Runs a command on a file with odd names, which it repeats without what a terminal obeys.
+fn assert_silent_to_terminals(command: &[&str], file: &Path) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_weatherflow")).args(command).arg(file).output().unwrap();
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(said.contains("31m"), "{command:?} does not name what is odd: {said}");
+    assert!(!said.contains(|c: char| c.is_control() && c != '\n'), "{command:?}: {said:?}");
+    said
 }
 
 #[test]
@@ -215,6 +241,56 @@ fn svg(dot: &str, what: &str) {
     println!("Graphviz drew {what}");
 }
 
+/// A flow each into MySQL, Kafka and HDFS, and out of the first two, all at one address.
+fn at(address: std::net::SocketAddr) -> String {
+    let mysql = format!("url = \"mysql://root@{address}/weather\"\ntable = \"temperatures\"");
+    let kafka = format!("brokers = \"{address}\"\ntopic = \"temperatures\"");
+    let files = format!("url = \"hdfs://{address}/data");
+    format!(
+        "name = \"silent\"\n[[flow]]\nname = \"rows\"\n[flow.source.weather]\n[flow.sink.table]\n{mysql}\n\
+         [[flow]]\nname = \"messages\"\n[flow.source.table]\n{mysql}\ncolumns = {{ station_id = \"string\" }}\n\
+         [flow.encode.json]\n[flow.partition.round_robin]\npartitions = 1\n[flow.sink.kafka]\n{kafka}\n\
+         [[flow]]\nname = \"files\"\n[flow.source.kafka]\n{kafka}\n[flow.sink.parquet]\n{files}\"\n"
+    )
+}
+
+/// As long as a person may be left without a word.
+const PATIENCE: Duration = Duration::from_secs(75);
+
+#[test]
+fn servers_that_never_say_a_word_are_named_in_the_end() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("silent.toml");
+    std::fs::write(&file, at(address)).unwrap();
+    let commands: [&[&str]; 6] = [
+        &["check", "--connect"],
+        &["status"],
+        &["verify"],
+        &["tap", "messages"],
+        &["tap", "files"],
+        &["tap", "files.sink"],
+    ];
+    std::thread::scope(|scope| {
+        for command in commands {
+            let file = &file;
+            scope.spawn(move || {
+                let (name, arguments) = command.split_first().unwrap();
+                let mut program = Command::new(env!("CARGO_BIN_EXE_weatherflow"));
+                let began = Instant::now();
+                let output = program.arg(name).arg(file).args(arguments).output().unwrap();
+                let (took, said) = (began.elapsed(), common::both(&output));
+                println!("{command:?} took {took:.1?}\n{said}");
+                assert_eq!(output.status.code(), Some(1), "{command:?}: {said}");
+                assert!(said.contains(&address.to_string()), "{command:?}: {said}");
+                assert!(took < PATIENCE, "{command:?} took {took:?}");
+            });
+        }
+    });
+    drop(silent);
+}
+
 /// Servers that take a connection and never say a word.
 #[test]
 fn servers_that_do_not_answer_are_named_and_not_waited_for() {
@@ -222,14 +298,7 @@ fn servers_that_do_not_answer_are_named_and_not_waited_for() {
     let address = silent.local_addr().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("silent.toml");
-    let text = format!(
-        "name = \"silent\"\n[[flow]]\nname = \"rows\"\n[flow.source.weather]\n[flow.sink.table]\n\
-         url = \"mysql://root@{address}/weather\"\ntable = \"temperatures\"\n\
-         [[flow]]\nname = \"messages\"\n[flow.source.weather]\n[flow.encode.json]\n[flow.partition.round_robin]\n\
-         partitions = 1\n[flow.sink.kafka]\nbrokers = \"{address}\"\ntopic = \"temperatures\"\n\
-         [[flow]]\nname = \"files\"\n[flow.source.weather]\n[flow.sink.parquet]\nurl = \"hdfs://{address}/data\"\n"
-    );
-    std::fs::write(&file, text).unwrap();
+    std::fs::write(&file, at(address)).unwrap();
     let json: serde_json::Value = serde_json::from_str(&drawn(&file, "json")).unwrap();
     for flow in json["flows"].as_array().unwrap() {
         assert_eq!(flow["resume"]["state"], "unknown", "{flow}");

@@ -133,6 +133,7 @@ fn metrics_are_what_prometheus_expects_and_counters_never_go_down() {
     }
     assert_eq!(all[&format!("weatherflow_build_info {{\"version\":\"{}\"}}", env!("CARGO_PKG_VERSION"))], 1.0);
     assert!(all["process_resident_memory_bytes {}"] > 1e6 && all["process_cpu_seconds_total {}"] > 0.0);
+    assert!(all["process_start_time_seconds {}"] > 1.7e9);
     assert!(run.stop().success());
 }
 

@@ -68,9 +68,14 @@ fn a_run_is_shown_as_it_goes() {
     browser.wait(&format!("{newest} > {first_newest}"));
 
     // A line is taken out and put back with the keyboard alone.
-    browser.run("document.querySelector('.flow:nth-child(3) .legend button').focus()");
-    for (pressed, lines) in [("false", 9), ("true", 10)] {
-        browser.run("document.activeElement.click()");
+    let in_legend = "document.activeElement.matches('.flow:nth-child(3) .legend button')";
+    let reached = (0..100).any(|_| {
+        browser.press(browser::TAB);
+        browser.text(in_legend) == "true"
+    });
+    assert!(reached, "no key leads to the legend");
+    for (key, pressed, lines) in [(browser::ENTER, "false", 9), (browser::SPACE, "true", 10)] {
+        browser.press(key);
         assert_eq!(browser.text("document.activeElement.getAttribute('aria-pressed')"), pressed);
         assert_eq!(
             browser.text("document.querySelectorAll('.flow:nth-child(3) .plot path').length"),
@@ -115,6 +120,7 @@ fn a_run_is_shown_as_it_goes() {
     run.signal(Signal::STOP);
     browser.wait("document.getElementById('connection').textContent.startsWith('connection lost')");
     browser.wait("document.body.classList.contains('stale')");
+    assert_eq!(browser.barriers(), [] as [&str; 0], "what is old can be read");
     run.signal(Signal::CONT);
     browser.wait(
         "document.getElementById('connection').textContent === 'live' && !document.body.classList.contains('stale')",

@@ -49,8 +49,9 @@ pub trait Source: Inspect + Send + Sync {
         (now != Some(stored)).then(|| "Bring the old one back, or give the flow a new sink".to_owned())
     }
 
-    /// Counts the rows of a span anew, for `verify`; `None` when the source does not have them any more.
-    fn count(&self, span: &Span) -> Result<Option<u64>>;
+    /// Counts the rows of a span anew, for `verify`; `None` when the source does not have them any more. Where it reads
+    /// them one by one, it tells how many more it has read.
+    fn count(&self, span: &Span, more: &mut dyn FnMut(u64)) -> Result<Option<u64>>;
 
     /// What each partition holds now, without reading it; empty where there is nothing yet, or no such thing.
     fn extents(&self) -> Result<Vec<Extent>> {

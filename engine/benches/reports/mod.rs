@@ -81,7 +81,7 @@ impl Source for Reports {
         Ok(None)
     }
 
-    fn count(&self, _: &Span) -> Result<Option<u64>> {
+    fn count(&self, _: &Span, _: &mut dyn FnMut(u64)) -> Result<Option<u64>> {
         Ok(None)
     }
 }

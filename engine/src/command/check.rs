@@ -7,13 +7,14 @@ use crate::report::connect::{Asked, Line, Mark};
 use crate::report::{self, counted, say};
 use operators::Checkpoint;
 use operators::inspect::Seen;
+use operators::terminal::printed;
 use std::path::Path;
 use std::thread;
 
 pub(crate) fn check(file: &Path, connect: bool) -> Result<(), Failed> {
     let loaded = super::load(file)?;
     let flows = counted(loaded.built.len() as u64, "flow");
-    say(format!("{}: pipeline {} with {flows} is fine", file.display(), loaded.pipeline.name));
+    say(format!("{}: pipeline {} with {flows} is fine", printed(&file.display().to_string()), loaded.pipeline.name))?;
     if connect { ask(&loaded) } else { Ok(()) }
 }
 
@@ -41,15 +42,15 @@ fn ask(loaded: &Loaded) -> Result<(), Failed> {
             let stages: Vec<_> = [source].into_iter().chain(between).chain([sink]).collect();
             let lines = stages.iter().flat_map(|stage| &stage.lines);
             failed += lines.filter(|line| line.mark == Mark::Failed).count() as u64;
-            say(report::connect::flow(&flow.name, &stages));
+            say(report::connect::flow(&flow.name, &stages))?;
         }
-    });
+        Ok::<(), Failed>(())
+    })?;
     if failed > 0 {
-        say(format!("\n{} in the way of a run; nothing was changed", counted(failed, "thing")));
+        say(format!("\n{} in the way of a run; nothing was changed", counted(failed, "thing")))?;
         return Err(Failed::Said);
     }
-    say("\nall that was asked is as a run needs it; nothing was changed");
-    Ok(())
+    Ok(say("\nall that was asked is as a run needs it; nothing was changed")?)
 }
 
 /// What a source says; one that is not there yet is in order only when another flow of the file makes it.

@@ -10,6 +10,5 @@ pub(crate) fn completions(shell: Shell, mut command: Command) -> Result<(), Fail
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
     generate(shell, &mut command, name, &mut script);
-    say(String::from_utf8_lossy(&script));
-    Ok(())
+    Ok(say(String::from_utf8_lossy(&script))?)
 }

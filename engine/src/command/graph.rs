@@ -24,6 +24,5 @@ pub(crate) fn graph(args: &GraphArgs) -> Result<(), Failed> {
 
 /// Prints the graph of a plan; `run --dry-run` prints it too.
 pub(super) fn print(plan: &Plan, format: Format) -> Result<(), Failed> {
-    say(Graph::of(plan).render(format, width()));
-    Ok(())
+    Ok(say(Graph::of(plan).render(format, width()))?)
 }

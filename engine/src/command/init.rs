@@ -47,7 +47,7 @@ pub(crate) fn init(args: &InitArgs) -> Result<(), Failed> {
         _ => Failed::Running(format!("cannot write {}: {error}", file.display())),
     })?;
     let file = file.display();
-    say(format!(
+    Ok(say(format!(
         "wrote {file}: {} to {}\n\n\
          Change it to your needs, then:\n  \
          weatherflow check {file}\n  \
@@ -58,6 +58,5 @@ pub(crate) fn init(args: &InitArgs) -> Result<(), Failed> {
          weatherflow schema > weatherflow.schema.json\n\
          and with `#:schema weatherflow.schema.json` as its first line.",
         args.source, args.sink
-    ));
-    Ok(())
+    ))?)
 }

@@ -10,8 +10,7 @@ use std::io::{self, Write};
 pub(crate) fn man(command: Command) -> Result<(), Failed> {
     let mut text = Vec::new();
     page(command, &mut text).map_err(|error| Failed::Running(error.to_string()))?;
-    say(String::from_utf8_lossy(&text));
-    Ok(())
+    Ok(say(String::from_utf8_lossy(&text))?)
 }
 
 fn page(mut command: Command, text: &mut Vec<u8>) -> io::Result<()> {

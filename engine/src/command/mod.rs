@@ -15,6 +15,7 @@ pub(crate) mod verify;
 
 use crate::config::{self, Diagnostics, Loaded};
 use crate::halt::Halt;
+use crate::report::Unprinted;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::path::Path;
@@ -39,6 +40,12 @@ const PANICKED: &str = "asking it ended in a panic; this is a bug in weatherflow
 impl From<operators::Error> for Failed {
     fn from(error: operators::Error) -> Self {
         Self::Running(error.to_string())
+    }
+}
+
+impl From<Unprinted> for Failed {
+    fn from(Unprinted(error): Unprinted) -> Self {
+        Self::Running(format!("cannot print: {error}"))
     }
 }
 

@@ -7,6 +7,5 @@ use crate::report::say;
 pub(crate) fn schema() -> Result<(), Failed> {
     let schema = config::schema().map_err(Failed::Running)?;
     let text = serde_json::to_string_pretty(&schema).map_err(|error| Failed::Running(error.to_string()))?;
-    say(text);
-    Ok(())
+    Ok(say(text)?)
 }

@@ -14,16 +14,14 @@ pub(crate) fn stages(name: Option<&str>) -> Result<(), Failed> {
     let all = catalogue();
     let width = page_width();
     let Some(name) = name else {
-        say(list(&all, width));
-        return Ok(());
+        return Ok(say(list(&all, width))?);
     };
     let named: Vec<_> = all.iter().filter(|stage| stage.name() == name || stage.kind == name).collect();
     if named.is_empty() {
         return Err(Failed::Usage(unknown(name, &all)));
     }
     let pages: Vec<_> = named.into_iter().map(|stage| page(stage, width)).collect();
-    say(pages.join("\n"));
-    Ok(())
+    Ok(say(pages.join("\n"))?)
 }
 
 /// One line a stage, slot by slot.

@@ -26,12 +26,13 @@ pub(crate) fn status(file: &Path, json: bool) -> Result<(), Failed> {
             });
             wrong |= !standing.problems.is_empty();
             if json {
-                say(json_or_error(serde_json::to_string(&standing)));
+                say(json_or_error(serde_json::to_string(&standing)))?;
             } else {
-                say(format!("{}{}", if index > 0 { "\n" } else { "" }, text(&standing)));
+                say(format!("{}{}", if index > 0 { "\n" } else { "" }, text(&standing)))?;
             }
         }
-    });
+        Ok::<(), Failed>(())
+    })?;
     if wrong { Err(Failed::Said) } else { Ok(()) }
 }
 

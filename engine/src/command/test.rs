@@ -2,9 +2,10 @@
 
 use super::Failed;
 use crate::config::Loaded;
-use crate::report::{counted, say};
+use crate::report::{counted, say, tell};
 use crate::trial::{self, Tested, Verdict};
 use console::style;
+use operators::terminal::printed;
 use std::path::PathBuf;
 
 pub(crate) fn test(files: &[PathBuf], filter: Option<&str>) -> Result<(), Failed> {
@@ -12,9 +13,11 @@ pub(crate) fn test(files: &[PathBuf], filter: Option<&str>) -> Result<(), Failed
     let loaded = files.iter().map(|file| super::load(file)).collect::<Result<Vec<_>, _>>()?;
     let (mut passed, mut failed, mut left_out) = (0, Vec::new(), 0);
     for (file, loaded) in files.iter().zip(&loaded) {
-        say(format!("{}: {}", file.display(), counted(loaded.tests.len() as u64, "test")));
+        let file = file.display().to_string();
+        say(format!("{}: {}", printed(&file), counted(loaded.tests.len() as u64, "test")))?;
         for tested in tests(loaded) {
-            let title = format!("{}: {}", tested.test.flow, tested.test.name);
+            // A terminal prints what stands in the file, and obeys nothing in it.
+            let title = format!("{}: {}", tested.test.flow, printed(&tested.test.name));
             if filter.is_some_and(|text| !title.contains(text)) {
                 left_out += 1;
                 continue;
@@ -23,22 +26,22 @@ pub(crate) fn test(files: &[PathBuf], filter: Option<&str>) -> Result<(), Failed
             match problems {
                 None => {
                     let runs = if runs > 1 { format!(" ({})", counted(runs, "run")) } else { String::new() };
-                    say(format!("  {}    {title}{runs}", style("ok").green()));
+                    tell(format!("  {}    {title}{runs}", style("ok").green()))?;
                     passed += 1;
                 }
                 Some(problems) => {
-                    say(format!("  {}  {title}", style("FAIL").red().bold()));
+                    tell(format!("  {}  {title}", style("FAIL").red().bold()))?;
                     failed.push((title, &tested.test.place, problems));
                 }
             }
         }
     }
     for (title, place, failure) in &failed {
-        say(format!("\n{}\n  at {place}{}", style(title).bold(), circumstances(failure)));
-        failure.problems.iter().for_each(|problem| say(indented(problem)));
+        say(format!("\n{}\n  at {place}{}", style(title).bold(), circumstances(failure)))?;
+        failure.problems.iter().try_for_each(|problem| say(indented(problem)))?;
     }
     let left_out = if left_out > 0 { format!(", {left_out} left out") } else { String::new() };
-    say(format!("\n{passed} passed, {} failed{left_out}", failed.len()));
+    say(format!("\n{passed} passed, {} failed{left_out}", failed.len()))?;
     if failed.is_empty() { Ok(()) } else { Err(Failed::Said) }
 }
 

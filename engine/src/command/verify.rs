@@ -3,13 +3,14 @@
 
 use super::Failed;
 use crate::config::BuiltFlow;
-use crate::report::{Voice, counted, json_or_error, left_out, printed_lines, say, tell};
+use crate::report::{Said, Voice, counted, json_or_error, left_out, printed_lines, say, tell};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use operators::Error;
 use operators::stage::{Account, Finding, Listen};
 use operators::terminal::printed;
 use serde::Serialize;
 use std::path::Path;
+use std::time::Duration;
 
 /// Rows of the source, counted anew, beside those of the sink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -34,75 +35,123 @@ struct Verified {
 
 pub(crate) fn verify(file: &Path, json: bool, voice: Voice) -> Result<(), Failed> {
     let loaded = super::load(file)?;
-    let mut findings = 0;
+    let (mut findings, mut unread) = (0, 0);
     for flow in &loaded.built {
-        let verified = flow_of(flow, Listener::new(flow, json, voice))
-            .map_err(|error| Failed::Running(format!("flow {}: {error}", flow.name)))?;
-        findings += verified.findings;
-        if json {
-            say(json_or_error(serde_json::to_string(&verified)));
-        } else {
-            tell(text(&verified));
+        let mut listener = Listener::new(&flow.name, json, voice);
+        let verified = flow_of(flow, &mut listener);
+        listener.bar.finish_and_clear();
+        findings += listener.findings;
+        listener.said?;
+        match verified {
+            Ok(verified) if json => say(json_or_error(serde_json::to_string(&verified)))?,
+            Ok(verified) => tell(text(&verified))?,
+            // What cannot be read of one says nothing of the others.
+            Err(error) => {
+                unread += 1;
+                let error = error.to_string();
+                if json {
+                    say(serde_json::json!({"flow": flow.name, "error": error}))?;
+                } else {
+                    tell(format!("{}: not proved: {}", flow.name, printed_lines(&error)))?;
+                }
+            }
         }
     }
-    if findings > 0 {
-        if !json {
-            say(format!("{}: something was lost, doubled or damaged", counted(findings, "finding")));
-        }
+    if findings > 0 && !json {
+        say(format!("{}: something was lost, doubled or damaged", counted(findings, "finding")))?;
+    }
+    if unread > 0 && !json {
+        say(format!("{} could not be read to the end, and nothing is proved of it", counted(unread, "flow")))?;
+    }
+    if findings > 0 || unread > 0 {
         return Err(Failed::Said);
     }
     if !json {
-        say("nothing lost, nothing doubled");
+        say("nothing lost, nothing doubled")?;
     }
     Ok(())
 }
 
-/// Tells findings as they are met, and on a terminal how far the audit is.
+/// Tells findings as they are met, and on a terminal how far the work is.
 struct Listener {
+    flow: String,
     json: bool,
+    quiet: bool,
     findings: u64,
+    /// Whether all findings were printed.
+    said: Said,
+    /// Rows of the work that goes on, where they are known.
+    rows: Option<u64>,
     bar: ProgressBar,
 }
 
+/// Work whose rows are not told one by one, as when a database counts them.
+const SPINNER: &str = "{prefix}: {spinner} {msg}, {elapsed}";
+
+/// Rows looked at of those there should be, and how long the rest will take.
+const BAR: &str = "{prefix}: {msg} {wide_bar} {human_pos} of {human_len} rows, {eta} left";
+
+/// How often a terminal is shown that the work goes on.
+const BEAT: Duration = Duration::from_millis(100);
+
 impl Listener {
-    fn new(flow: &BuiltFlow, json: bool, voice: Voice) -> Self {
-        let bar = if voice.quiet { ProgressBar::hidden() } else { ProgressBar::no_length() };
-        // What cannot be read is the audit's to tell.
-        if let Ok(Some(progress)) = flow.sink.sink.progress(&flow.id) {
-            bar.set_length(progress.totals.written);
+    fn new(flow: &str, json: bool, voice: Voice) -> Self {
+        let bar = ProgressBar::hidden();
+        Self { flow: flow.to_owned(), json, quiet: voice.quiet, findings: 0, said: Ok(()), rows: None, bar }
+    }
+
+    /// Work begins, on so many rows where that is known.
+    fn begin(&mut self, work: &'static str, rows: Option<u64>) {
+        self.bar.finish_and_clear();
+        self.rows = rows;
+        self.bar = if self.quiet { ProgressBar::hidden() } else { ProgressBar::no_length() };
+        self.dress(SPINNER);
+        self.bar.set_prefix(self.flow.clone());
+        self.bar.set_message(work);
+        self.bar.enable_steady_tick(BEAT);
+    }
+
+    fn dress(&self, template: &str) {
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            self.bar.set_style(style);
         }
-        if let Ok(style) = ProgressStyle::with_template(BAR) {
-            bar.set_style(style);
-        }
-        bar.set_prefix(flow.name.clone());
-        Self { json, findings: 0, bar }
     }
 }
-
-/// Rows read back of those that were committed, and how long the rest will take.
-const BAR: &str = "{prefix}: {bar:30} {human_pos} of {human_len} rows, {eta} left {msg}";
 
 impl Listen for Listener {
     fn found(&mut self, finding: Finding) {
         self.findings += 1;
-        self.bar.suspend(|| {
-            if self.json {
-                say(json_or_error(serde_json::to_string(&finding)));
-            } else {
-                tell(format!("{}: {}", printed(&finding.path), printed_lines(&finding.problem)));
-            }
+        let said = self.bar.suspend(|| match self.json {
+            true => say(json_or_error(serde_json::to_string(&finding))),
+            false => tell(format!("{}: {}", printed(&finding.path), printed_lines(&finding.problem))),
         });
+        // The first that was not printed is told, when the work is done.
+        if self.said.is_ok() {
+            self.said = said;
+        }
     }
 
     fn checked(&mut self, rows: u64) {
+        // Only now is it known that rows will be told.
+        if let Some(all) = self.rows.take() {
+            self.bar.set_length(all);
+            self.dress(BAR);
+        }
         self.bar.inc(rows);
     }
 }
 
-fn flow_of(flow: &BuiltFlow, mut listener: Listener) -> Result<Verified, Error> {
-    let account = flow.sink.sink.audit(&flow.id, &mut listener)?;
-    listener.bar.set_message("counting them in the source");
-    let source = count(flow, &account)?;
+fn flow_of(flow: &BuiltFlow, listener: &mut Listener) -> Result<Verified, Error> {
+    let committed = match flow.sink.sink.progress(&flow.id) {
+        // A server that has not answered is not asked again.
+        Err(error @ Error::Unavailable { .. }) => return Err(error),
+        // What else is wrong with it is the audit's to tell.
+        progress => progress.ok().flatten(),
+    };
+    listener.begin("reading back", committed.map(|progress| progress.totals.written));
+    let account = flow.sink.sink.audit(&flow.id, listener)?;
+    listener.begin("counting in the source", Some(account.totals.read));
+    let source = count(flow, &account, listener)?;
     if let Source::Counted(rows) = source
         && rows != account.totals.read
     {
@@ -113,15 +162,14 @@ fn flow_of(flow: &BuiltFlow, mut listener: Listener) -> Result<Verified, Error> 
             format!("has {rows} rows in the range that was read, {ranges}, but the commits account for {read}");
         listener.found(Finding { path: place.clone(), problem });
     }
-    listener.bar.finish_and_clear();
     let findings = listener.findings;
     Ok(Verified { flow: flow.name.clone(), sink: flow.sink.about.summary.clone(), account, source, findings })
 }
 
-fn count(flow: &BuiltFlow, account: &Account) -> Result<Source, Error> {
+fn count(flow: &BuiltFlow, account: &Account, listener: &mut Listener) -> Result<Source, Error> {
     let mut rows = 0;
     for span in &account.spans {
-        match flow.source.source.count(span)? {
+        match flow.source.source.count(span, &mut |rows| listener.checked(rows))? {
             Some(counted) => rows += counted,
             None => return Ok(Source::Gone),
         }
@@ -137,7 +185,8 @@ fn text(verified: &Verified) -> String {
     }
     let mut text = format!("{flow}: {} in {sink}", counted(account.rows, "row"));
     if account.files > 0 {
-        text += &format!(", {} batches, {} files", HumanCount(account.batches), HumanCount(account.files));
+        let batches = if account.batches == 1 { "batch" } else { "batches" };
+        text += &format!(", {} {batches}, {}", HumanCount(account.batches), counted(account.files, "file"));
     }
     text += &format!("\n  read {}{}", ranges(account), left_out(&account.totals));
     text += &match source {
@@ -152,4 +201,29 @@ fn ranges(account: &Account) -> String {
     let ranges: Vec<_> =
         account.spans.iter().map(|span| format!("{} [{}, {})", span.partition, span.from, span.to)).collect();
     ranges.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::LogFormat;
+
+    #[test]
+    fn a_bar_is_shown_of_rows_that_are_told_and_nothing_is_made_up_of_others() {
+        let voice = Voice { quiet: true, log_format: LogFormat::Text };
+        let mut listener = Listener::new("archive", false, voice);
+        let stands = |listener: &Listener| (listener.bar.position(), listener.bar.length());
+        listener.begin("reading back", Some(10));
+        assert_eq!(stands(&listener), (0, None), "nobody knows yet whether rows will be told");
+        listener.checked(3);
+        listener.checked(4);
+        assert_eq!(stands(&listener), (7, Some(10)));
+        listener.begin("counting in the source", Some(20));
+        assert_eq!(stands(&listener), (0, None), "other work has a bar of its own");
+        listener.checked(5);
+        assert_eq!(stands(&listener), (5, Some(20)));
+        listener.begin("reading back", None);
+        listener.checked(5);
+        assert_eq!(stands(&listener), (5, None));
+    }
 }

@@ -280,7 +280,7 @@ mod tests {
         let names = ["transform.filter", "transform.select", "transform.filter#2", "transform.filter#3"];
         assert_eq!(flow.stage_names()[1..5], names);
 
-        let mut found = Diagnostics::new("x.toml".to_owned(), text.clone());
+        let mut found = Diagnostics::new("x.toml", text.clone());
         let (root, _) = tree::parse(&text, &mut found);
         let nodes = root.get("flow").unwrap().items()[0].get("transform").unwrap().items();
         let mut line = Line { found: &mut found, stages: Vec::new(), fingerprint: Fingerprint::default() };

@@ -206,25 +206,35 @@ impl Checker<'_> {
                 return false;
             }
         };
+        let secret = reference.is_secret();
         // A default is checked even when it is not needed, so that a file does not turn wrong with its environment.
         let mut sound = true;
         if let Reference::Env { default: Some(default), .. } = reference {
-            if shape.is_secret() {
+            if secret || shape.is_secret() {
                 self.found.hide(default.span.clone());
             }
-            let mut default = Node { origin: Some(Origin::Default), ..default.clone() };
+            let mut default = Node { origin: Some(Origin::Default), secret, ..default.clone() };
+            self.keep_unsaid(&default);
             sound = self.literal(name, &mut default, shape);
         }
         match reference.resolve(&node.span, self.outside) {
             Ok(value) if matches!(value.origin, Some(Origin::Default)) && !sound => false,
             Ok(value) => {
-                *node = value;
+                *node = Node { secret, ..value };
+                self.keep_unsaid(node);
                 self.literal(name, node, shape) && sound
             }
             Err(error) => {
                 self.report(error);
                 false
             }
+        }
+    }
+
+    /// Whatever is found wrong later, by a stage too, does not repeat a secret.
+    fn keep_unsaid(&mut self, node: &Node) {
+        if let (true, Value::Text(text)) = (node.secret, &node.value) {
+            self.found.leave_unsaid(text);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::mask::Masked;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet, normalize_untrusted_str};
+use operators::terminal::printed;
 use std::fmt;
 use std::ops::Range;
 
@@ -11,6 +12,8 @@ pub struct Diagnostics {
     text: String,
     errors: Vec<Diagnostic>,
     secrets: Vec<Range<usize>>,
+    /// Values that no message repeats.
+    unsaid: Vec<String>,
 }
 
 /// One mistake and its place in the file.
@@ -42,8 +45,10 @@ impl Diagnostic {
 
 impl Diagnostics {
     /// Nothing wrong yet with this text of this file.
-    pub(super) fn new(path: String, text: String) -> Self {
-        Self { path, text, errors: Vec::new(), secrets: Vec::new() }
+    pub(super) fn new(path: &str, text: String) -> Self {
+        // Whoever named the file does not speak to the terminal.
+        let path = printed(path).into_owned();
+        Self { path, text, errors: Vec::new(), secrets: Vec::new(), unsaid: Vec::new() }
     }
 
     pub(super) fn push(&mut self, error: Diagnostic) {
@@ -53,6 +58,11 @@ impl Diagnostics {
     /// Never shows this part of the file.
     pub(super) fn hide(&mut self, secret: Range<usize>) {
         self.secrets.push(secret);
+    }
+
+    /// Never says this value, whatever is said of it.
+    pub(super) fn leave_unsaid(&mut self, value: &str) {
+        self.unsaid.push(value.to_owned());
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -84,7 +94,7 @@ impl Diagnostics {
     }
 
     fn in_columns(&self, renderer: &Renderer, columns: usize) -> String {
-        let masked = Masked::new(&self.text, &self.secrets);
+        let masked = Masked::new(&self.text, &self.secrets, &self.unsaid);
         let mut errors: Vec<_> = self.errors.iter().collect();
         errors.sort_by_key(|error| (error.span.start, error.span.end));
         let mut text = String::new();

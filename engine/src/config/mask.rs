@@ -1,24 +1,34 @@
-//! Keeps secrets out of what is shown: values of secret fields, and passwords in URLs.
+//! Keeps out of what is shown what must not be: values of secret fields and variables, passwords in URLs, and controls
+//! that a terminal would obey.
 
+use std::cmp::Reverse;
 use std::ops::Range;
 
 const MASK: &str = "***";
+
+/// Stands for a control of 8 bits, in the one column that people count for it. Those of 7 bits the renderer replaces.
+const CONTROL: &str = "\u{fffd}";
 
 /// A text with its secrets replaced, line for line.
 pub(super) struct Masked {
     pub(super) text: String,
     /// Where each replaced part was and how far behind it the text has moved.
     moved: Vec<(Range<usize>, Range<usize>)>,
+    /// What no words may repeat, the longest first.
+    unsaid: Vec<String>,
 }
 
 impl Masked {
-    /// Masks these parts of a text, and the passwords of its URLs.
-    pub(super) fn new(text: &str, secrets: &[Range<usize>]) -> Self {
-        let mut hidden: Vec<_> = secrets.iter().flat_map(|secret| lines(text, secret)).chain(passwords(text)).collect();
-        hidden.sort_by_key(|range| (range.start, range.end));
-        let mut masked = Self { text: String::with_capacity(text.len()), moved: Vec::new() };
+    /// Masks these parts of a text, and the passwords of its URLs; in words about it, `unsaid` values too.
+    pub(super) fn new(text: &str, secrets: &[Range<usize>], unsaid: &[String]) -> Self {
+        let secrets = secrets.iter().flat_map(|secret| lines(text, secret)).chain(passwords(text));
+        let mut hidden: Vec<_> = secrets.map(|range| (range, MASK)).chain(controls(text)).collect();
+        hidden.sort_by_key(|(range, _)| (range.start, range.end));
+        let mut unsaid: Vec<_> = unsaid.iter().flat_map(|value| spellings(value)).collect();
+        unsaid.sort_by_key(|value| Reverse(value.len()));
+        let mut masked = Self { text: String::with_capacity(text.len()), moved: Vec::new(), unsaid };
         let mut at = 0;
-        for range in hidden {
+        for (range, instead) in hidden {
             // A password within a secret is already hidden.
             let range = range.start.max(at)..range.end;
             if range.is_empty() {
@@ -26,7 +36,7 @@ impl Masked {
             }
             masked.text.push_str(&text[at..range.start]);
             let start = masked.text.len();
-            masked.text.push_str(MASK);
+            masked.text.push_str(instead);
             at = range.end;
             masked.moved.push((range, start..masked.text.len()));
         }
@@ -47,10 +57,25 @@ impl Masked {
         }
     }
 
-    /// Words with the passwords of their URLs masked.
+    /// Words without values that must not be said, and with the passwords of their URLs masked.
     pub(super) fn words(&self, words: &str) -> String {
-        Self::new(words, &[]).text
+        let words = self.unsaid.iter().fold(words.to_owned(), |words, value| words.replace(value, MASK));
+        Self::new(&words, &[], &[]).text
     }
+}
+
+/// How words may repeat a value: as it is, without the blanks around it, or with its quotes and controls escaped.
+fn spellings(value: &str) -> impl Iterator<Item = String> {
+    let trimmed = value.trim();
+    let spelled = [value.to_owned(), trimmed.to_owned(), value.escape_debug().to_string()];
+    spelled.into_iter().filter(|spelled| !spelled.trim().is_empty())
+}
+
+/// The controls of 8 bits in a text, which some terminals obey as they obey an escape.
+fn controls(text: &str) -> impl Iterator<Item = (Range<usize>, &'static str)> {
+    let is_control = |c: &char| ('\u{80}'..='\u{9f}').contains(c);
+    let all = text.char_indices().filter(move |(_, c)| is_control(c));
+    all.map(|(at, c)| (at..at + c.len_utf8(), CONTROL))
 }
 
 /// The parts of a range that lie on one line each, so that masking keeps the number of lines.

@@ -77,7 +77,7 @@ fn load_with(path: &Path, env: &dyn Fn(&str) -> Result<String, VarError>) -> Res
     let text = open::open(path)?;
     let dir = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let context = Context { dir: dir.parent().unwrap_or(&dir).to_owned() };
-    let mut found = Diagnostics::new(path.display().to_string(), text.clone());
+    let mut found = Diagnostics::new(&path.display().to_string(), text.clone());
     let Some(root) = checked::<Pipeline>(&text, &Outside { context: &context, env }, &mut found) else {
         return Err(found);
     };
@@ -99,7 +99,7 @@ fn checked<T: JsonSchema>(text: &str, outside: &Outside<'_>, found: &mut Diagnos
         }
     };
     let (mut root, broken) = tree::parse(text, found);
-    secrets::named(&root).into_iter().for_each(|secret| found.hide(secret));
+    secrets::hide_named(&mut root, found);
     if !found.is_empty() {
         // The tree may lack what the text shows, so the text itself is searched.
         secrets::assigned(text).into_iter().for_each(|secret| found.hide(secret));

@@ -27,7 +27,7 @@ pub(super) fn open(path: &Path) -> Result<String, Diagnostics> {
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-        let mut found = Diagnostics::new(shown.to_string(), text);
+        let mut found = Diagnostics::new(&shown.to_string(), text);
         let mark = at..at + char::REPLACEMENT_CHARACTER.len_utf8();
         found.push(Diagnostic::new(mark, "this is not UTF-8 text").help("save the file as UTF-8"));
         found
@@ -35,7 +35,7 @@ pub(super) fn open(path: &Path) -> Result<String, Diagnostics> {
 }
 
 fn refused(path: &Path, message: String, help: &str) -> Diagnostics {
-    let mut found = Diagnostics::new(path.display().to_string(), String::new());
+    let mut found = Diagnostics::new(&path.display().to_string(), String::new());
     let error = Diagnostic::new(0..0, message);
     found.push(if help.is_empty() { error } else { error.help(help) });
     found

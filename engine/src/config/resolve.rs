@@ -3,6 +3,7 @@
 //! They are resolved in the parsed tree, never in the text, so whatever a variable or a file holds stays one value.
 
 use super::diagnostic::Diagnostic;
+use super::mask::names_a_secret;
 use super::tree::{Entry, Node, Origin, Value};
 use operators::config::{Context, shown};
 use std::env::VarError;
@@ -39,6 +40,12 @@ impl<'a> Reference<'a> {
             }
             None => Ok(reference),
         })
+    }
+
+    /// Whether the name of what it refers to is that of a secret, wherever it stands: two variables are easily swapped.
+    pub(super) fn is_secret(&self) -> bool {
+        let (Self::Env { name, .. } | Self::File(name)) = self;
+        matches!(&name.value, Value::Text(name) if names_a_secret(name))
     }
 
     /// The value it stands for, at the place where the reference stands.

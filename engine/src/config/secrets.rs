@@ -1,29 +1,32 @@
 //! What of a file is a secret by the name it stands under, before it is known what may stand there.
 
+use super::diagnostic::Diagnostics;
 use super::mask::names_a_secret;
 use super::tree::{Entry, Node, Value};
 use std::ops::Range;
 
-/// The values in a tree that stand under names of secrets, however wrong the place is. The name of a variable or the
-/// path of a file is none.
-pub(super) fn named(root: &Node) -> Vec<Range<usize>> {
-    fn below(node: &Node, secret: bool, found: &mut Vec<Range<usize>>) {
-        match &node.value {
-            Value::Table(entries) => {
-                for Entry { key, node, .. } in entries {
-                    let reference = secret && matches!(key.as_str(), "env" | "file");
-                    below(node, !reference && (secret || names_a_secret(key)), found);
-                }
+/// Hides the values in a tree that stand under names of secrets, however wrong the place is. The name of a variable or
+/// the path of a file is none.
+pub(super) fn hide_named(root: &mut Node, found: &mut Diagnostics) {
+    below(root, false, found);
+}
+
+fn below(node: &mut Node, secret: bool, found: &mut Diagnostics) {
+    match &mut node.value {
+        Value::Table(entries) => {
+            for Entry { key, node, .. } in entries {
+                let reference = secret && matches!(key.as_str(), "env" | "file");
+                below(node, !reference && (secret || names_a_secret(key)), found);
             }
-            Value::List(items) => items.iter().for_each(|item| below(item, secret, found)),
-            Value::Text(text) if secret || is_login(text) => found.push(node.span.clone()),
-            _ if secret => found.push(node.span.clone()),
-            _ => {}
+            return;
         }
+        Value::List(items) => return items.iter_mut().for_each(|item| below(item, secret, found)),
+        Value::Text(text) if is_login(text) => found.leave_unsaid(text),
+        _ if secret => {}
+        _ => return,
     }
-    let mut found = Vec::new();
-    below(root, false, &mut found);
-    found
+    node.secret = true;
+    found.hide(node.span.clone());
 }
 
 /// Whether a text looks like a URL whose password holds a blank, which no mask of single words would hide.

@@ -218,8 +218,12 @@ impl Reader<'_> {
         }
         let has_parts = |case: &&Value| matches!(types(case).as_slice(), ["array" | "object"]);
         let (parts, single): (Vec<_>, Vec<_>) = cases.into_iter().partition(has_parts);
-        let kinds: Vec<_> = single.into_iter().flat_map(types).collect();
-        let single = scalar(&kinds, &Value::Null).map(Shape::Scalar)?;
+        let kinds: Vec<_> = single.iter().flat_map(|case| types(case)).collect();
+        // Bounds are those of whole numbers; where any number may stand, there are none.
+        let bounded = single.iter().find(|case| types(case) == ["integer"] && !kinds.contains(&"number"));
+        let bounds = bounded.map(|case| scalar(&types(case), case)).transpose()?.unwrap_or_default();
+        let single = Scalar { min: bounds.min, max: bounds.max, ..scalar(&kinds, &Value::Null)? };
+        let single = Shape::Scalar(single);
         let parts: Vec<_> = parts.into_iter().map(|part| self.shape(part)).collect::<Result<_, _>>()?;
         let mut parts = parts.into_iter();
         let parts = match (parts.next(), parts.next(), parts.next()) {

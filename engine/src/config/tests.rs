@@ -30,7 +30,7 @@ struct Every {
     password: Option<Secret>,
 }
 
-const VARIABLES: [(&str, &str); 12] = [
+const VARIABLES: [(&str, &str); 14] = [
     ("QUOTES", "say \"it's\" '''now'''"),
     ("LINES", "one\ntwo = 2\r\n[three]\n"),
     ("DOLLAR", "${HOME} $HOME {{x}}"),
@@ -43,6 +43,8 @@ const VARIABLES: [(&str, &str); 12] = [
     ("SIZE", "3KiB"),
     ("SKIP", "skip"),
     ("PASSWORD", "hunter2"),
+    ("LONG_PASSWORD", "hunter2hunter2hunter2hunter2hunter2hunter2hunter2hunter2hunter2hunter2"),
+    ("ODD_PASSWORD", " \"hunter2\"\n"),
 ];
 
 /// Reads a text as a file of this folder; the environment is the one above.
@@ -52,7 +54,7 @@ fn parse(dir: &Path, text: &str) -> Result<Every, Diagnostics> {
         Some((_, value)) => Ok((*value).to_owned()),
         None => Err(VarError::NotPresent),
     };
-    let mut found = Diagnostics::new("test.toml".to_owned(), text.to_owned());
+    let mut found = Diagnostics::new("test.toml", text.to_owned());
     let outside = Outside { context: &context, env: &env };
     let root = super::checked::<Every>(text, &outside, &mut found);
     match root.and_then(|root| read(&root, &mut found)) {
@@ -195,6 +197,17 @@ fn secrets_never_show() {
         "whole = \"mysql://user:hunter2@host\"",
         "word = \"mysql://user:hunter2/x@host\"",
         "whole = 'mysql://user:\"hunter2\"@host'",
+        "whole = \"mysql://user:hunter2?hunter2@host/db\"",
+        "whole = \"mysql://user:hunter2 hunter2@host\"",
+        "map = { jaas = \"hunter2\" }\ntext = 1",
+        // two variables swapped
+        "whole = { env = \"PASSWORD\" }",
+        "word = { env = \"PASSWORD\" }",
+        "every = { env = \"PASSWORD\" }",
+        "size = { env = \"LONG_PASSWORD\" }",
+        "flag = { env = \"LONG_PASSWORD\" }",
+        "every = { env = \"ODD_PASSWORD\" }",
+        "whole = { env = \"DB_PASSWORD\", default = \"hunter2\" }",
     ];
     for text in cases {
         for color in [false, true] {
@@ -204,6 +217,26 @@ fn secrets_never_show() {
         }
     }
     println!("{} files with a secret shown without it", cases.len());
+}
+
+#[test]
+fn a_secret_in_the_wrong_place_is_still_said_to_be_wrong() {
+    let errors = bad("whole = { env = \"PASSWORD\" }");
+    let expected = "`whole` must be a whole number, but the environment variable PASSWORD holds something else";
+    assert!(errors.contains(expected), "{errors}");
+}
+
+/// Some terminals obey controls of 8 bits as they obey an escape.
+#[test]
+fn controls_of_a_file_are_not_printed_and_move_nothing() {
+    let errors =
+        bad("map = { \"\u{9b}31m\" = \"\u{9d}0;x\u{9c}\" }\nlist = [\"\u{9b}\u{85}\", 5]\nword = \"\u{9b}31m\"");
+    assert!(!errors.contains(|c| ('\u{80}'..='\u{9f}').contains(&c)), "{errors:?}");
+    assert!(errors.contains("--> test.toml:2:15"), "{errors}");
+    let lines: Vec<_> = errors.lines().collect();
+    let marked = lines.iter().position(|line| line.contains('^')).unwrap();
+    let before = |line: &str, what| line.chars().position(|c| c == what);
+    assert_eq!(before(lines[marked], '^'), before(lines[marked - 1], '5'), "{errors}");
 }
 
 #[test]

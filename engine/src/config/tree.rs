@@ -16,6 +16,8 @@ pub(super) struct Node {
     pub(super) span: Range<usize>,
     /// Where the value came from when it is not written there.
     pub(super) origin: Option<Origin>,
+    /// It is a secret by its name, here or where it came from.
+    pub(super) secret: bool,
     /// A part of it was reported and taken out, so it does not say any more what the file says.
     pub(super) flawed: bool,
 }
@@ -60,7 +62,7 @@ pub(super) enum Step {
 
 impl Node {
     pub(super) fn new(value: Value, span: Range<usize>) -> Self {
-        Self { value, span, origin: None, flawed: false }
+        Self { value, span, origin: None, secret: false, flawed: false }
     }
 
     /// The value under a key; `None` too when this is no table.
@@ -118,9 +120,10 @@ impl Node {
         matches!(&self.value, Value::Text(is) if is == text)
     }
 
-    /// What it is, for people: `the text "ten"`, `a list`.
+    /// What it is, for people: `the text "ten"`, `a list`; of a secret only that it is not what it should be.
     pub(super) fn described(&self) -> String {
         match &self.value {
+            _ if self.secret => "something else".to_owned(),
             Value::Text(text) => match text.char_indices().nth(SHOWN_MAX) {
                 Some((end, _)) => format!("a text that begins with {:?}", &text[..end]),
                 None => format!("the text {text:?}"),

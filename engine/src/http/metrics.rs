@@ -27,12 +27,8 @@ pub(super) async fn metrics(Of(view): Of<Arc<View>>) -> impl IntoResponse {
 }
 
 fn render(view: &View) -> Result<String, Error> {
-    let mut registry = Registry::default();
     let flows = view.flows.iter().map(|flow| (flow.name.clone(), flow.meter.read())).collect();
-    registry.register_collector(Box::new(Scrape { flows, process: Process::read() }));
-    let mut text = String::new();
-    text::encode(&mut text, &registry)?;
-    Ok(text)
+    Scrape { flows, process: Process::read() }.render()
 }
 
 /// All flows at one moment.
@@ -54,6 +50,14 @@ impl Collector for Scrape {
 }
 
 impl Scrape {
+    fn render(self) -> Result<String, Error> {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(self));
+        let mut text = String::new();
+        text::encode(&mut text, &registry)?;
+        Ok(text)
+    }
+
     fn rows(&self, page: &mut Page<'_>) -> Result<(), Error> {
         let stages = |value: fn(&crate::meter::StageReading) -> u64| {
             self.flows.iter().flat_map(move |(flow, reading)| {
@@ -85,7 +89,7 @@ impl Scrape {
     }
 
     fn commits(&self, page: &mut Page<'_>) -> Result<(), Error> {
-        page.counters("weatherflow_commits", "Commits", None, self.each(|reading| reading.latency.count))?;
+        page.counters("weatherflow_commits", "Commits", None, self.each(|reading| reading.commits_made))?;
         let help = "Rows committed to the sink";
         page.counters("weatherflow_committed_rows", help, None, self.each(|reading| reading.committed.written))?;
         let help = "How long the sink took to publish a commit";
@@ -105,9 +109,9 @@ impl Scrape {
                 None,
             )?;
         }
-        let version = |reading: &Reading| Some(reading.commits.last()?.version);
+        let version = |reading: &Reading| Some(reading.last_commit.as_ref()?.1.version.0);
         page.gauges("weatherflow_last_commit_version", "Number of the last commit", None, self.known(version))?;
-        let when = |reading: &Reading| Some(reading.commits.last()?.at.duration_since(UNIX_EPOCH).ok()?.as_secs_f64());
+        let when = |reading: &Reading| Some(reading.last_commit_at?.duration_since(UNIX_EPOCH).ok()?.as_secs_f64());
         let help = "When the last commit was made, since 1970-01-01";
         page.gauges("weatherflow_last_commit_timestamp", help, Some(&Unit::Seconds), self.known(when))
     }
@@ -145,6 +149,10 @@ impl Scrape {
         page.0
             .encode_descriptor("process_resident_memory", help, Some(bytes), MetricType::Gauge)?
             .encode_gauge(&process.resident)?;
+        let help = "When the program was started, since 1970-01-01";
+        page.0
+            .encode_descriptor("process_start_time", help, Some(&Unit::Seconds), MetricType::Gauge)?
+            .encode_gauge(&process.started)?;
         let help = "Time on a processor, in user and system mode";
         page.0
             .encode_descriptor("process_cpu", help, Some(&Unit::Seconds), MetricType::Counter)?
@@ -199,4 +207,34 @@ fn buckets(latency: &Latency) -> Vec<(f64, u64)> {
     let up_to = latency.buckets.into_iter().chain([latency.count]);
     let before = [0].into_iter().chain(latency.buckets);
     bounds.zip(up_to.zip(before)).map(|(bound, (up_to, before))| (bound, up_to - before)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budget::Budget;
+    use crate::meter::Meter;
+    use operators::Checkpoint;
+    use operators::progress::{Fingerprint, Progress, Run, Tally, Version};
+    use std::time::Duration;
+
+    #[test]
+    fn a_commit_whose_answer_was_lost_is_one_too() {
+        let progress = |version| Progress {
+            version: Version(version),
+            run: Run { id: "one".to_owned(), flow: "weather/archive".to_owned() },
+            fingerprint: Fingerprint::default(),
+            source: None,
+            positions: Checkpoint::default(),
+            totals: Tally::default(),
+        };
+        let meter = Meter::new([], Budget::new(1000));
+        meter.add_commit(0, Tally::default(), progress(7), Duration::from_secs(1));
+        meter.add_found(Tally::default(), progress(8));
+        let text = Scrape { flows: vec![("archive".to_owned(), meter.read())], process: None }.render().unwrap();
+        for sample in ["commits_total{flow=\"archive\"} 2", "last_commit_version{flow=\"archive\"} 8"] {
+            assert!(text.contains(&format!("weatherflow_{sample}\n")), "no {sample} in\n{text}");
+        }
+        assert!(text.contains("weatherflow_commit_duration_seconds_count{flow=\"archive\"} 1\n"), "{text}");
+    }
 }

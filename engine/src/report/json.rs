@@ -2,7 +2,7 @@
 
 use super::log::EVERY;
 use super::now::Now;
-use super::{Meters, Show, say};
+use super::{Meters, Said, Show, say};
 use crate::halt::Failure;
 use crate::plan::{Plan, PlannedFlow, Resume};
 use serde_json::{Value, json};
@@ -14,32 +14,31 @@ pub(super) struct Json {
 }
 
 impl Show for Json {
-    fn begin(&mut self, plan: &Plan, page: Option<&str>) {
+    fn begin(&mut self, plan: &Plan, page: Option<&str>) -> Said {
         if let Some(page) = page {
-            print("http", json!({"url": page}));
+            print("http", json!({"url": page}))?;
         }
-        for flow in &plan.flows {
-            print("begin", begin(flow));
-        }
+        plan.flows.iter().try_for_each(|flow| print("begin", begin(flow)))
     }
 
-    fn show(&mut self, flows: &[Now]) {
-        if self.printed.get_or_insert_with(Instant::now).elapsed() >= EVERY {
-            self.printed = Some(Instant::now());
-            flows.iter().for_each(|flow| print("running", running(flow)));
+    fn show(&mut self, flows: &[Now]) -> Said {
+        if self.printed.get_or_insert_with(Instant::now).elapsed() < EVERY {
+            return Ok(());
         }
+        self.printed = Some(Instant::now());
+        flows.iter().try_for_each(|flow| print("running", running(flow)))
     }
 
-    fn trouble(&mut self, failure: &Failure) {
+    fn trouble(&mut self, failure: &Failure) -> Said {
         let Failure { flow, stage, reason, .. } = failure;
-        print("restart", json!({"flow": flow, "stage": stage, "reason": reason}));
+        print("restart", json!({"flow": flow, "stage": stage, "reason": reason}))
     }
 
-    fn stopping(&mut self) {
-        print("stopping", json!({}));
+    fn stopping(&mut self) -> Said {
+        print("stopping", json!({}))
     }
 
-    fn end(&mut self, meters: &Meters, took: Duration, _verify: &str) {
+    fn end(&mut self, meters: &Meters, took: Duration, _verify: &str) -> Said {
         for (flow, meter) in meters {
             let reading = meter.read();
             let last = reading.last_commit.as_ref().map(|(_, progress)| progress);
@@ -53,19 +52,20 @@ impl Show for Json {
                     "positions": last.map(|progress| &progress.positions),
                     "restarts": reading.restarts,
                 }),
-            );
+            )?;
         }
+        Ok(())
     }
 }
 
 /// Prints an event with its time.
-fn print(event: &str, about: Value) {
+fn print(event: &str, about: Value) -> Said {
     let at = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
     let mut object = json!({"at": at, "event": event});
     if let (Value::Object(object), Value::Object(about)) = (&mut object, about) {
         object.extend(about);
     }
-    say(object);
+    say(object)
 }
 
 fn begin(flow: &PlannedFlow) -> Value {

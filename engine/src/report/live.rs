@@ -2,7 +2,7 @@
 
 use super::now::Now;
 use super::table::Table;
-use super::{Meters, Show, summary, tell};
+use super::{Meters, Said, Show, Unprinted, folded, summary, tell};
 use crate::halt::Failure;
 use crate::plan::Plan;
 use console::Term;
@@ -32,32 +32,32 @@ impl Live {
 }
 
 impl Show for Live {
-    fn begin(&mut self, plan: &Plan, page: Option<&str>) {
-        tell(summary::intent(plan, page));
+    fn begin(&mut self, plan: &Plan, page: Option<&str>) -> Said {
+        tell(summary::intent(plan, page))
     }
 
-    fn show(&mut self, flows: &[Now]) {
+    fn show(&mut self, flows: &[Now]) -> Said {
         let (_, width) = Term::stdout().size();
         // A line that ends in the last column would be taken for one that goes on in the next.
         let lines = self.table.lines(flows, usize::from(width).saturating_sub(1));
         for (bar, line) in self.bars.iter().zip(lines) {
             bar.set_message(line);
         }
+        Ok(())
     }
 
-    fn trouble(&mut self, failure: &Failure) {
-        // A terminal that cannot be written to any more does not matter.
-        let _ = self.all.println(summary::trouble(failure));
+    fn trouble(&mut self, failure: &Failure) -> Said {
+        self.all.println(folded(&summary::trouble(failure), &Term::stdout())).map_err(Unprinted)
     }
 
-    fn stopping(&mut self) {
+    fn stopping(&mut self) -> Said {
         // The terminal has echoed `^C` behind the last line, so lines redrawn in place would land one too low.
         self.all.set_draw_target(ProgressDrawTarget::hidden());
-        tell(format!("\n{}", summary::STOPPING));
+        tell(format!("\n{}", summary::STOPPING))
     }
 
-    fn end(&mut self, meters: &Meters, took: Duration, verify: &str) {
+    fn end(&mut self, meters: &Meters, took: Duration, verify: &str) -> Said {
         self.bars.iter().for_each(ProgressBar::finish);
-        tell(summary::account(meters, took, verify));
+        tell(summary::account(meters, took, verify))
     }
 }

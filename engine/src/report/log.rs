@@ -1,7 +1,7 @@
 //! A pipe or a file: a line per flow every few seconds.
 
 use super::now::{Now, long, short};
-use super::{Meters, Show, counted, say, summary, tell};
+use super::{Meters, Said, Show, counted, say, summary, tell};
 use crate::halt::Failure;
 use crate::plan::Plan;
 use indicatif::HumanCount;
@@ -21,30 +21,28 @@ impl Log {
 }
 
 impl Show for Log {
-    fn begin(&mut self, plan: &Plan, page: Option<&str>) {
-        tell(summary::intent(plan, page));
+    fn begin(&mut self, plan: &Plan, page: Option<&str>) -> Said {
+        tell(summary::intent(plan, page))
     }
 
-    fn show(&mut self, flows: &[Now]) {
+    fn show(&mut self, flows: &[Now]) -> Said {
         if self.printed.elapsed() < EVERY {
-            return;
+            return Ok(());
         }
         self.printed = Instant::now();
-        for flow in flows {
-            say(format!("{} {}", time(), line(flow)));
-        }
+        flows.iter().try_for_each(|flow| say(format!("{} {}", time(), line(flow))))
     }
 
-    fn trouble(&mut self, failure: &Failure) {
-        say(format!("{} {}", time(), summary::trouble(failure)));
+    fn trouble(&mut self, failure: &Failure) -> Said {
+        say(format!("{} {}", time(), summary::trouble(failure)))
     }
 
-    fn stopping(&mut self) {
-        say(format!("{} {}", time(), summary::STOPPING));
+    fn stopping(&mut self) -> Said {
+        say(format!("{} {}", time(), summary::STOPPING))
     }
 
-    fn end(&mut self, meters: &Meters, took: Duration, verify: &str) {
-        tell(summary::account(meters, took, verify));
+    fn end(&mut self, meters: &Meters, took: Duration, verify: &str) -> Said {
+        tell(summary::account(meters, took, verify))
     }
 }
 

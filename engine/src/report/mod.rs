@@ -26,27 +26,53 @@ use now::Rate;
 use operators::progress::Tally;
 use operators::terminal::printed;
 use std::fmt::Display;
-use std::io::{IsTerminal, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
+/// What was asked for could not be printed: the disk it goes to is full.
+#[derive(Debug)]
+pub(crate) struct Unprinted(pub(crate) io::Error);
+
+/// Whether something was printed.
+pub(crate) type Said = Result<(), Unprinted>;
+
 /// Prints text and a line break, if it has none. A reader that has hung up, as `head` does, is no reason to stop.
-pub(crate) fn say(text: impl Display) {
+pub(crate) fn say(text: impl Display) -> Said {
     let text = text.to_string();
     let end = if text.ends_with('\n') { "" } else { "\n" };
-    let _ = write!(std::io::stdout(), "{text}{end}");
+    match write!(io::stdout(), "{text}{end}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Unprinted(error)),
+        _ => Ok(()),
+    }
 }
 
 /// Prints sentences, broken between words where the terminal ends, with what follows under what was begun.
-pub(crate) fn tell(text: impl Display) {
-    say(folded(&text.to_string(), &Term::stdout()));
+pub(crate) fn tell(text: impl Display) -> Said {
+    say(folded(&text.to_string(), &Term::stdout()))
 }
 
 /// The same beside what was asked for, on standard error; what somebody else wrote in it is made plain.
 pub(crate) fn tell_aside(text: impl Display) {
-    let text = printed_lines(&text.to_string());
-    let _ = writeln!(std::io::stderr(), "{}", folded(&text, &Term::stderr()));
+    say_aside(&folded(&printed_lines(&text.to_string()), &Term::stderr()));
+}
+
+/// Prints text on standard error, where nothing is left to say it to when that fails.
+pub(crate) fn say_aside(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Runs what has the last words of a run, which must end also where nobody takes them.
+pub(crate) fn briefly(words: impl FnOnce() + Send + 'static) {
+    let (saying, said) = channel::<()>();
+    let speak = move || {
+        let _saying = saying;
+        words();
+    };
+    if std::thread::Builder::new().name("last words".to_owned()).spawn(speak).is_ok() {
+        let _ = said.recv_timeout(LAST_WORDS);
+    }
 }
 
 fn folded(text: &str, terminal: &Term) -> String {
@@ -74,7 +100,7 @@ pub(crate) fn page_width() -> usize {
 /// Text behind a label, its lines broken at the width of a terminal and elsewhere left whole for other programs.
 fn beside(label: &str, text: &str) -> String {
     let indent = " ".repeat(console::measure_text_width(label));
-    let width = if std::io::stdout().is_terminal() { width() } else { usize::MAX };
+    let width = if io::stdout().is_terminal() { width() } else { usize::MAX };
     let options = textwrap::Options::new(width).subsequent_indent(&indent).break_words(false);
     // The label may hold colours, which a line break must not count.
     let lines = textwrap::fill(&format!("{indent}{text}"), options);
@@ -128,18 +154,19 @@ pub(crate) enum LogFormat {
 /// Flows to show, by name.
 pub(crate) type Meters = Vec<(String, Arc<Meter>)>;
 
-/// One way to show a run, from its beginning to its end.
+/// One way to show a run, from its beginning to its end. A run is not worth less because nobody can watch it, so that what
+/// could not be printed is left at that.
 trait Show: Send {
     /// Before anything runs; `page` is the live page's address.
-    fn begin(&mut self, plan: &Plan, page: Option<&str>);
+    fn begin(&mut self, plan: &Plan, page: Option<&str>) -> Said;
     /// All flows at one moment; called at every tick.
-    fn show(&mut self, flows: &[now::Now]);
+    fn show(&mut self, flows: &[now::Now]) -> Said;
     /// A flow begins again from its last commit.
-    fn trouble(&mut self, failure: &Failure);
+    fn trouble(&mut self, failure: &Failure) -> Said;
     /// The run was asked to stop.
-    fn stopping(&mut self);
+    fn stopping(&mut self) -> Said;
     /// Nothing runs any more.
-    fn end(&mut self, meters: &Meters, took: Duration, verify: &str);
+    fn end(&mut self, meters: &Meters, took: Duration, verify: &str) -> Said;
 }
 
 /// How often flows are looked at.
@@ -169,7 +196,7 @@ impl Watch {
         let mut show: Box<dyn Show> = match voice {
             Voice { quiet: true, .. } => return Self { watcher: None },
             Voice { log_format: LogFormat::Json, .. } => Box::new(json::Json::default()),
-            _ if std::io::stdout().is_terminal() => Box::new(live::Live::new(meters.len())),
+            _ if io::stdout().is_terminal() => Box::new(live::Live::new(meters.len())),
             _ => Box::new(log::Log::new(began)),
         };
         let (ended, end) = channel::<String>();
@@ -177,7 +204,7 @@ impl Watch {
         // Whatever is printed is printed here: a terminal that stands still must not hold back a row.
         let watch = move || {
             let _saying: Sender<()> = saying;
-            show.begin(&plan, page.as_deref());
+            let _ = show.begin(&plan, page.as_deref());
             let mut rates: Vec<_> = meters.iter().map(|_| Rate::new(began)).collect();
             let mut restarts = vec![0; meters.len()];
             let mut noted = false;
@@ -185,23 +212,27 @@ impl Watch {
                 let end = end.recv_timeout(TICK);
                 if !noted && halt.is_stopping() && halt.failure().is_none() {
                     noted = true;
-                    show.stopping();
+                    let _ = show.stopping();
                 }
                 let flows = meters.iter().zip(&mut rates);
                 let flows: Vec<_> = flows.map(|((flow, meter), rate)| rate.now(flow, meter.read())).collect();
                 for (flow, seen) in flows.iter().zip(&mut restarts) {
                     let troubles = flow.reading.troubles.iter().filter(|trouble| trouble.restart > Some(*seen));
-                    troubles.for_each(|trouble| show.trouble(&trouble.failure));
+                    troubles.for_each(|trouble| _ = show.trouble(&trouble.failure));
                     *seen = flow.reading.restarts;
                 }
-                match end {
+                let has_ended = end.is_ok();
+                let _ = match end {
                     Err(RecvTimeoutError::Timeout) => show.show(&flows),
                     Err(RecvTimeoutError::Disconnected) => return,
-                    Ok(verify) => return show.end(&meters, began.elapsed(), &verify),
+                    // Whoever looked away sees how each flow ended.
+                    Ok(verify) => show.show(&flows).and_then(|()| show.end(&meters, began.elapsed(), &verify)),
+                };
+                if has_ended {
+                    return;
                 }
             }
         };
-        // A run is not worth less because nobody can watch it.
         let thread = std::thread::Builder::new().name("report".to_owned()).spawn(watch);
         Self { watcher: thread.is_ok().then_some(Watcher { ended, said }) }
     }

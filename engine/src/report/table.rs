@@ -46,7 +46,9 @@ impl Table {
             let widest = cells.chain([column.floor, column.title.len()]).max().unwrap_or(0);
             self.widths[at] = self.widths[at].max(widest);
         }
-        let shown = self.shown(width);
+        // How a flow stands is never cut.
+        let states = flows.iter().map(|now| measure_text_width(&state(now).0)).max().filter(|widest| *widest > 0);
+        let shown = self.shown(width.saturating_sub(states.map_or(0, |widest| GAP + widest)));
         let line = |cells: &[&str]| {
             let cells = shown.iter().map(|&at| {
                 let pad = " ".repeat(self.widths[at].saturating_sub(measure_text_width(cells[at])));
@@ -190,6 +192,10 @@ mod tests {
         let (meter, mut now) = flow("archive", 5);
         meter.add_restart(&Failure::new("archive", &Error::Other("no answer".to_owned())));
         now.reading = meter.read();
-        assert!(lines(&[now], 100)[1].ends_with("trying again (1)"));
+        let mut table = Table::default();
+        for width in [79, 100, 139] {
+            let lines = table.lines(std::slice::from_ref(&now), width);
+            assert!(console::strip_ansi_codes(&lines[1]).ends_with("trying again (1)"), "{width}: {lines:#?}");
+        }
     }
 }

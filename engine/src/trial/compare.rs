@@ -2,9 +2,11 @@
 
 use super::diff::diff;
 use crate::config::Expectations;
-use crate::report::counted;
+use crate::report::{counted, printed_lines};
 use operators::Checkpoint;
 use operators::progress::Tally;
+use operators::stage::Finding;
+use operators::terminal::printed;
 use operators::trial::{Expected, Found, Parts, Shown};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,8 +16,8 @@ type ByPartition = BTreeMap<u32, Vec<Shown>>;
 /// source had.
 pub(super) fn with_expected(expect: &Expectations, found: &Found, given: u64) -> Vec<String> {
     let totals = totals(found);
-    let mut problems: Vec<_> =
-        found.findings.iter().map(|finding| format!("audit: {}: {}", finding.path, finding.problem)).collect();
+    let finding = |finding: &Finding| format!("audit: {}: {}", printed(&finding.path), printed_lines(&finding.problem));
+    let mut problems: Vec<_> = found.findings.iter().map(finding).collect();
     if totals.read != given {
         problems
             .push(format!("audit: the commits account for {} of the source's {given}", counted(totals.read, "row")));

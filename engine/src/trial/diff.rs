@@ -1,6 +1,7 @@
 //! Two lists of lines beside each other.
 
 use console::style;
+use operators::terminal::printed;
 use similar::{ChangeTag, TextDiff};
 
 /// Lines that are the same, shown around those that differ.
@@ -16,7 +17,7 @@ pub(super) fn diff(expected: &[String], found: &[String]) -> String {
             lines.push("    ...".to_owned());
         }
         for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
-            let line = change.value();
+            let line = printed(change.value());
             lines.push(match change.tag() {
                 ChangeTag::Equal => format!("    {line}"),
                 ChangeTag::Delete => format!("  {}", style(format_args!("- {line}")).red()),

@@ -12,7 +12,7 @@ use crate::config::pipeline::CommitConfig;
 use crate::config::{BuiltFlow, BuiltTest};
 use crate::halt::Halt;
 use crate::plan::{Plan, PlannedFlow, Resume};
-use crate::report::counted;
+use crate::report::{counted, printed_lines};
 use crate::run::Running;
 use operators::config::{Interval, Size};
 use operators::trial::{Crash, Found, Lived, Moment, World};
@@ -55,6 +55,11 @@ enum Broken {
 }
 
 impl Broken {
+    /// What the engine or a stage says, with nothing in it that a terminal obeys.
+    fn reason(words: &str) -> Self {
+        Self::Failed(vec![printed_lines(words)])
+    }
+
     fn problems(self) -> Vec<String> {
         match self {
             Self::NoSuchStep(crash) => vec![format!("the crash {crash} never came: the commit has no more steps")],
@@ -65,7 +70,7 @@ impl Broken {
 
 impl From<operators::Error> for Broken {
     fn from(error: operators::Error) -> Self {
-        Self::Failed(vec![error.to_string()])
+        Self::reason(&error.to_string())
     }
 }
 
@@ -121,13 +126,13 @@ impl Tested<'_> {
             let (lived, ended) = self.live(&world, Some(*crash))?;
             match ended {
                 _ if lived.crashed() => {}
-                Err(reason) => return Err(Broken::Failed(vec![reason])),
+                Err(reason) => return Err(Broken::reason(&reason)),
                 Ok(()) => return Err(not_reached(*crash, lived.last_commit())),
             }
             world.crash(self.test.seed);
         }
         let (_, ended) = self.live(&world, None)?;
-        ended.map_err(|reason| Broken::Failed(vec![reason]))?;
+        ended.map_err(|reason| Broken::reason(&reason))?;
         Ok(world.found(&self.flow.id)?)
     }
 

@@ -3,6 +3,7 @@
 
 use crate::common::skipped;
 use crate::served::wait_for;
+use fantoccini::actions::{InputSource, KeyAction, KeyActions};
 use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder};
 use serde_json::{Value, json};
@@ -12,6 +13,11 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use tokio::runtime::Runtime;
 use url::Url;
+
+/// Keys as WebDriver names them.
+pub const TAB: char = '\u{e004}';
+pub const ENTER: char = '\u{e007}';
+pub const SPACE: char = ' ';
 
 /// One tab.
 pub struct Browser {
@@ -85,6 +91,13 @@ impl Browser {
     pub fn wait(&self, expression: &str) {
         let script = format!("return Boolean({expression})");
         wait_for(expression, || (self.run(&script) == true).then_some(()));
+    }
+
+    /// Presses a key, wherever the keyboard leads.
+    pub fn press(&self, value: char) {
+        let keys = KeyActions::new("keys".to_owned());
+        let keys = keys.then(KeyAction::Down { value }).then(KeyAction::Up { value });
+        self.runtime.block_on(self.client.perform_actions(keys)).unwrap();
     }
 
     pub fn text(&self, expression: &str) -> String {

@@ -193,8 +193,8 @@ impl Source for KafkaSource {
         Ok(topic.id)
     }
 
-    fn count(&self, span: &Span) -> Result<Option<u64>> {
-        count::count(&self.shared.place, span)
+    fn count(&self, span: &Span, more: &mut dyn FnMut(u64)) -> Result<Option<u64>> {
+        count::count(&self.shared.place, span, more)
     }
 
     /// From the first message that is still there to behind the last that is committed, as lag is counted.

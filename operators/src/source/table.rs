@@ -167,8 +167,8 @@ impl Source for TableSource<Sqlite> {
         Ok(None)
     }
 
-    fn count(&self, span: &Span) -> Result<Option<u64>> {
-        self.0.count(span)
+    fn count(&self, span: &Span, more: &mut dyn FnMut(u64)) -> Result<Option<u64>> {
+        self.0.count(span, more)
     }
 
     fn extents(&self) -> Result<Vec<Extent>> {
@@ -204,8 +204,8 @@ impl Source for TableSource<MySql> {
         self.0.if_another(stored, now)
     }
 
-    fn count(&self, span: &Span) -> Result<Option<u64>> {
-        self.0.count(span)
+    fn count(&self, span: &Span, more: &mut dyn FnMut(u64)) -> Result<Option<u64>> {
+        self.0.count(span, more)
     }
 
     fn extents(&self) -> Result<Vec<Extent>> {
@@ -253,7 +253,7 @@ impl<D: Dialect> Table<D> {
         self.select("count(*)", &format!("WHERE {cursor} >= ? AND {cursor} < ?"))
     }
 
-    fn count(&self, span: &Span) -> Result<Option<u64>> {
+    fn count(&self, span: &Span, _: &mut dyn FnMut(u64)) -> Result<Option<u64>> {
         let counted = D::look(&self.place.database, async |connection: &mut D::Connection| {
             let there = D::answer(D::columns(connection, &self.config.table)).await;
             if find(&there.map_err(self.place.failed("count rows"))?, &self.config.cursor).is_none() {

@@ -84,7 +84,7 @@ impl Source for TopicSource {
         Ok(topic.flatten().map(|topic| topic.id))
     }
 
-    fn count(&self, span: &Span) -> Result<Option<u64>> {
+    fn count(&self, span: &Span, _: &mut dyn FnMut(u64)) -> Result<Option<u64>> {
         let place = &self.place;
         let counted = place.database.look(async |connection| {
             if topic::find(connection, place).await?.is_none() {

@@ -229,7 +229,7 @@ impl Source for Weather {
         Ok(None)
     }
 
-    fn count(&self, span: &Span) -> Result<Option<u64>> {
+    fn count(&self, span: &Span, _: &mut dyn FnMut(u64)) -> Result<Option<u64>> {
         let end = if span.partition == PARTITION { self.config.rows() } else { 0 };
         Ok(Some(span.to.0.min(end).saturating_sub(span.from.0)))
     }
@@ -344,9 +344,10 @@ impl Reader for WeatherReader {
         self.read_at(Instant::now())
     }
 
-    /// Rows are made when they are due, so none ever waits.
+    /// What is left up to the last day. Without one rows are made when they are due, and none ever waits.
     fn lag(&mut self) -> Result<Lag> {
-        Ok(Lag::default())
+        let is_bounded = self.weather.config.last_day.is_some();
+        Ok(if is_bounded { Lag::of(PARTITION, self.end - self.next) } else { Lag::default() })
     }
 }
 

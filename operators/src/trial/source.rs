@@ -83,7 +83,7 @@ impl Source for TrialSource {
         Ok(None)
     }
 
-    fn count(&self, span: &Span) -> Result<Option<u64>> {
+    fn count(&self, span: &Span, _: &mut dyn FnMut(u64)) -> Result<Option<u64>> {
         let end = self.ends.position(span.partition).unwrap_or_default();
         Ok(Some(span.to.min(end).0.saturating_sub(span.from.0)))
     }

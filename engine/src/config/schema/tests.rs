@@ -23,7 +23,7 @@ fn validator() -> Validator {
 /// matter of the file.
 fn is_read(text: &str, dir: &Path) -> bool {
     let context = Context { dir: dir.to_owned() };
-    let mut found = Diagnostics::new("test.toml".to_owned(), text.to_owned());
+    let mut found = Diagnostics::new("test.toml", text.to_owned());
     let outside = Outside { context: &context, env: &|_| Err(VarError::NotPresent) };
     let root = checked::<Pipeline>(text, &outside, &mut found);
     let is_read = root.and_then(|root| read::<Pipeline>(&root, &mut found)).is_some() && found.is_empty();

@@ -6,8 +6,8 @@ use crate::kafka::scan::scan;
 use crate::kafka::topic::{self, Client};
 use crate::position::Span;
 
-/// Reads the span once more; `None` when the topic has not all of it any more, or may have removed some of it.
-pub(super) fn count(place: &Place, span: &Span) -> Result<Option<u64>> {
+/// Reads the span once more, telling of each message; `None` when the topic has not all of it any more, or may have removed some of it.
+pub(super) fn count(place: &Place, span: &Span, more: &mut dyn FnMut(u64)) -> Result<Option<u64>> {
     if span.from == span.to {
         return Ok(Some(0));
     }
@@ -23,6 +23,7 @@ pub(super) fn count(place: &Place, span: &Span) -> Result<Option<u64>> {
     let mut counted = 0;
     let whole = scan(place, span.partition, span.from.0..span.to.0, &mut |_| {
         counted += 1;
+        more(1);
         Ok(())
     })?;
     Ok(whole.then_some(counted))

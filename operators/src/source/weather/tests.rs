@@ -224,11 +224,24 @@ fn only_one_share_reads() {
 }
 
 #[test]
+fn what_is_left_is_known_where_there_is_a_last_day() {
+    let lag = |config: &WeatherConfig, from| {
+        let from = Checkpoint([(0, Position(from))].into());
+        config.build().unwrap().source.open(Share { index: 0, of: 1 }, &from).unwrap().lag().unwrap().total()
+    };
+    assert_eq!(
+        (lag(&bounded(10, 5), 0), lag(&bounded(10, 5), 30), lag(&bounded(10, 5), 50)),
+        (Some(50), Some(20), Some(0))
+    );
+    assert_eq!(lag(&WeatherConfig::default(), 30), None);
+}
+
+#[test]
 fn counts_are_of_rows_that_exist() {
     let source = bounded(10, 5).build().unwrap().source;
     let count = |partition, from, to| {
         let span = Span { partition, from: Position(from), to: Position(to), rows: 0 };
-        source.count(&span).unwrap()
+        source.count(&span, &mut |_| {}).unwrap()
     };
     assert_eq!(count(0, 7, 31), Some(24));
     assert_eq!(count(0, 40, 60), Some(10));

@@ -38,7 +38,7 @@ fn messages(dir: &Path, share: Share, from: &Checkpoint) -> BTreeMap<u32, Vec<St
         assert_eq!(span.from, next.position(span.partition).unwrap_or_default());
         next.advance(&span).unwrap();
         assert!(chunk.positions.values().iter().copied().eq(span.from.0..span.to.0));
-        assert_eq!(built.source.count(&span).unwrap(), Some(span.rows));
+        assert_eq!(built.source.count(&span, &mut |_| {}).unwrap(), Some(span.rows));
         let values = chunk.rows.column_by_name("value").unwrap().as_binary::<i32>();
         let texts = values.iter().map(|value| String::from_utf8(value.unwrap().to_vec()).unwrap());
         all.entry(chunk.source).or_default().extend(texts);
@@ -141,7 +141,10 @@ fn a_topic_that_is_lost_is_never_mistaken_for_one_without_news() {
     assert!(refusal(built.source.open(ALL, &checkpoint(&[0, 0, 1]))).contains("partition 2"));
     execute(dir.path(), "DELETE FROM topics");
     assert!(refusal(built.source.open(ALL, &checkpoint(&[10, 5]))).contains("does not exist any more"));
-    assert_eq!(built.source.count(&Span { partition: 0, from: Position(0), to: Position(9), rows: 9 }).unwrap(), None);
+    assert_eq!(
+        built.source.count(&Span { partition: 0, from: Position(0), to: Position(9), rows: 9 }, &mut |_| {}).unwrap(),
+        None
+    );
     // While it is read: truncated, recreated in its database, deleted, its file deleted or replaced.
     let ways = [
         "DELETE FROM messages WHERE partition = 0 AND \"offset\" > 5",

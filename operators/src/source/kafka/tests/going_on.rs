@@ -24,17 +24,19 @@ fn a_position_that_is_gone_stops_the_flow_with_the_numbers() {
     let Some(world) = World::new("deleted", 2, &[]) else { return };
     world.send(0, &["a", "b", "c", "d"]);
     let source = world.source(json!({}));
-    assert_eq!(source.count(&whole(0, 0, 4)).unwrap(), Some(4));
+    let mut told = 0;
+    assert_eq!(source.count(&whole(0, 0, 4), &mut |rows| told += rows).unwrap(), Some(4));
+    assert_eq!(told, 4, "each is told as it is read");
     world.delete_before(0, 3);
     refused(
         &run_into_error(&*source, &checkpoint(&[(0, 1), (1, 0)])),
         &["partition 0 begins at 3", "stands at 1", "2 offsets are gone", "start the flow anew"],
     );
     assert_eq!(run(&*source, &checkpoint(&[(0, 3)])).unwrap().values(0), ["d"]);
-    assert_eq!(source.count(&whole(0, 0, 4)).unwrap(), None);
-    assert_eq!(source.count(&whole(0, 3, 4)).unwrap(), Some(1));
-    assert_eq!(source.count(&whole(0, 3, 5)).unwrap(), None, "not there yet, or not any more");
-    assert_eq!(source.count(&whole(7, 0, 5)).unwrap(), None);
+    assert_eq!(source.count(&whole(0, 0, 4), &mut |_| {}).unwrap(), None);
+    assert_eq!(source.count(&whole(0, 3, 4), &mut |_| {}).unwrap(), Some(1));
+    assert_eq!(source.count(&whole(0, 3, 5), &mut |_| {}).unwrap(), None, "not there yet, or not any more");
+    assert_eq!(source.count(&whole(7, 0, 5), &mut |_| {}).unwrap(), None);
 }
 
 #[test]

@@ -27,9 +27,13 @@ fn aborted_and_open_transactions_are_not_read_and_markers_are_counted_over() {
     let last = run(&*source, &first.next).unwrap();
     assert_eq!(last.values(0), ["open", "behind"]);
     assert_eq!(last.next, checkpoint(&[(0, 12)]), "what only markers follow stands behind them");
-    assert_eq!(source.count(&whole(0, 0, 12)).unwrap(), Some(5));
-    assert_eq!(source.count(&whole(0, 2, 7)).unwrap(), Some(1));
-    assert_eq!(source.count(&whole(0, 2, 6)).unwrap(), Some(0), "a span of nothing but markers and aborted messages");
+    assert_eq!(source.count(&whole(0, 0, 12), &mut |_| {}).unwrap(), Some(5));
+    assert_eq!(source.count(&whole(0, 2, 7), &mut |_| {}).unwrap(), Some(1));
+    assert_eq!(
+        source.count(&whole(0, 2, 6), &mut |_| {}).unwrap(),
+        Some(0),
+        "a span of nothing but markers and aborted messages"
+    );
 }
 
 #[test]
@@ -70,7 +74,7 @@ fn compacted_messages_leave_gaps_and_are_never_counted_anew() {
         let expected: Vec<_> = all.into_iter().filter(|(offset, ..)| *offset >= from).collect();
         assert_eq!(resumed.messages[&0], expected, "from a position whose message may be gone");
     }
-    assert_eq!(source.count(&whole(0, 0, sent)).unwrap(), None);
+    assert_eq!(source.count(&whole(0, 0, sent), &mut |_| {}).unwrap(), None);
     println!("{sent} messages, {} left", given.values(0).len());
 }
 
