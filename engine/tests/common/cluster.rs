@@ -41,7 +41,8 @@ impl Cluster {
         let namenode = port(&others.variable("hdfs", "HDFS_URL")?);
         let hadoop_conf = others.variable("hdfs", "HADOOP_CONF_DIR")?;
         let mut proxies = vec![("mysql", Proxy::start(0, mysql)), ("namenode", Proxy::start(0, namenode))];
-        // A broker says itself where it is reached, and so its proxies have ports that were agreed on.
+        // A broker says itself where it is reached, and so its proxies have ports that were agreed on. A DataNode can name
+        // no port but the one it listens on, and so none stands before a DataNode.
         let proxied = |broker: &str| Proxy::start(port(broker) + 5, port(broker) + 4);
         proxies.extend(brokers.split(',').map(|broker| ("kafka", proxied(broker))));
         Some(Self { kafka, others, brokers, hadoop_conf, proxies })
@@ -56,6 +57,33 @@ impl Cluster {
 
     pub fn control(&self, action: &str, server: &str) {
         if server.starts_with("broker") { self.kafka } else { self.others }.control(action, server);
+    }
+
+    /// Starts servers side by side; returns when all are ready.
+    pub fn start(&self, names: &[&str]) {
+        let (brokers, others): (Vec<&str>, Vec<_>) = names.iter().partition(|name| name.starts_with("broker"));
+        for (servers, names) in [(self.kafka, brokers), (self.others, others)] {
+            if !names.is_empty() {
+                servers.command(&[&["start"], &names[..]].concat());
+            }
+        }
+    }
+
+    /// Leaves the jobs no room on HDFS for one block more.
+    pub fn set_quota(&self, jobs: &[&ClusterJob<'_>]) {
+        self.admin(&["-setSpaceQuota", "1m"], jobs);
+    }
+
+    /// There is room again.
+    pub fn clear_quota(&self, jobs: &[&ClusterJob<'_>]) {
+        self.admin(&["-clrSpaceQuota"], jobs);
+    }
+
+    fn admin(&self, action: &[&str], jobs: &[&ClusterJob<'_>]) {
+        let directories: Vec<_> = jobs.iter().map(|job| format!("/{}", job.name)).collect();
+        let directories = directories.iter().map(String::as_str);
+        let arguments: Vec<_> = ["hdfs", "dfsadmin"].iter().chain(action).copied().chain(directories).collect();
+        self.others.command(&arguments);
     }
 
     /// The job in a table, a topic and a directory of its own, reaching every server through its proxy.
@@ -95,7 +123,7 @@ pub struct ClusterJob<'c> {
     pub cluster: &'c Cluster,
     pub job: Job,
     pub name: String,
-    layout: Layout,
+    pub layout: Layout,
 }
 
 /// What pyarrow reads there; `None`, said loudly, where it is not installed.

@@ -34,6 +34,10 @@ async fn audit<T: Target>(
     flow: &str,
 ) -> Result<(Account, Vec<Finding>)> {
     let place = target.place();
+    // The flow may be running: its rows are those of the commit that is read first.
+    let snapshot = T::Dialect::answer(T::Dialect::snapshot(connection)).await;
+    let mut snapshot = snapshot.map_err(place.failed("begin to verify"))?;
+    let connection = &mut *snapshot;
     let mut found = Vec::new();
     let last = match progress::read(connection, place, flow).await {
         Ok(held) => held.and_then(|held| held.progress),

@@ -153,6 +153,9 @@ pub(crate) trait Dialect: Driver {
     /// Whether an error says that the database is not there now, rather than that it does not want this.
     fn is_unavailable(error: &sqlx::Error) -> bool;
 
+    /// Begins to read, with every statement seeing what was committed when the first began.
+    async fn snapshot(connection: &mut Self::Connection) -> sqlx::Result<sqlx::Transaction<'_, Self>>;
+
     /// Waits for an answer as long as this kind of database may take.
     async fn answer<T>(work: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T>;
 

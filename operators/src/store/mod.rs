@@ -141,6 +141,8 @@ impl From<io::Error> for Cause {
         match error.kind() {
             io::ErrorKind::NotFound => Self::NotFound,
             io::ErrorKind::AlreadyExists => Self::AlreadyExists,
+            // Whoever filled a disk may empty it again.
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Unavailable(error.to_string()),
             // A cause that went through `io::Write` comes back as it was.
             _ => error.downcast::<Self>().unwrap_or_else(Self::Failed),
         }

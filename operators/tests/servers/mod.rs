@@ -33,6 +33,9 @@ pub static ALONE: LazyLock<Servers> = LazyLock::new(|| Servers::new("tests-mysql
 /// One of each as a user would start them, for benchmarks.
 pub static BENCH: LazyLock<Servers> = LazyLock::new(|| Servers::new("bench", 16_000, &[]));
 
+/// Those that start from nothing, for tests of that.
+pub static FRESH: LazyLock<Servers> = LazyLock::new(|| Servers::new("fresh", 18_000, &[]));
+
 /// Addresses of a broker's plain listener.
 pub fn kafka() -> Option<String> {
     ALL.variable("kafka", "KAFKA_BROKERS")
@@ -100,11 +103,15 @@ impl Servers {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// Where their data and logs lie.
+    pub fn dir(&self) -> PathBuf {
+        project().join("target/servers").join(self.name)
+    }
+
     /// `docker/servers` for this set.
     pub fn script(&self, arguments: &[&str]) -> Command {
-        let dir = project().join("target/servers").join(self.name);
         let mut command = Command::new(project().join("docker/servers"));
-        command.arg("--dir").arg(dir).arg("--ports").arg(self.ports.to_string()).args(self.options);
+        command.arg("--dir").arg(self.dir()).arg("--ports").arg(self.ports.to_string()).args(self.options);
         if std::env::var("WEATHERFLOW_MYSQL").as_deref() == Ok("9") {
             command.arg("--mysql");
         }

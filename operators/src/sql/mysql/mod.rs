@@ -94,6 +94,12 @@ impl Dialect for MySql {
         }
     }
 
+    async fn snapshot(connection: &mut MySqlConnection) -> sqlx::Result<sqlx::Transaction<'_, MySql>> {
+        // Of the next transaction alone.
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").await?;
+        connection.begin_with("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY").await
+    }
+
     async fn answer<T>(work: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
         within(PATIENCE, work).await
     }

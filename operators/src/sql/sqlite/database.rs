@@ -172,6 +172,12 @@ impl Database {
     }
 
     fn failed(&self, error: sqlx::Error) -> Error {
+        if is_full(&error) {
+            return Error::Unavailable {
+                place: self.to_string(),
+                reason: format!("cannot open the database: {error}"),
+            };
+        }
         Error::Sql { action: "open the database".into(), place: self.to_string(), source: error.into() }
     }
 }
@@ -194,10 +200,23 @@ impl Opened {
 const SQLITE_BUSY: i64 = 5;
 /// Reading alone would have to write.
 const SQLITE_READONLY: i64 = 8;
+/// The disk is full.
+const SQLITE_FULL: i64 = 13;
+/// The file that all who use a database share could not be made as large as it must be.
+const SQLITE_IOERR_SHMSIZE: i64 = 4874;
+
+/// Whether the disk has no room, which it may have again.
+pub(super) fn is_full(error: &sqlx::Error) -> bool {
+    has_code(error, SQLITE_FULL) || extended(error) == Some(SQLITE_IOERR_SHMSIZE)
+}
 
 fn has_code(error: &sqlx::Error, code: i64) -> bool {
-    let extended = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    extended.and_then(|extended| extended.parse::<i64>().ok()).is_some_and(|extended| extended & 0xff == code)
+    extended(error).is_some_and(|extended| extended & 0xff == code)
+}
+
+/// SQLite's extended code, whose last byte is the plain one.
+fn extended(error: &sqlx::Error) -> Option<i64> {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code)?.parse().ok()
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use arrow::datatypes::DataType;
 use chrono::{DateTime, SecondsFormat, Utc};
 use database::{Database, Opened};
 use sqlx::sqlite::SqliteConnection;
-use sqlx::{Row, Sqlite};
+use sqlx::{Connection, Row, Sqlite};
 
 /// A statement for SQLite alone.
 pub(crate) type Statement<'q> = super::Statement<'q, Sqlite>;
@@ -71,9 +71,13 @@ impl Dialect for Sqlite {
         value.is_nan().then_some("is not a number (NaN), which SQLite would silently store as null")
     }
 
-    /// A file is there or it is not; the driver itself waits for another writer.
-    fn is_unavailable(_: &sqlx::Error) -> bool {
-        false
+    /// A file is there or it is not, and the driver itself waits for another writer; but a full disk may be given room.
+    fn is_unavailable(error: &sqlx::Error) -> bool {
+        database::is_full(error)
+    }
+
+    async fn snapshot(connection: &mut SqliteConnection) -> sqlx::Result<sqlx::Transaction<'_, Sqlite>> {
+        connection.begin().await
     }
 
     async fn answer<T>(work: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
@@ -112,13 +116,18 @@ impl Dialect for Sqlite {
     }
 
     async fn still_open(place: &Place<Self>, opened: &mut Opened) -> Result<()> {
-        if place.database.file()? == Some(opened.file) {
-            return Ok(());
+        if place.database.file()? != Some(opened.file) {
+            return Err(place.refused(
+                "the database was deleted or replaced while it was open; nothing more was committed. Put it back, or \
+                 start again to see where the flow stands",
+            ));
         }
-        Err(place.refused(
-            "the database was deleted or replaced while it was open; nothing more was committed. Put it back, or \
-             start again to see where the flow stands",
-        ))
+        // Where the disk is full SQLite has rolled back by itself, and the driver, whose ROLLBACK then fails, goes on
+        // taking the transaction for open.
+        if opened.connection.is_in_transaction() {
+            *opened = place.database.write().await?;
+        }
+        Ok(())
     }
 
     async fn look<T>(
