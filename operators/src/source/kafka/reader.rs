@@ -48,6 +48,8 @@ pub(super) struct KafkaReader {
     /// Ready to be handed over, in order.
     ready: VecDeque<(Chunk, Span)>,
     ends: Ends,
+    /// Whether rows were handed over since it was last asked whether these were all.
+    moved: bool,
     watched: Instant,
     alive: Instant,
 }
@@ -79,6 +81,7 @@ impl KafkaReader {
             lanes: BTreeMap::new(),
             ready: VecDeque::new(),
             ends: Ends { at: now, offsets: BTreeMap::new() },
+            moved: false,
             watched: now,
             alive: now,
         };
@@ -303,14 +306,18 @@ impl Reader for KafkaReader {
                 return Ok(Read::CaughtUp(AGAIN));
             }
         }
-        if self.ready.is_empty() && !self.fetch(Duration::ZERO)? {
-            if self.ends.at.elapsed() >= ENDS_EVERY && self.is_at_end()? {
+        if self.ready.is_empty() && !self.fetch(Duration::ZERO)? && !self.fetch(WAIT)? {
+            // Asked at once behind the last message, and after that now and then.
+            let due = std::mem::take(&mut self.moved) || self.ends.at.elapsed() >= ENDS_EVERY;
+            if due && self.is_at_end()? {
                 return Ok(Read::CaughtUp(Duration::ZERO));
             }
-            self.fetch(WAIT)?;
         }
         Ok(match self.ready.pop_front() {
-            Some((chunk, span)) => Read::Rows(chunk, span),
+            Some((chunk, span)) => {
+                self.moved = true;
+                Read::Rows(chunk, span)
+            }
             None => Read::Pause(Duration::ZERO),
         })
     }
