@@ -25,8 +25,8 @@ pub(crate) const SETTINGS: &[(&str, &str)] = &[
     ("enable.partition.eof", "true"),
     ("check.crcs", "true"),
     ("fetch.wait.max.ms", "100"),
-    // The default is a second, which a reader of small messages mostly sleeps.
-    ("fetch.queue.backoff.ms", "5"),
+    // The default is a second, which a reader of small messages mostly sleeps; of 5 ms it still sleeps a third.
+    ("fetch.queue.backoff.ms", "1"),
     ("fetch.max.bytes", "1048576"),
     // For each partition. More would have left the processor's cache before they are read.
     ("queued.min.messages", "8000"),

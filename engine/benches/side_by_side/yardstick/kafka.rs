@@ -11,15 +11,20 @@ use std::ffi::CString;
 use std::ptr;
 use std::time::Duration;
 
-pub const BATCH_NOTE: &str = "rd_kafka_consume_batch_queue of 10,000, queued.min.messages=1000000";
-pub const POLL_NOTE: &str = "BaseConsumer::poll, fetch.queue.backoff.ms=5";
+/// Found by trying: with more messages in the queue, or a longer pause before the next fetch, both loops are slower.
+const SETTINGS: [(&str, &str); 3] =
+    [("queued.min.messages", "8000"), ("fetch.max.bytes", "1048576"), ("fetch.queue.backoff.ms", "1")];
+
+pub const BATCH_NOTE: &str = "rd_kafka_consume_batch_queue of 256, queued.min.messages=8000, fetch.max.bytes=1048576, \
+                              fetch.queue.backoff.ms=1";
+pub const POLL_NOTE: &str = "BaseConsumer::poll with the same settings";
 
 impl Messages {
-    fn consumer(&self, settings: &[(&str, &str)]) -> (BaseConsumer, i32) {
+    fn consumer(&self) -> (BaseConsumer, i32) {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.brokers).set("group.id", "yardstick").set("enable.auto.commit", "false");
         config.set("enable.partition.eof", "true");
-        settings.iter().for_each(|(name, value)| _ = config.set(*name, *value));
+        SETTINGS.iter().for_each(|(name, value)| _ = config.set(*name, *value));
         let consumer: BaseConsumer = config.create().unwrap();
         let metadata = consumer.fetch_metadata(Some(&self.topic), Duration::from_secs(10)).unwrap();
         let partitions = metadata.topics()[0].partitions().len();
@@ -27,11 +32,10 @@ impl Messages {
     }
 
     pub(super) fn by_batch(&self) {
-        let (consumer, partitions) =
-            self.consumer(&[("queued.min.messages", "1000000"), ("fetch.queue.backoff.ms", "5")]);
+        let (consumer, partitions) = self.consumer();
         let name = CString::new(self.topic.as_str()).unwrap();
         let rk = consumer.client().native_ptr();
-        let mut batch = vec![ptr::null_mut(); 10_000];
+        let mut batch = vec![ptr::null_mut(); 256];
         let (mut count, mut ended) = (0u64, 0);
         // SAFETY: the client outlives all that is made with it; the library writes no more pointers than there is room
         // for, and each message is given back once.
@@ -62,7 +66,7 @@ impl Messages {
     }
 
     pub(super) fn one_by_one(&self) {
-        let (consumer, partitions) = self.consumer(&[("fetch.queue.backoff.ms", "5")]);
+        let (consumer, partitions) = self.consumer();
         let mut all = TopicPartitionList::new();
         for partition in 0..partitions {
             all.add_partition_offset(&self.topic, partition, Offset::Beginning).unwrap();
