@@ -176,7 +176,7 @@ fn brokers_and_starts_have_several_spellings() {
         "brokers = \"a:9092\"\nstart = { env = \"NO_SUCH_START\", default = \"earliest\" }",
         "brokers = \"a:9092\"\nstart = { timestamp = \"2026-01-01T00:00:00+02:00\" }",
         "brokers = \"a:9092\"\nstart = { offsets = { 0 = 17, 1 = 42 } }",
-        "brokers = \"a:9092\"\noptions = { \"fetch.min.bytes\" = 1, \"check.crcs\" = true, \"client.rack\" = \"x\" }",
+        "brokers = \"a:9092\"\noptions = { \"fetch.min.bytes\" = 1, \"socket.keepalive.enable\" = true, \"client.rack\" = \"x\" }",
         "brokers = \"a:9092\"\ncolumns = [\"headers\", \"timestamp\", \"value\", \"key\"]\ngroup = \"g\"",
     ];
     let folder = tempfile::tempdir().unwrap();
