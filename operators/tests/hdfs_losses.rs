@@ -131,7 +131,10 @@ fn the_rename_that_commits_goes_without_an_answer() {
 
 /// Deletes what the DataNodes have of a file, as disks do; gives how many replicas there were.
 fn lose_replicas(path: &str) -> usize {
-    let told = ALL.command(&["hdfs", "fsck", path, "-files", "-blocks"]);
+    let mut look = || ALL.command(&["hdfs", "fsck", path, "-files", "-blocks"]);
+    let replicated = |told: &String| told.matches("Live_repl=3").count() == told.matches("blk_").count();
+    // A close waits for one replica, and the others follow.
+    let told = std::iter::repeat_with(&mut look).take(30).find(replicated).unwrap_or_else(look);
     let id = |text: &str| text.chars().take_while(char::is_ascii_digit).collect::<String>();
     let blocks: Vec<_> = told.split("blk_").skip(1).map(|rest| format!("blk_{}", id(rest))).collect();
     assert!(!blocks.is_empty(), "{told}");
