@@ -159,17 +159,15 @@ fn the_offsets_of_a_group_are_shown_and_never_read() {
         let mut list = TopicPartitionList::new();
         list.add_partition(&world.topic, 0);
         list.add_partition(&world.topic, 1);
-        let committed = other.committed_offsets(list, TIMEOUT).unwrap();
-        committed
-            .elements()
-            .iter()
-            .map(rdkafka::topic_partition_list::TopicPartitionListElem::offset)
-            .collect::<Vec<_>>()
+        // A broker that has just started may not know yet who coordinates the group.
+        let committed = other.committed_offsets(list, TIMEOUT).ok()?;
+        let elements = committed.elements();
+        Some(elements.iter().map(rdkafka::topic_partition_list::TopicPartitionListElem::offset).collect::<Vec<_>>())
     };
-    assert_eq!(shown(), [Offset::Invalid, Offset::Invalid]);
+    eventually(|| shown() == Some(vec![Offset::Invalid, Offset::Invalid]));
     let given = run(&*source, &Checkpoint::default()).unwrap();
     source.committed(&given.next);
-    eventually(|| shown() == [Offset::Offset(3), Offset::Offset(0)]);
+    eventually(|| shown() == Some(vec![Offset::Offset(3), Offset::Offset(0)]));
 
     // Somebody moves the group forth and back; the flow does not care.
     world.send(0, &["d"]);
@@ -181,7 +179,7 @@ fn the_offsets_of_a_group_are_shown_and_never_read() {
         assert_eq!(next.values(0), ["d"], "with the group at {moved}");
     }
     source.committed(&checkpoint(&[(0, 4), (1, 0)]));
-    eventually(|| shown() == [Offset::Offset(4), Offset::Offset(0)]);
+    eventually(|| shown() == Some(vec![Offset::Offset(4), Offset::Offset(0)]));
 }
 
 #[test]

@@ -101,7 +101,7 @@ fn how_a_consumer_reads_is_a_file_s_to_set_where_nothing_rests_on_it() {
     };
     let world = World { brokers: "127.0.0.1:1".into(), topic: "t".into() };
     // The default is 1000, with which a fast reader of small messages sleeps most of the time.
-    assert_eq!(setting(&world, json!({}), "fetch.queue.backoff.ms"), "5");
+    assert_eq!(setting(&world, json!({}), "fetch.queue.backoff.ms"), "1");
     assert_eq!(setting(&world, json!({ "fetch.queue.backoff.ms": 7 }), "fetch.queue.backoff.ms"), "7");
     assert_eq!(setting(&world, json!({}), "isolation.level"), "read_committed");
     for (name, value) in SETTINGS {
