@@ -36,6 +36,15 @@ pub static BENCH: LazyLock<Servers> = LazyLock::new(|| Servers::new("bench", 16_
 /// Those that start from nothing, for tests of that.
 pub static FRESH: LazyLock<Servers> = LazyLock::new(|| Servers::new("fresh", 18_000, &[]));
 
+/// Settings of a topic that is compacted soon, and not only when much is to be gained.
+pub const COMPACTED: [(&str, &str); 5] = [
+    ("cleanup.policy", "compact"),
+    ("segment.ms", "100"),
+    ("min.cleanable.dirty.ratio", "0.01"),
+    ("min.compaction.lag.ms", "0"),
+    ("max.compaction.lag.ms", "100"),
+];
+
 /// Addresses of a broker's plain listener.
 pub fn kafka() -> Option<String> {
     ALL.variable("kafka", "KAFKA_BROKERS")

@@ -2,6 +2,7 @@
 
 use super::topics::{create, refusal};
 use super::{FLOW, TIMEOUT, World, drive, run};
+use crate::servers;
 use crate::stage::Sink;
 use rdkafka::admin::{AlterConfig, ResourceSpecifier};
 use rdkafka::{Offset, TopicPartitionList};
@@ -11,14 +12,7 @@ use std::time::{Duration, Instant};
 fn compaction_leaves_the_last_commit_and_where_the_log_begins() {
     let Some(world) = World::new("compacted") else { return };
     let topic = world.of_flow("progress");
-    let settings = [
-        ("cleanup.policy", "compact"),
-        ("segment.ms", "100"),
-        ("min.cleanable.dirty.ratio", "0.01"),
-        ("min.compaction.lag.ms", "0"),
-        ("max.compaction.lag.ms", "100"),
-    ];
-    create(&world, &topic, 1, &settings);
+    create(&world, &topic, 1, &servers::COMPACTED);
     let mut commits = 0;
     // The log is rolled by the next entry, and cleaned when the cleaner gets to it.
     let left = loop {

@@ -38,14 +38,7 @@ fn aborted_and_open_transactions_are_not_read_and_markers_are_counted_over() {
 
 #[test]
 fn compacted_messages_leave_gaps_and_are_never_counted_anew() {
-    let settings = [
-        ("cleanup.policy", "compact"),
-        ("segment.ms", "100"),
-        ("min.cleanable.dirty.ratio", "0.01"),
-        ("min.compaction.lag.ms", "0"),
-        ("max.compaction.lag.ms", "100"),
-    ];
-    let Some(world) = World::new("compacted", 1, &settings) else { return };
+    let Some(world) = World::new("compacted", 1, &servers::COMPACTED) else { return };
     let source = world.source(json!({}));
     let mut sent = 0;
     // The log is rolled by the next message, and cleaned when the cleaner gets to it.

@@ -5,10 +5,11 @@ use super::own;
 use super::proxy::{Harm, Proxy};
 use crate::Error;
 use crate::config::Context;
+use crate::progress::Progress;
 use crate::sink::SinkConfig;
 use crate::source::SourceConfig;
 use crate::sql::failpoint::Failpoints;
-use crate::stage::Share;
+use crate::stage::{Committer, Share, Sink};
 
 /// Lives of the sink until three batches are there, begun again as the engine does.
 fn live(harm: Harm) -> Option<(u32, Vec<String>)> {
@@ -48,11 +49,7 @@ fn a_commit_whose_answer_is_lost_counts_once() {
 fn a_connection_ended_between_commits_is_opened_again() {
     let Some(world) = own() else { return };
     let sink = world.sink(Failpoints::default());
-    let opened = sink.open(&run("one")).unwrap();
-    let mut committer = opened.committer;
-    let first = batch(&*sink, &run("one"), None, 0);
-    let last = first.progress.clone();
-    committer.commit(first).unwrap();
+    let (mut committer, last) = begun(&*sink);
     kill_others(&world);
     committer.commit(batch(&*sink, &run("one"), Some(&last), 1)).unwrap();
     assert_eq!(sink.progress("weather/test").unwrap().unwrap().version.0, 1);
@@ -67,15 +64,21 @@ fn kill_others(world: &super::World) {
     }
 }
 
+/// A sink with one commit.
+fn begun(sink: &dyn Sink) -> (Box<dyn Committer>, Progress) {
+    let mut committer = sink.open(&run("one")).unwrap().committer;
+    let first = batch(sink, &run("one"), None, 0);
+    let last = first.progress.clone();
+    committer.commit(first).unwrap();
+    (committer, last)
+}
+
 /// The server ends one transaction of a deadlock, the one with fewer changes, and the batch is done again.
 #[test]
 fn a_deadlock_costs_the_sink_one_more_try() {
     let Some(world) = own() else { return };
     let sink = world.sink(Failpoints::default());
-    let mut committer = sink.open(&run("one")).unwrap().committer;
-    let first = batch(&*sink, &run("one"), None, 0);
-    let last = first.progress.clone();
-    committer.commit(first).unwrap();
+    let (mut committer, last) = begun(&*sink);
     world.run("CREATE TABLE many (n INT); INSERT INTO many SELECT 1 FROM information_schema.collations");
     let mut other = world.client();
     // The sink advances its progress first and adds rows then; this one goes the other way.
@@ -111,10 +114,7 @@ fn a_deadlock_costs_the_sink_one_more_try() {
 fn a_row_locked_by_others_makes_the_sink_wait() {
     let Some(world) = own() else { return };
     let sink = world.sink(Failpoints::default());
-    let mut committer = sink.open(&run("one")).unwrap().committer;
-    let first = batch(&*sink, &run("one"), None, 0);
-    let last = first.progress.clone();
-    committer.commit(first).unwrap();
+    let (mut committer, last) = begun(&*sink);
     let mut other = world.client();
     other.run("BEGIN; SELECT * FROM weatherflow_progress FOR UPDATE");
     let waiting = std::thread::scope(|scope| {
