@@ -6,6 +6,8 @@ mod cluster;
 mod common;
 #[path = "common/proxy.rs"]
 mod proxy;
+#[path = "common/served.rs"]
+mod served;
 
 use cluster::servers::ALL;
 use cluster::{Cluster, ClusterJob, Layout};
@@ -14,9 +16,11 @@ use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use served::wait_for;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -46,6 +50,17 @@ fn brokers() -> String {
     ALL.variable("kafka", "KAFKA_BROKERS").unwrap()
 }
 
+fn committed(job: &ClusterJob<'_>) -> KafkaResult<Vec<(i32, Offset)>> {
+    let consumer: BaseConsumer =
+        ClientConfig::new().set("bootstrap.servers", brokers()).set("group.id", &job.name).create()?;
+    let mut partitions = TopicPartitionList::new();
+    partitions.add_partition_range(&job.name, 0, 3);
+    let committed = consumer.committed_offsets(partitions, TIMEOUT)?;
+    let mut committed: Vec<_> = committed.elements().iter().map(|at| (at.partition(), at.offset())).collect();
+    committed.sort_by_key(|(partition, _)| *partition);
+    Ok(committed)
+}
+
 fn look(job: &ClusterJob<'_>) -> Places {
     let consumer: BaseConsumer =
         ClientConfig::new().set("bootstrap.servers", brokers()).set("group.id", &job.name).create().unwrap();
@@ -63,11 +78,7 @@ fn look(job: &ClusterJob<'_>) -> Places {
     let mut topics: Vec<(String, Vec<(i64, i64)>)> =
         metadata.topics().iter().filter(|topic| topic.name().contains(&job.name)).map(topic).collect();
     topics.sort();
-    let mut partitions = TopicPartitionList::new();
-    partitions.add_partition_range(&job.name, 0, 3);
-    let committed = consumer.committed_offsets(partitions, TIMEOUT).unwrap();
-    let mut committed: Vec<_> = committed.elements().iter().map(|at| (at.partition(), at.offset())).collect();
-    committed.sort_by_key(|(partition, _)| *partition);
+    let committed = committed(job).unwrap();
     let files = ALL.command(&["hdfs", "dfs", "-ls", "-R", &format!("/{}", job.name)]);
     Places { groups, committed, topics, files }
 }
@@ -80,6 +91,8 @@ fn a_job_that_is_tapped_everywhere_commits_the_same() {
     let shown = file.replace("[flow.source.kafka]\n", &format!("[flow.source.kafka]\ngroup = \"{}\"\n", job.name));
     assert_ne!(file, shown);
     fs::write(job.job.file(), shown).unwrap();
+    // A cluster that has just started has nobody yet who keeps the offsets of groups.
+    wait_for("a coordinator of groups", || committed(&job).ok());
 
     // They begin before anything is there, and hang on while all of it is written.
     let mut taps = TARGETS.map(|target| {

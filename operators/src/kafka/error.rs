@@ -2,11 +2,12 @@
 
 use super::Place;
 use crate::error::Error;
-use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
+use rdkafka::{ClientContext, TopicPartitionList};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -94,6 +95,8 @@ fn kind(code: Code) -> Kind {
 pub(crate) struct Listener {
     place: String,
     heard: Mutex<Heard>,
+    /// How many commits of a group's offsets have an answer.
+    committed: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -109,7 +112,11 @@ static WARNED: Mutex<BTreeMap<String, Instant>> = Mutex::new(BTreeMap::new());
 
 impl Listener {
     pub(crate) fn new(place: &Place) -> Self {
-        Self { place: place.to_string(), heard: Mutex::default() }
+        Self { place: place.to_string(), heard: Mutex::default(), committed: AtomicU64::default() }
+    }
+
+    pub(crate) fn committed(&self) -> u64 {
+        self.committed.load(Ordering::Relaxed)
     }
 
     /// A failed call, with what was heard besides: a wrong password shows itself to a caller only as silence.
@@ -163,4 +170,11 @@ impl ClientContext for Listener {
     }
 }
 
-impl ConsumerContext for Listener {}
+impl ConsumerContext for Listener {
+    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
+        self.committed.fetch_add(1, Ordering::Relaxed);
+        if let Err(error) = result {
+            tracing::debug!(target: "kafka", "{}: a group's offsets are not written: {error}", self.place);
+        }
+    }
+}

@@ -7,13 +7,22 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// How long the end of a run waits for the last positions to be written; a group's first coordinator takes seconds.
+const LAST: Duration = Duration::from_secs(5);
 
 pub(super) struct Group {
     name: String,
     place: Place,
     /// Made with the first commit; it never joins the group, it only writes.
-    client: Mutex<Option<BaseConsumer<Listener>>>,
+    client: Mutex<Option<Client>>,
+}
+
+struct Client {
+    consumer: BaseConsumer<Listener>,
+    /// Commits without an answer are waited for at the end.
+    asked: u64,
 }
 
 impl Group {
@@ -35,15 +44,27 @@ impl Group {
             empty => {
                 let mut config = self.place.client.clone();
                 config.set("group.id", &self.name).set("enable.auto.commit", "false");
-                empty.insert(config.create_with_context(Listener::new(&self.place))?)
+                let consumer = config.create_with_context(Listener::new(&self.place))?;
+                empty.insert(Client { consumer, asked: 0 })
             }
         };
-        while client.poll(Duration::ZERO).is_some() {}
+        while client.consumer.poll(Duration::ZERO).is_some() {}
         let mut list = TopicPartitionList::new();
         for (&partition, &next) in &positions.0 {
             let offset = Offset::Offset(next.0.cast_signed());
             list.add_partition_offset(&self.place.topic, partition.cast_signed(), offset)?;
         }
-        client.commit(&list, CommitMode::Async)
+        client.consumer.commit(&list, CommitMode::Async)?;
+        client.asked += 1;
+        Ok(())
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let end = Instant::now() + LAST;
+        while self.consumer.context().committed() < self.asked && Instant::now() < end {
+            let _ = self.consumer.poll(Duration::from_millis(20));
+        }
     }
 }

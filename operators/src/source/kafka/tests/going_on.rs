@@ -180,6 +180,11 @@ fn the_offsets_of_a_group_are_shown_and_never_read() {
     }
     source.committed(&checkpoint(&[(0, 4), (1, 0)]));
     eventually(|| shown() == Some(vec![Offset::Offset(4), Offset::Offset(0)]));
+    // A run that ends right after its last commit shows that too.
+    let source = world.source(json!({ "group": group }));
+    source.committed(&checkpoint(&[(0, 2), (1, 0)]));
+    drop(source);
+    assert_eq!(shown(), Some(vec![Offset::Offset(2), Offset::Offset(0)]));
 }
 
 #[test]
