@@ -22,7 +22,8 @@ use timely::scheduling::Activator;
 /// Chunks handed on before other operators get their turn.
 const CHUNKS_PER_TURN: usize = 16;
 
-/// An epoch stays open for `1 / GATHER` of the time between two commits at least.
+/// An epoch stays open for `1 / GATHER` of the time between two commits at least, and closes as much early when nothing
+/// came for as long.
 const GATHER: u32 = 10;
 
 /// The place of the source among the stages of a flow.
@@ -56,18 +57,19 @@ pub(super) fn read<'scope>(
         let chunk_hold = capabilities.pop();
         let mut holds = chunk_hold.zip(span_hold);
         let mut open = OpenRows::default();
-        let mut closed = Instant::now();
+        let mut timer = Timer { step: flow.commit.every.0 / GATHER, closed: Instant::now(), alarm: None };
         move |_frontiers| {
             if flow.halt.failure().is_some() {
                 return;
             }
             let mut end = flow.halt.is_stopping();
+            timer.set(&open, &again);
             for turn in 0.. {
                 let Some((chunk_hold, span_hold)) = holds.as_mut() else { return };
                 let epoch = *chunk_hold.time();
-                if end || epoch < flow.open.get() || open.is_full(&flow) {
+                if end || epoch < flow.open.get() || timer.is_due(&open) || open.is_full(&flow) {
                     flow.open.close(epoch);
-                    closed = Instant::now();
+                    timer.closed = Instant::now();
                     let spans = std::mem::take(&mut open).spans;
                     span_out.activate().session(span_hold).give_iterator(spans.into_values());
                     chunk_hold.downgrade(&(epoch + 1));
@@ -88,15 +90,11 @@ pub(super) fn read<'scope>(
                     Next::Rows(parcel, span) => {
                         flow.meter.add_read(epoch, span.rows);
                         flow.meter.add_passed(SOURCE, span.rows, parcel.chunk().bytes());
-                        if open.due.is_none() {
-                            let wait = stays_open(closed, flow.commit.every.0);
-                            open.due = Some(Instant::now() + wait);
-                            again.activate_after(wait);
-                        }
                         if let Err(error) = open.add(&span, parcel.chunk().bytes()) {
                             flow.fail_by_bug(format_args!("the source gave {error}"));
                             return;
                         }
+                        timer.set(&open, &again);
                         if !parcel.chunk().is_empty() {
                             chunk_out.activate().session(chunk_hold).give(parcel);
                         }
@@ -108,12 +106,6 @@ pub(super) fn read<'scope>(
         }
     });
     (chunks, spans, activator)
-}
-
-/// How long an epoch stays open after its first row. Rows that come in bursts, as the commits of a flow before this one
-/// make them, do not wait for the next burst.
-fn stays_open(closed: Instant, every: Duration) -> Duration {
-    every.saturating_sub(closed.elapsed()).max(every / GATHER)
 }
 
 /// At most two epochs in flight: the open one, and one that is not committed yet.
@@ -136,11 +128,47 @@ fn next(fetched: &Receiver<Fetched>) -> Next {
     }
 }
 
+/// Closes epochs by time.
+struct Timer {
+    /// A part of the time between two commits.
+    step: Duration,
+    /// When the epoch before was closed.
+    closed: Instant,
+    /// When this operator gets its turn in any case.
+    alarm: Option<Instant>,
+}
+
+impl Timer {
+    /// Rows that come in bursts, as the commits of a flow before this one make them, do not wait for the next burst:
+    /// where nothing follows them the epoch closes a step early, so that, epoch by epoch, the commits of this flow move
+    /// up to just behind those of the other.
+    fn due(&self, first: Instant, last: Instant) -> Instant {
+        let late = self.closed + self.step * GATHER;
+        let early = (late - self.step).max(last + self.step);
+        (first + self.step).max(late.min(early))
+    }
+
+    fn is_due(&self, open: &OpenRows) -> bool {
+        open.came.is_some_and(|(first, last)| self.due(first, last) <= Instant::now())
+    }
+
+    /// Sees to it that an epoch with rows is looked at when it is due.
+    fn set(&mut self, open: &OpenRows, again: &Activator) {
+        let Some((first, last)) = open.came else { return };
+        let now = Instant::now();
+        if self.alarm.is_none_or(|alarm| alarm <= now) {
+            let due = self.due(first, last);
+            self.alarm = Some(due);
+            again.activate_after(due.saturating_duration_since(now));
+        }
+    }
+}
+
 /// What this worker has read in the open epoch.
 #[derive(Default)]
 struct OpenRows {
-    /// When it closes, once it has rows.
-    due: Option<Instant>,
+    /// When the first and the last of its rows came.
+    came: Option<(Instant, Instant)>,
     rows: u64,
     bytes: u64,
     spans: BTreeMap<u32, Span>,
@@ -148,6 +176,8 @@ struct OpenRows {
 
 impl OpenRows {
     fn add(&mut self, span: &Span, bytes: u64) -> Result<(), operators::position::SpanError> {
+        let now = Instant::now();
+        self.came = Some((self.came.map_or(now, |(first, _)| first), now));
         self.rows += span.rows;
         self.bytes += bytes;
         match self.spans.get_mut(&span.partition) {
@@ -161,8 +191,42 @@ impl OpenRows {
 
     fn is_full(&self, flow: &Flow) -> bool {
         let workers = u64::from(flow.workers);
-        self.due.is_some_and(|due| Instant::now() >= due)
-            || self.rows >= flow.commit.rows.div_ceil(workers)
-            || self.bytes >= flow.commit.bytes.0.div_ceil(workers)
+        self.rows >= flow.commit.rows.div_ceil(workers) || self.bytes >= flow.commit.bytes.0.div_ceil(workers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bursts a second apart and commits every second: wherever the first one falls, the later ones fall just behind a
+    /// burst.
+    #[test]
+    fn commits_move_up_to_bursts() {
+        let [every, step] = [10, 1].map(|parts| Duration::from_millis(100) * parts);
+        let zero = Instant::now();
+        for phase in 0..100 {
+            let mut timer = Timer { step, closed: zero + every * phase / 100, alarm: None };
+            let burst = |number| zero + every * number;
+            let delays = (1..30).map(|number| {
+                let due = timer.due(burst(number), burst(number));
+                assert!(due - timer.closed >= step * 9, "commits come no faster than a tenth early");
+                timer.closed = due;
+                due - burst(number)
+            });
+            assert_eq!(delays.last(), Some(step), "phase {phase}");
+        }
+    }
+
+    #[test]
+    fn an_epoch_with_rows_until_its_end_has_its_whole_time() {
+        let closed = Instant::now();
+        let ms = Duration::from_millis;
+        let timer = Timer { step: ms(100), closed, alarm: None };
+        let due = |first, last| timer.due(closed + ms(first), closed + ms(last)) - closed;
+        assert_eq!(due(0, 0), ms(900));
+        assert_eq!(due(0, 850), ms(950));
+        assert_eq!(due(0, 950), ms(1000));
+        assert_eq!(due(1500, 1500), ms(1600), "an epoch after a pause gathers for a moment");
     }
 }

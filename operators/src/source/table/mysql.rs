@@ -3,7 +3,7 @@
 use super::rows::Rows;
 use super::{AfterWait, Table};
 use crate::chunk::Chunk;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::position::{Lag, Position, Span};
 use crate::runtime::OwnRuntime;
 use crate::sql::Dialect;
@@ -20,8 +20,10 @@ use std::time::{Duration, Instant};
 use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
-/// How often the table is asked whether it is still the same one.
+/// How often the table is asked, behind rows that it gave, whether it is still the same one.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
+/// And how often while it gives none.
+const LOOK_IDLE: Duration = Duration::from_secs(5);
 /// Asking for its identity may take one part in so many of the time: a server looks through all its tables for that.
 const IDENTITY_SHARE: u32 = 10;
 /// Bytes that a page is to have: rows are of different lengths, and those behind a full page come in vain.
@@ -145,14 +147,23 @@ impl MySqlReader {
 impl TableRows {
     async fn read(&mut self) -> Result<Read> {
         let Some((cursor, opened)) = self.ready().await? else { return Ok(Read::CaughtUp(AGAIN)) };
-        if cursor.look_after(opened).await? == Look::Altered {
-            // Its columns may be others now.
-            self.opened = None;
-            return Ok(Read::Pause(AGAIN));
-        }
         loop {
             let settled = opened.there.late.settled();
-            let (page, ended) = cursor.page(opened).await?;
+            let page = cursor.page(opened).await;
+            let due = match &page {
+                // What is left of a page that was cut is still on the wire; the next connection looks at the table first.
+                Ok((_, Ended::Full)) | Err(Error::Unavailable { .. }) => Duration::MAX,
+                Ok((Some(_), _)) => LOOK_AFTER,
+                Ok((None, _)) => LOOK_IDLE,
+                // It may say of a table that is another now what is not to be said of this one.
+                Err(_) => Duration::ZERO,
+            };
+            if cursor.looked.elapsed() >= due && cursor.check_position(opened).await? == Look::Altered {
+                // Its columns may be others now, and are to be read anew.
+                self.opened = None;
+                return Ok(Read::Pause(AGAIN));
+            }
+            let (page, ended) = page?;
             if let Some((chunk, to)) = page {
                 let span = Span { partition: 0, from: Position(cursor.next), to: Position(to), rows: chunk.len() };
                 cursor.next = to;
@@ -239,11 +250,6 @@ impl Cursor {
         let query = sqlx::query(AssertSqlSafe(self.table.select(&format!("max({})", self.table.cursor()), "")));
         let row = MySql::answer(query.fetch_one(&mut opened.connection)).await.map_err(failed())?;
         row.try_get_unchecked(0).map_err(failed())
-    }
-
-    /// Now and then, makes sure that the table is still the one that was read.
-    async fn look_after(&mut self, opened: &mut Opened) -> Result<Look> {
-        if self.looked.elapsed() < LOOK_AFTER { Ok(Look::Same) } else { self.check_position(opened).await }
     }
 
     /// Refuses a table that never had the rows before the position, or that took the place of the one that was read.
