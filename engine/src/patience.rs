@@ -75,6 +75,7 @@ mod tests {
     use crate::budget::Budget;
     use crate::meter::Meter;
     use operators::Checkpoint;
+    use operators::position::Anchors;
     use operators::progress::{Fingerprint, Progress, Run, Tally, Version};
 
     const MINUTE: Duration = Duration::from_secs(60);
@@ -90,6 +91,7 @@ mod tests {
             version: Version::FIRST,
             run,
             positions: Checkpoint::default(),
+            anchors: Anchors::default(),
             totals: Tally::default(),
             fingerprint: Fingerprint::default(),
             source: None,

@@ -193,6 +193,7 @@ fn open(
         if let Some(identity) = &progress.source {
             flow.identity.get_or_init(|| identity.clone());
         }
+        built.source.source.anchored(&progress.anchors);
     }
     let found = opened.progress.as_ref().map(|progress| progress.version);
     if let Some(Some(known)) = known.filter(|known| *known > found) {

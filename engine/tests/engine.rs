@@ -234,7 +234,7 @@ fn the_first_commit_says_where_every_partition_started() {
     assert_eq!(progress.positions.position(1), Some(Position(7)));
     let [read, unread] = &spans[..] else { panic!("{spans:?}") };
     assert_eq!(progress.positions.position(0), Some(read.to));
-    assert_eq!(*unread, Span { partition: 1, from: Position(7), to: Position(7), rows: 0 });
+    assert_eq!(*unread, Span { partition: 1, from: Position(7), to: Position(7), rows: 0, anchor: None });
     assert!(committed[1..].iter().all(|(_, spans)| spans.len() == 1), "only the first");
 }
 

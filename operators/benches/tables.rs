@@ -6,7 +6,7 @@ mod input;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use operators::config::Context;
 use operators::encode::EncodeConfig;
-use operators::position::Checkpoint;
+use operators::position::{Anchors, Checkpoint};
 use operators::progress::{Commit, Fingerprint, Progress, Run, Tally, Version};
 use operators::sink::SinkConfig;
 use operators::source::SourceConfig;
@@ -34,6 +34,7 @@ fn fill(sink: Value, chunks: Vec<Chunk>, context: &Context) {
         fingerprint: Fingerprint::default(),
         source: None,
         positions: Checkpoint::default(),
+        anchors: Anchors::default(),
         totals: tally,
     };
     let receipts = vec![writer.close(&Closing::default()).unwrap()];

@@ -26,6 +26,32 @@ impl fmt::Display for Position {
     }
 }
 
+/// The last row before a position, and the leader epoch in which a log took it: one that was cut and written to again
+/// has the same offsets, and other epochs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Anchor {
+    /// Where the row is.
+    pub at: Position,
+    /// Counted up by the log with each change of who leads it.
+    pub epoch: u32,
+}
+
+/// The anchors of positions, where a source can tell them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Anchors(pub BTreeMap<u32, Anchor>);
+
+impl Anchors {
+    /// Moves with the position of the span's partition.
+    pub fn advance(&mut self, span: &Span) {
+        self.0.extend(span.anchor.map(|anchor| (span.partition, anchor)));
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 /// A half-open advance `[from, to)` of one source partition, with the rows that were read in it.
 ///
 /// `rows` may be less than `to - from`: a source may have gaps.
@@ -39,6 +65,9 @@ pub struct Span {
     pub to: Position,
     /// Rows read in it.
     pub rows: u64,
+    /// The last row before `to`, where the source can tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anchor: Option<Anchor>,
 }
 
 impl Span {
@@ -50,6 +79,7 @@ impl Span {
         check(self.to, next)?;
         self.to = next.to;
         self.rows += next.rows;
+        self.anchor = next.anchor.or(self.anchor);
         Ok(())
     }
 }
@@ -159,7 +189,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn span(partition: u32, from: u64, to: u64) -> Span {
-        Span { partition, from: Position(from), to: Position(to), rows: to.saturating_sub(from) }
+        Span { partition, from: Position(from), to: Position(to), rows: to.saturating_sub(from), anchor: None }
     }
 
     proptest! {

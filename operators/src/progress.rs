@@ -1,6 +1,6 @@
 //! The durable record of a commit: what a sink stores in the same atomic step as the rows.
 
-use crate::position::{Checkpoint, Span};
+use crate::position::{Anchors, Checkpoint, Span};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -120,6 +120,9 @@ pub struct Progress {
     pub source: Option<String>,
     /// Next position of every source partition.
     pub positions: Checkpoint,
+    /// The last row before such a position, where the source can tell.
+    #[serde(default, skip_serializing_if = "Anchors::is_empty")]
+    pub anchors: Anchors,
     /// Rows of all commits so far.
     pub totals: Tally,
 }

@@ -2,7 +2,7 @@
 //! so that a life that was cut short is replayed by the next one.
 
 use crate::chunk::{Chunk, Kind};
-use crate::position::{Checkpoint, Position, Span};
+use crate::position::{Anchors, Checkpoint, Position, Span};
 use crate::progress::{Commit, Fingerprint, Progress, Run, Tally, Version};
 use crate::stage::{Closing, Sink};
 use arrow::array::{ArrayRef, BinaryArray, RecordBatch, StringArray, UInt32Array, UInt64Array};
@@ -46,6 +46,7 @@ pub(crate) fn batch(sink: &dyn Sink, run: &Run, last: Option<&Progress>, attempt
         fingerprint: Fingerprint::default(),
         source: None,
         positions: Checkpoint::default(),
+        anchors: Anchors::default(),
         totals: Tally::default(),
     });
     progress.version = last.map_or(Version::FIRST, |last| last.version.next());
@@ -53,7 +54,8 @@ pub(crate) fn batch(sink: &dyn Sink, run: &Run, last: Option<&Progress>, attempt
     let mut spans = Vec::new();
     for source in 0..2 {
         let from = progress.positions.position(source).unwrap_or_default().0;
-        let span = Span { partition: source, from: Position(from), to: Position(from + STEP), rows: STEP };
+        let span =
+            Span { partition: source, from: Position(from), to: Position(from + STEP), rows: STEP, anchor: None };
         progress.positions.advance(&span).unwrap();
         spans.push(span);
         let worker = (attempt as usize + source as usize) % 2;

@@ -6,7 +6,7 @@
 use crate::chunk::Chunk;
 use crate::error::Result;
 use crate::inspect::{Extent, Holdings, Inspect, StoredRows, Which};
-use crate::position::{Checkpoint, Lag, Span};
+use crate::position::{Anchors, Checkpoint, Lag, Span};
 use crate::progress::{Commit, Fingerprint, Progress, Receipt, Run, Version};
 use crate::schema::Schema;
 use std::sync::Arc;
@@ -35,6 +35,9 @@ pub trait Source: Inspect + Send + Sync {
     fn starts(&self) -> Result<Checkpoint> {
         Ok(Checkpoint::default())
     }
+
+    /// Is told, before it is opened at stored positions, of the last rows before them.
+    fn anchored(&self, _anchors: &Anchors) {}
 
     /// Opens a reader of this worker's share at the given positions; a partition without one starts where
     /// [`Source::starts`] says. An error when a position does not exist there any more, or not yet.

@@ -51,7 +51,8 @@ fn a_directory() {
     assert_eq!(rows("partition-1-batch-1.parquet"), 0, "read, filtered, and its position kept");
     let record = record(&memory, "partition-1-batch-2.parquet");
     assert_eq!(record["run"], serde_json::json!({ "id": "run", "flow": FLOW }));
-    assert_eq!(record["span"], serde_json::json!({ "partition": 1, "from": 6, "to": 9, "rows": 3 }));
+    let anchor = serde_json::json!({ "at": 8, "epoch": 8 });
+    assert_eq!(record["span"], serde_json::json!({ "partition": 1, "from": 6, "to": 9, "rows": 3, "anchor": anchor }));
     assert_eq!((&record["version"], &record["known"]["batches"]), (&2.into(), &2.into()));
     assert_eq!((&record["tally"]["written"], &record["known"]["totals"]["read"]), (&2.into(), &6.into()));
     WORLD.assert_whole(&memory, "a directory");
@@ -64,7 +65,7 @@ fn a_first_batch_that_only_says_where_its_partition_begins() {
     let memory = Memory::default();
     let (sink, run) = (WORLD.sink(&memory), run("first"));
     let mut opened = sink.open(&run).unwrap();
-    let begin = |partition| Span { partition, from: Position(5), to: Position(5), rows: 0 };
+    let begin = |partition| Span { partition, from: Position(5), to: Position(5), rows: 0, anchor: None };
     let mut commit = first_commit(Job { partitions: 3, positions: 9, step: 3 }, &run, Vec::new());
     commit.spans = (0..3).map(begin).collect();
     commit.tally = Tally::default();

@@ -26,7 +26,7 @@ fn store(name: &str) -> Option<Hdfs> {
 }
 
 fn span(from: u64, to: u64) -> Span {
-    Span { partition: 0, from: Position(from), to: Position(to), rows: to - from }
+    Span { partition: 0, from: Position(from), to: Position(to), rows: to - from, anchor: None }
 }
 
 #[test]

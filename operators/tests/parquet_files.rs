@@ -4,7 +4,7 @@
 
 mod archive_world;
 
-use archive_world::{FLOW, Job, assert_whole, audit, files, run, schema, sink};
+use archive_world::{FLOW, Job, anchor, assert_whole, audit, files, run, schema, sink};
 use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, UInt64Array};
 use operators::chunk::Kind;
 use operators::config::Context;
@@ -64,7 +64,8 @@ fn a_real_directory() {
     assert_eq!(pairs["weatherflow.run"], "one");
     assert_eq!(pairs["weatherflow.batch"], "2");
     assert_eq!(pairs["weatherflow.partition"], "1");
-    let span = |partition| Span { partition, from: Position(6), to: Position(9), rows: 3 };
+    let to = Position(9);
+    let span = |partition| Span { partition, from: Position(6), to, rows: 3, anchor: anchor(partition, to) };
     let spans: Vec<Span> = serde_json::from_str(pairs["weatherflow.spans"]).unwrap();
     assert_eq!(spans, [span(2), span(3)], "the spans of those source partitions that fed this file");
     assert_whole(&Local::new(root), job, "in a real directory");
@@ -238,7 +239,7 @@ fn many_files_are_bounded(store: Arc<dyn Store>) {
 /// A writer that has failed at any call is never written or closed again.
 #[test]
 fn after_an_error_nothing_is_written_any_more() {
-    let span = Span { partition: 0, from: Position(0), to: Position(9), rows: 9 };
+    let span = Span { partition: 0, from: Position(0), to: Position(9), rows: 9, anchor: None };
     let write = |faulty: &Faulty| {
         let mut writer = sink(faulty).writer(&run("one"), 0).unwrap();
         let mut failed = 0;

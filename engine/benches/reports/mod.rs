@@ -106,7 +106,7 @@ impl Reader for Giving {
         let partition = partition as u32;
         let mut chunk = chunk.clone();
         (chunk.source, chunk.partition) = (partition, partition);
-        let span = Span { partition, from: Position(from), to: Position(to), rows: to - from };
+        let span = Span { partition, from: Position(from), to: Position(to), rows: to - from, anchor: None };
         Ok(Read::Rows(chunk, span))
     }
 

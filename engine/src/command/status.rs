@@ -130,6 +130,7 @@ fn total(partitions: &[Partition]) -> Option<Behind> {
 mod tests {
     use super::*;
     use operators::Checkpoint;
+    use operators::position::Anchors;
     use operators::progress::{Fingerprint, Run, Tally, Version};
 
     fn stands_at(positions: &[(u32, u64)]) -> Progress {
@@ -139,6 +140,7 @@ mod tests {
             fingerprint: Fingerprint::default(),
             source: None,
             positions: Checkpoint(positions.iter().map(|(partition, at)| (*partition, Position(*at))).collect()),
+            anchors: Anchors::default(),
             totals: Tally::default(),
         }
     }

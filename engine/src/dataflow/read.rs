@@ -113,6 +113,7 @@ fn has_two_before(epoch: Epoch, probe: &Probe<Epoch>) -> bool {
     epoch >= 2 && probe.less_equal(&(epoch - 2))
 }
 
+#[expect(clippy::large_enum_variant, reason = "it is moved once for thousands of rows")]
 enum Next {
     Rows(Parcel, Span),
     Nothing,

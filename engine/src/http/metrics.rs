@@ -215,6 +215,7 @@ mod tests {
     use crate::budget::Budget;
     use crate::meter::Meter;
     use operators::Checkpoint;
+    use operators::position::Anchors;
     use operators::progress::{Fingerprint, Progress, Run, Tally, Version};
     use std::time::Duration;
 
@@ -226,6 +227,7 @@ mod tests {
             fingerprint: Fingerprint::default(),
             source: None,
             positions: Checkpoint::default(),
+            anchors: Anchors::default(),
             totals: Tally::default(),
         };
         let meter = Meter::new([], Budget::new(1000));

@@ -133,6 +133,7 @@ mod tests {
     use crate::budget::Budget;
     use crate::halt::Failure;
     use crate::meter::Meter;
+    use operators::position::Anchors;
     use operators::progress::{Fingerprint, Progress, Run, Tally, Version};
     use operators::{Checkpoint, Error, Lag};
     use std::time::Duration;
@@ -147,6 +148,7 @@ mod tests {
             fingerprint: Fingerprint::default(),
             source: None,
             positions: Checkpoint::default(),
+            anchors: Anchors::default(),
             totals: Tally::default(),
         };
         if rows > 0 {

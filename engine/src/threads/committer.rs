@@ -85,7 +85,7 @@ fn commit_all(
 fn with_starts(mut spans: Vec<Span>, starts: &Checkpoint) -> Vec<Span> {
     let moved: BTreeSet<_> = spans.iter().map(|span| span.partition).collect();
     let others = starts.0.iter().filter(|(partition, _)| !moved.contains(partition));
-    spans.extend(others.map(|(&partition, &at)| Span { partition, from: at, to: at, rows: 0 }));
+    spans.extend(others.map(|(&partition, &at)| Span { partition, from: at, to: at, rows: 0, anchor: None }));
     spans.sort_unstable_by_key(|span| span.partition);
     spans
 }
@@ -102,8 +102,10 @@ fn prepare(
     if last.is_none() {
         spans = with_starts(spans, starts);
     }
+    let mut anchors = last.map(|p| p.anchors.clone()).unwrap_or_default();
     for span in &spans {
         positions.advance(span).map_err(|error| Error::Other(format!("epoch {epoch}: {error}; this is a bug")))?;
+        anchors.advance(span);
     }
     let (receipts, leases): (Vec<_>, Vec<_>) = deliveries.into_iter().map(Delivery::into_parts).unzip();
     let tally = Tally {
@@ -126,6 +128,7 @@ fn prepare(
         fingerprint: flow.fingerprint.clone(),
         source: flow.source_identity()?,
         positions,
+        anchors,
         totals,
     };
     Ok((Commit { progress, spans, tally, attempt: epoch, receipts }, leases.into_iter().flatten().collect()))

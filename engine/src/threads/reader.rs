@@ -23,6 +23,7 @@ const BEHIND_EVERY: Duration = Duration::from_secs(1);
 const BEHIND_SHARE: u32 = 10;
 
 /// What a reader hands to its worker.
+#[expect(clippy::large_enum_variant, reason = "it is moved once for thousands of rows")]
 pub(crate) enum Fetched {
     /// Rows and the advance they are.
     Rows(Parcel, Span),

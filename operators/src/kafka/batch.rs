@@ -203,6 +203,12 @@ impl<'m> Message<'m> {
         self.raw().offset.cast_unsigned()
     }
 
+    /// The leader epoch in which it was written; brokers older than 0.11 do not say.
+    pub(crate) fn epoch(&self) -> Option<u32> {
+        // SAFETY: the message is alive, see `raw`.
+        u32::try_from(unsafe { c::rd_kafka_message_leader_epoch(self.raw.as_ptr()) }).ok()
+    }
+
     pub(crate) fn key(&self) -> Option<&'m [u8]> {
         let raw = self.raw();
         // SAFETY: the library says that so many bytes are there while the message lives; null means no key.

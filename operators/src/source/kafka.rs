@@ -17,7 +17,7 @@ use crate::kafka::Place;
 use crate::kafka::config::{Brokers, Options, Security};
 use crate::kafka::inspect;
 use crate::kafka::topic::{Client, Moment, Operation, Topic};
-use crate::position::{Checkpoint, Position, Span};
+use crate::position::{Anchors, Checkpoint, Position, Span};
 use crate::schema::Schema;
 use crate::stage::{About, BuiltSource, Reader, Share, Source};
 use begin::First;
@@ -124,6 +124,8 @@ struct Known {
     /// Where partitions without a position were begun, once that was asked: a restart before the first commit must not
     /// begin elsewhere.
     begun: Option<BTreeMap<u32, u64>>,
+    /// The last messages before the positions of the last commit.
+    anchors: Anchors,
 }
 
 impl Shared {
@@ -181,6 +183,10 @@ impl Inspect for KafkaSource {
 impl Source for KafkaSource {
     fn starts(&self) -> Result<Checkpoint> {
         begin::starts(&self.shared)
+    }
+
+    fn anchored(&self, anchors: &Anchors) {
+        self.shared.known().anchors.clone_from(anchors);
     }
 
     fn open(&self, share: Share, from: &Checkpoint) -> Result<Box<dyn Reader>> {

@@ -254,7 +254,7 @@ impl TopicReader {
             page::read(&mut tx, &self.place, query, rows, |row| page.take(row)).await?;
             let to = Position(page.to);
             let chunk = page.finish(&self.schema)?;
-            let span = Span { partition, from: Position(next), to, rows: chunk.len() };
+            let span = Span { partition, from: Position(next), to, rows: chunk.len(), anchor: None };
             self.next.0.insert(partition, to);
             self.turn = partition + 1;
             return Ok(Some(Read::Rows(chunk, span)));

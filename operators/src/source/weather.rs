@@ -333,7 +333,7 @@ impl WeatherReader {
             vec![Arc::new(stations.finish()), Arc::new(dates.finish()), Arc::new(Float64Array::from(celsius))];
         let rows = RecordBatch::try_new(Arc::clone(&self.weather.schema.0), columns)?;
         let positions = UInt64Array::from_iter_values(from..to);
-        let span = Span { partition: PARTITION, from: Position(from), to: Position(to), rows: to - from };
+        let span = Span { partition: PARTITION, from: Position(from), to: Position(to), rows: to - from, anchor: None };
         self.next = to;
         Ok(Read::Rows(Chunk::new(PARTITION, positions, rows), span))
     }

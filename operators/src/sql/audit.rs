@@ -85,6 +85,7 @@ fn difference(what: &str, there: u64, committed: u64, flow: &str) -> Option<Stri
 fn spans(last: &Progress) -> Vec<Span> {
     let positions = &last.positions.0;
     let rows = |to: Position| if positions.len() == 1 { last.totals.read } else { to.0 };
-    let span = |(&partition, &to): (&u32, &Position)| Span { partition, from: Position(0), to, rows: rows(to) };
+    let span =
+        |(&partition, &to): (&u32, &Position)| Span { partition, from: Position(0), to, rows: rows(to), anchor: None };
     positions.iter().map(span).collect()
 }

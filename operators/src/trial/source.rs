@@ -106,7 +106,7 @@ impl Reader for TrialReader {
         let count = range.end - range.start;
         let rows = self.rows.0.get(&partition).map(|rows| rows.slice(range.start as usize, count as usize));
         let Some(rows) = rows else { return Ok(Read::End) };
-        let span = Span { partition, from: Position(range.start), to: Position(range.end), rows: count };
+        let span = Span { partition, from: Position(range.start), to: Position(range.end), rows: count, anchor: None };
         Ok(Read::Rows(Chunk::new(partition, UInt64Array::from_iter_values(range), rows), span))
     }
 

@@ -6,6 +6,7 @@ use arrow::array::{ArrayRef, AsArray, Float64Array, RecordBatch, StringArray, UI
 use arrow::datatypes::{DataType, Field, Float64Type};
 use bytes::Bytes;
 use operators::chunk::Kind;
+use operators::position::Anchor;
 use operators::progress::{Commit, Fingerprint, Progress, Receipt, Run, Tally, Version};
 use operators::sink::parquet::{Compression, Layout, ParquetSink};
 use operators::stage::{Account, Audit, Closing, Finding, Opened, Sink};
@@ -160,13 +161,18 @@ impl World {
     /// The batch after a commit, not yet written; `None` when everything is committed.
     pub fn next(self, last: Option<&Progress>, run: &Run) -> Option<Commit> {
         let mut positions = last.map(|last| last.positions.clone()).unwrap_or_default();
+        let mut anchors = last.map(|last| last.anchors.clone()).unwrap_or_default();
+        for (&partition, &to) in &positions.0 {
+            assert_eq!(anchors.0.get(&partition).copied(), anchor(partition, to), "it comes back with the position");
+        }
         let (mut spans, mut tally) = (Vec::new(), Tally::default());
         for partition in 0..self.job.partitions {
             let from = positions.position(partition).unwrap_or_default();
             let to = Position((from.0 + self.job.step).min(self.job.positions));
-            let span = Span { partition, from, to, rows: to.0 - from.0 };
+            let span = Span { partition, from, to, rows: to.0 - from.0, anchor: anchor(partition, to) };
             if span.rows > 0 {
                 positions.advance(&span).unwrap();
+                anchors.advance(&span);
                 spans.push(span);
             }
             for position in from.0..to.0 {
@@ -186,6 +192,7 @@ impl World {
             fingerprint: Fingerprint(BTreeMap::from([("source.topic".to_owned(), "temperatures".to_owned())])),
             source: Some("the topic's identity".to_owned()),
             positions,
+            anchors,
             totals,
         };
         (!spans.is_empty()).then_some(Commit { progress, spans, tally, attempt: 0, receipts: vec![] })
@@ -214,6 +221,11 @@ impl World {
 
 pub fn run(id: &str) -> Run {
     Run { id: id.to_owned(), flow: FLOW.to_owned() }
+}
+
+/// The row before a position; no two partitions have the same.
+pub fn anchor(partition: u32, position: Position) -> Option<Anchor> {
+    Some(Anchor { at: Position(position.0.checked_sub(1)?), epoch: partition + 7 })
 }
 
 pub fn schema() -> Schema {

@@ -6,7 +6,7 @@ use super::{COMPLETE, Flat, PARTITIONS, Standing, data, parse_marker};
 use crate::archive::Archive;
 use crate::archive::names::DataFile;
 use crate::error::Result;
-use crate::position::Checkpoint;
+use crate::position::{Anchors, Checkpoint};
 use crate::progress::{Progress, Tally};
 use crate::store::{Cause, Entry, StoreError};
 use std::cell::OnceCell;
@@ -158,7 +158,7 @@ impl Survey {
             return Ok(None);
         };
         let mut source = None;
-        let (mut positions, mut totals) = (Checkpoint::default(), Tally::default());
+        let (mut positions, mut anchors, mut totals) = (Checkpoint::default(), Anchors::default(), Tally::default());
         for (&partition, Newest { record, standing, .. }) in &self.newest {
             let path = data(partition, standing.batches - 1);
             if let Some(difference) = record.fingerprint.differences(&last.fingerprint).first() {
@@ -174,9 +174,10 @@ impl Survey {
                 _ => {}
             }
             positions.0.insert(partition, standing.next);
+            anchors.advance(&record.span);
             totals += standing.totals;
         }
         let (version, run) = (last.version, last.run.clone());
-        Ok(Some(Progress { version, run, fingerprint: last.fingerprint.clone(), source, positions, totals }))
+        Ok(Some(Progress { version, run, fingerprint: last.fingerprint.clone(), source, positions, anchors, totals }))
     }
 }

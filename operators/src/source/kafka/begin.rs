@@ -4,7 +4,7 @@ use super::{Shared, Start};
 use crate::error::{Problem, Result};
 use crate::kafka::Place;
 use crate::kafka::topic::{Client, Moment};
-use crate::position::{Checkpoint, Position};
+use crate::position::{Anchor, Checkpoint, Position};
 use chrono::DateTime;
 use std::collections::BTreeMap;
 
@@ -65,6 +65,8 @@ impl First {
 pub(super) struct Begin {
     pub(super) partition: u32,
     pub(super) at: u64,
+    /// The last message before it, where the topic still has that.
+    pub(super) anchor: Option<Anchor>,
     /// Behind the last message when it was asked.
     pub(super) end: u64,
     /// It has no position yet: the first commit gives it one, so that it never begins anywhere else.
@@ -107,7 +109,10 @@ fn checkpoint(begun: &BTreeMap<u32, u64>) -> Checkpoint {
 pub(super) fn begin(shared: &Shared, client: &Client, partitions: &[u32], from: &Checkpoint) -> Result<Vec<Begin>> {
     let lows = client.offsets(partitions.iter().copied(), Moment::Beginning)?;
     let ends = client.offsets(partitions.iter().copied(), Moment::End)?;
-    let known = shared.known().begun.clone().unwrap_or_default();
+    let (known, anchors) = {
+        let known = shared.known();
+        (known.begun.clone().unwrap_or_default(), known.anchors.clone())
+    };
     let mut begins = Vec::new();
     for &partition in partitions {
         let of = |offsets: &BTreeMap<u32, u64>| offsets.get(&partition).copied();
@@ -115,7 +120,8 @@ pub(super) fn begin(shared: &Shared, client: &Client, partitions: &[u32], from: 
         let position = from.position(partition).map(|position| position.0);
         let at = position.or_else(|| of(&known)).unwrap_or(low);
         check(shared, partition, at, low, end)?;
-        begins.push(Begin { partition, at, end, is_new: position.is_none() });
+        let anchor = anchors.0.get(&partition).copied().filter(|anchor| (low..at).contains(&anchor.at.0));
+        begins.push(Begin { partition, at, anchor, end, is_new: position.is_none() });
     }
     let begun = begins.iter().filter(|begin| begin.is_new).map(|begin| (begin.partition, begin.at));
     shared.known().begun.get_or_insert_default().extend(begun);

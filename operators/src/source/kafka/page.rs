@@ -4,7 +4,7 @@ use crate::chunk::Chunk;
 use crate::config::ColumnType;
 use crate::error::{Problem, Result};
 use crate::kafka::batch::Message;
-use crate::position::{Position, Span};
+use crate::position::{Anchor, Position, Span};
 use crate::schema::Schema;
 use arrow::array::{
     ArrayRef, BinaryBuilder, ListBuilder, RecordBatch, RecordBatchOptions, StringBuilder, StructBuilder,
@@ -120,13 +120,13 @@ impl Page {
         self.bytes >= BYTES
     }
 
-    pub(super) fn finish(mut self, partition: u32, schema: &Schema) -> Result<(Chunk, Span)> {
+    pub(super) fn finish(mut self, partition: u32, anchor: Option<Anchor>, schema: &Schema) -> Result<(Chunk, Span)> {
         let offsets = self.offsets.finish();
         let columns = self.columns.iter_mut().map(Values::finish).collect();
         let options = RecordBatchOptions::new().with_row_count(Some(offsets.len()));
         let rows = RecordBatch::try_new_with_options(Arc::clone(&schema.0), columns, &options)?;
         let chunk = Chunk::new(partition, offsets, rows);
-        let span = Span { partition, from: Position(self.from), to: Position(self.to), rows: chunk.len() };
+        let span = Span { partition, from: Position(self.from), to: Position(self.to), rows: chunk.len(), anchor };
         Ok((chunk, span))
     }
 }

@@ -165,7 +165,13 @@ impl TableRows {
             }
             let (page, ended) = page?;
             if let Some((chunk, to)) = page {
-                let span = Span { partition: 0, from: Position(cursor.next), to: Position(to), rows: chunk.len() };
+                let span = Span {
+                    partition: 0,
+                    from: Position(cursor.next),
+                    to: Position(to),
+                    rows: chunk.len(),
+                    anchor: None,
+                };
                 cursor.next = to;
                 if let Ended::Full = ended {
                     // Thousands of rows of megabytes may be on their way: this connection would have to take them all.

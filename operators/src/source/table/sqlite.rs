@@ -130,7 +130,8 @@ impl Reader for SqliteReader {
                 cursor.check(&mut opened.connection).await?;
                 return Ok(Read::CaughtUp(AGAIN));
             };
-            let span = Span { partition: 0, from: Position(cursor.next), to: Position(to), rows: chunk.len() };
+            let span =
+                Span { partition: 0, from: Position(cursor.next), to: Position(to), rows: chunk.len(), anchor: None };
             cursor.next = to;
             Ok(Read::Rows(chunk, span))
         })

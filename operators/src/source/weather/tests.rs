@@ -240,7 +240,7 @@ fn what_is_left_is_known_where_there_is_a_last_day() {
 fn counts_are_of_rows_that_exist() {
     let source = bounded(10, 5).build().unwrap().source;
     let count = |partition, from, to| {
-        let span = Span { partition, from: Position(from), to: Position(to), rows: 0 };
+        let span = Span { partition, from: Position(from), to: Position(to), rows: 0, anchor: None };
         source.count(&span, &mut |_| {}).unwrap()
     };
     assert_eq!(count(0, 7, 31), Some(24));

@@ -4,7 +4,7 @@ use super::{Target, batch, drive, execute, folder, refusal, rows, run, schema, s
 use crate::Error;
 use crate::chunk::Chunk;
 use crate::config::Context;
-use crate::position::Checkpoint;
+use crate::position::{Anchors, Checkpoint};
 use crate::progress::{Commit, Fingerprint, Progress, Tally, Version};
 use crate::replay::FLOW;
 use crate::schema::Schema;
@@ -46,6 +46,7 @@ pub(super) fn commit_one(built: &BuiltSink, chunk: Chunk) -> crate::Result<()> {
         fingerprint: Fingerprint::default(),
         source: None,
         positions: Checkpoint::default(),
+        anchors: Anchors::default(),
         totals: tally,
     };
     let receipts = vec![writer.close(&Closing::default())?];

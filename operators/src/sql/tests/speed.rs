@@ -2,7 +2,7 @@
 
 use super::{ALL, execute, read_all, run, sink, source};
 use crate::chunk::Chunk;
-use crate::position::Checkpoint;
+use crate::position::{Anchors, Checkpoint};
 use crate::progress::{Commit, Fingerprint, Progress, Tally, Version};
 use crate::schema::Schema;
 use crate::stage::Closing;
@@ -51,6 +51,7 @@ fn measure(dir: &Path, what: &str, sink_json: &str, source_json: &str, partition
             fingerprint: Fingerprint::default(),
             source: None,
             positions: Checkpoint::default(),
+            anchors: Anchors::default(),
             totals,
         };
         let receipts = vec![writer.close(&Closing::default()).unwrap()];

@@ -19,7 +19,7 @@ fn insert(count: u64) -> String {
 }
 
 fn span(from: u64, to: u64) -> Span {
-    Span { partition: 0, from: Position(from), to: Position(to), rows: 0 }
+    Span { partition: 0, from: Position(from), to: Position(to), rows: 0, anchor: None }
 }
 
 #[test]

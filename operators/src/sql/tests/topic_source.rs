@@ -142,7 +142,10 @@ fn a_topic_that_is_lost_is_never_mistaken_for_one_without_news() {
     execute(dir.path(), "DELETE FROM topics");
     assert!(refusal(built.source.open(ALL, &checkpoint(&[10, 5]))).contains("does not exist any more"));
     assert_eq!(
-        built.source.count(&Span { partition: 0, from: Position(0), to: Position(9), rows: 9 }, &mut |_| {}).unwrap(),
+        built
+            .source
+            .count(&Span { partition: 0, from: Position(0), to: Position(9), rows: 9, anchor: None }, &mut |_| {})
+            .unwrap(),
         None
     );
     // While it is read: truncated, recreated in its database, deleted, its file deleted or replaced.

@@ -43,7 +43,7 @@ fn what_is_whole_is_counted_and_nothing_is_found() {
     assert_eq!(findings, []);
     assert_eq!((account.batches, account.files, account.rows), (5, 0, 5 * 2 * (STEP - 1)));
     assert_eq!((account.totals.written, account.totals.dead_letters), (5 * 2 * (STEP - 1), 10));
-    let span = |partition| Span { partition, from: Position(0), to: Position(5 * STEP), rows: 5 * STEP };
+    let span = |partition| Span { partition, from: Position(0), to: Position(5 * STEP), rows: 5 * STEP, anchor: None };
     assert_eq!(account.spans, [span(0), span(1)]);
 }
 

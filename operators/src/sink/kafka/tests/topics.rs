@@ -6,6 +6,7 @@ use super::{Context, Create, FLOW, KafkaConfig, PARTITIONS, Seen, World, batch, 
 use crate::Error;
 use crate::chunk::Chunk;
 use crate::murmur2;
+use crate::position::Anchors;
 use crate::progress::{Commit, Fingerprint, Progress, Tally, Version};
 use crate::stage::{Closing, Sink};
 use arrow::array::{ArrayRef, BinaryArray, RecordBatch, UInt64Array};
@@ -231,6 +232,7 @@ fn record(version: u64) -> Record {
         fingerprint: Fingerprint::default(),
         source: None,
         positions: positions(version + 1),
+        anchors: Anchors::default(),
         totals: Tally::default(),
     };
     let rows = Default::default();

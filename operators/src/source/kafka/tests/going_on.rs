@@ -51,6 +51,43 @@ fn a_position_beyond_the_end_stops_the_flow_with_the_numbers() {
     );
 }
 
+/// A log that was cut and written to again has every offset, of other epochs. As such a log is hard to come by, the
+/// stored anchors are another log's here.
+#[test]
+fn a_position_belongs_to_the_message_before_it() {
+    let Some(world) = World::new("anchored", 1, &[]) else { return };
+    let producer = world.transactional();
+    world.transaction(&producer, 0, &["a", "b", "c"], true);
+    let source = world.source(json!({}));
+    let given = run(&*source, &Checkpoint::default()).unwrap();
+    let anchor = given.anchors.0[&0];
+    assert_eq!(
+        (given.next, anchor.at),
+        (checkpoint(&[(0, 4)]), Position(2)),
+        "behind it is the end of the transaction"
+    );
+    let run = |anchor: Anchor, from: u64| {
+        let source = world.source(json!({}));
+        source.anchored(&Anchors([(0, anchor)].into()));
+        run(&*source, &checkpoint(&[(0, from)]))
+    };
+    let same = run(anchor, 4).unwrap();
+    assert_eq!((same.values(0), same.anchors.0.is_empty()), (vec![], true));
+    world.send(0, &["d"]);
+    let same = run(anchor, 4).unwrap();
+    assert_eq!((same.values(0), same.anchors.0[&0].at), (vec!["d".to_owned()], Position(4)));
+
+    let cut = "partition 0 was cut before 4, where the flow stands, and written to again";
+    let other = Anchor { epoch: anchor.epoch + 1, ..anchor };
+    let was = format!("2 of leader epoch {}, and now there is 2 of leader epoch {}", other.epoch, anchor.epoch);
+    refused(&run(other, 4).unwrap_err(), &[cut, &was]);
+    let before = Anchor { at: Position(1), ..anchor };
+    refused(&run(before, 4).unwrap_err(), &[cut, "the last message read was 1 of", "now there is 2 of"]);
+    // What retention took cannot be compared.
+    world.delete_before(0, 3);
+    assert_eq!(run(other, 4).unwrap().values(0), ["d"]);
+}
+
 #[test]
 fn messages_deleted_under_a_running_flow_stop_it() {
     let Some(world) = World::new("overtaken", 1, &[]) else { return };

@@ -10,7 +10,7 @@ use super::KafkaConfig;
 use crate::config::Context;
 use crate::error::{Error, Result};
 use crate::kafka::{Place, topic};
-use crate::position::{Checkpoint, Position, Span};
+use crate::position::{Anchor, Anchors, Checkpoint, Position, Span};
 use crate::runtime::wait;
 use crate::servers;
 use crate::stage::{Read, Reader, Share, Source};
@@ -43,6 +43,7 @@ struct Given {
     messages: BTreeMap<u32, Vec<Seen>>,
     /// Where each partition stands.
     next: Checkpoint,
+    anchors: Anchors,
     /// Where each partition was begun.
     begun: BTreeMap<u32, u64>,
 }
@@ -156,6 +157,7 @@ impl Given {
                     self.begun.insert(span.partition, span.from.0);
                 }
                 self.next.advance(&span).unwrap();
+                self.anchors.advance(&span);
                 let offsets = chunk.positions.values();
                 assert!(offsets.iter().all(|offset| (span.from.0..span.to.0).contains(offset)), "{span}: {offsets:?}");
                 assert!(offsets.windows(2).all(|pair| pair[0] < pair[1]), "{span}: {offsets:?}");
@@ -204,7 +206,7 @@ fn checkpoint(positions: &[(u32, u64)]) -> Checkpoint {
 }
 
 fn whole(partition: u32, from: u64, to: u64) -> Span {
-    Span { partition, from: Position(from), to: Position(to), rows: 0 }
+    Span { partition, from: Position(from), to: Position(to), rows: 0, anchor: None }
 }
 
 /// Waits for what others do in their own time.

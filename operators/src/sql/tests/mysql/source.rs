@@ -12,7 +12,7 @@ const CREATE: &str = "CREATE TABLE t (id BIGINT AUTO_INCREMENT PRIMARY KEY, a IN
 const COLUMNS: &str = r#"{"a": "int32"}"#;
 
 fn span(from: u64, to: u64) -> Span {
-    Span { partition: 0, from: Position(from), to: Position(to), rows: 0 }
+    Span { partition: 0, from: Position(from), to: Position(to), rows: 0, anchor: None }
 }
 
 /// A table of so many rows, `a` being the id.
