@@ -90,6 +90,7 @@ impl Running {
             self.halt.sleep(pause);
             patience.begin();
         }
+        planned.built.source.source.ended();
     }
 
     /// An attempt, in which a panic outside its threads is a failure like one in them.

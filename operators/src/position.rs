@@ -44,7 +44,11 @@ pub struct Anchors(pub BTreeMap<u32, Anchor>);
 impl Anchors {
     /// Moves with the position of the span's partition.
     pub fn advance(&mut self, span: &Span) {
-        self.0.extend(span.anchor.map(|anchor| (span.partition, anchor)));
+        if let Some(anchor) = span.anchor {
+            self.0.insert(span.partition, anchor);
+        } else if span.rows > 0 {
+            self.0.remove(&span.partition);
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -79,7 +83,9 @@ impl Span {
         check(self.to, next)?;
         self.to = next.to;
         self.rows += next.rows;
-        self.anchor = next.anchor.or(self.anchor);
+        if next.rows > 0 || next.anchor.is_some() {
+            self.anchor = next.anchor;
+        }
         Ok(())
     }
 }

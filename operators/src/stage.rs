@@ -63,6 +63,9 @@ pub trait Source: Inspect + Send + Sync {
 
     /// Is told what has been committed, for places that show it to others. Never waits, and nothing rests on it.
     fn committed(&self, _positions: &Checkpoint) {}
+
+    /// The flow has come to its end: waits, some seconds at most, until the last of what it was told is shown.
+    fn ended(&self) {}
 }
 
 /// What one call of [`Reader::read`] found.

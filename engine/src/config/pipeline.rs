@@ -63,7 +63,8 @@ pub(super) const SLOTS: [&str; 6] = ["source", "decode", "transform", "encode", 
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CommitConfig {
-    /// This long after the one before, or a tenth of it after its first row if that is later.
+    /// This long after the one before, a tenth less where nothing came in that tenth, or a tenth after its first row if
+    /// that is later.
     pub every: Interval,
     /// With this many rows.
     #[schemars(range(min = 1))]

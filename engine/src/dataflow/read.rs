@@ -142,7 +142,7 @@ struct Timer {
 impl Timer {
     /// Rows that come in bursts, as the commits of a flow before this one make them, do not wait for the next burst:
     /// where nothing follows them the epoch closes a step early, so that, epoch by epoch, the commits of this flow move
-    /// up to just behind those of the other.
+    /// up to just behind those of the other. Of several workers the first one to be due closes it for all.
     fn due(&self, first: Instant, last: Instant) -> Instant {
         let late = self.closed + self.step * GATHER;
         let early = (late - self.step).max(last + self.step);

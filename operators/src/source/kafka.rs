@@ -4,6 +4,7 @@
 
 mod begin;
 mod count;
+mod footing;
 mod group;
 mod page;
 mod reader;
@@ -27,6 +28,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// What is left to do where positions mean nothing any more.
+const ANEW: &str = "start the flow anew: remove what its sink has written, or give the flow another name; it then begins \
+                    where `start` says";
 
 /// Reads the committed messages of a Kafka topic, each partition in its order; partitions added later are found.
 ///
@@ -151,10 +156,7 @@ impl Shared {
     }
 
     fn lost(&self, what: &str) -> Error {
-        self.place.refused(format!(
-            "{what}. Going on would lose or double messages. Put the messages back, or start the flow anew: remove \
-             what its sink has written, or give the flow another name; it then begins where `start` says"
-        ))
+        self.place.refused(format!("{what}. Going on would lose or double messages. Put the messages back, or {ANEW}"))
     }
 }
 
@@ -220,6 +222,12 @@ impl Source for KafkaSource {
     fn committed(&self, positions: &Checkpoint) {
         if let Some(group) = &self.group {
             group.show(positions);
+        }
+    }
+
+    fn ended(&self) {
+        if let Some(group) = &self.group {
+            group.settle();
         }
     }
 }

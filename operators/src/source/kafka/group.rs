@@ -37,6 +37,16 @@ impl Group {
         }
     }
 
+    /// Waits for what is on its way, for a while.
+    pub(super) fn settle(&self) {
+        let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(Client { consumer, asked }) = &mut *client else { return };
+        let end = Instant::now() + LAST;
+        while consumer.context().committed() < *asked && Instant::now() < end {
+            let _ = consumer.poll(Duration::from_millis(20));
+        }
+    }
+
     fn try_show(&self, positions: &Checkpoint) -> Result<(), KafkaError> {
         let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
         let client = match &mut *client {
@@ -57,14 +67,5 @@ impl Group {
         client.consumer.commit(&list, CommitMode::Async)?;
         client.asked += 1;
         Ok(())
-    }
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        let end = Instant::now() + LAST;
-        while self.consumer.context().committed() < self.asked && Instant::now() < end {
-            let _ = self.consumer.poll(Duration::from_millis(20));
-        }
     }
 }

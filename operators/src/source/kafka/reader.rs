@@ -2,13 +2,14 @@
 
 use super::Shared;
 use super::begin::{Begin, begin, check};
+use super::footing::Footing;
 use super::page::Page;
 use crate::chunk::Chunk;
 use crate::error::{Error, Result};
 use crate::kafka::batch::{Batches, Fetched, SETTINGS, is_position_lost};
 use crate::kafka::error;
 use crate::kafka::topic::{self, Client, Moment};
-use crate::position::{Anchor, Checkpoint, Lag, Position, Span};
+use crate::position::{Checkpoint, Lag, Position, Span};
 use crate::stage::{Read, Reader, Share};
 use rdkafka::error::RDKafkaErrorCode as Code;
 use std::collections::{BTreeMap, VecDeque};
@@ -57,19 +58,8 @@ pub(super) struct KafkaReader {
 /// A partition on its way.
 struct Lane {
     next: u64,
-    /// The last message before `next`. Reading begins with it, where it is still there, to see that it is the same.
-    anchor: Option<Anchor>,
+    footing: Footing,
     page: Option<Page>,
-}
-
-impl Lane {
-    /// A message before the position that was not there when the position was stored: the log lost its end, and was
-    /// written to again.
-    fn another(&self, fetched: &Fetched<'_>) -> Option<Anchor> {
-        let (was, Fetched::Message(message)) = (self.anchor?, fetched) else { return None };
-        let is = Anchor { at: Position(message.offset()), epoch: message.epoch()? };
-        (is != was && is.at >= was.at).then_some(is)
-    }
 }
 
 /// Behind the last committed message of each partition, as it was at a time.
@@ -140,7 +130,7 @@ impl KafkaReader {
     fn start(&mut self, begin: &Begin) -> Result<()> {
         self.batches.start(begin.partition, begin.anchor.map_or(begin.at, |anchor| anchor.at.0))?;
         self.ends.offsets.insert(begin.partition, begin.end);
-        let lane = Lane { next: begin.at, anchor: begin.anchor, page: None };
+        let lane = Lane { next: begin.at, footing: Footing::new(begin.anchor), page: None };
         if begin.is_new {
             let page = Page::new(&self.shared.columns, begin.at);
             self.ready.push_back(page.finish(begin.partition, None, &self.shared.schema)?);
@@ -174,7 +164,7 @@ impl KafkaReader {
     /// Takes what has come; says whether there is something to hand over.
     fn fetch(&mut self, wait: Duration) -> Result<bool> {
         let Self { shared, lanes, ready, .. } = self;
-        let (mut troubles, mut another) = (Vec::new(), None);
+        let (mut troubles, mut slips) = (Vec::new(), BTreeMap::new());
         let any = self.batches.fetch(wait, |fetched| {
             let (partition, passed) = match &fetched {
                 Fetched::Message(message) => (message.partition(), message.offset() + 1),
@@ -186,18 +176,17 @@ impl KafkaReader {
             };
             // What was read before, or of a partition that nobody asked for, is never given.
             let Some(lane) = lanes.get_mut(&partition) else { return Ok(()) };
+            if let Some(slip) = lane.footing.slip(&fetched, lane.next) {
+                slips.entry(partition).or_insert(slip);
+            }
             if passed <= lane.next {
-                if another.is_none() {
-                    another = lane.another(&fetched).map(|is| (partition, lane.next, is, lane.anchor));
-                }
                 return Ok(());
             }
             let page = lane.page.get_or_insert_with(|| Page::new(&shared.columns, lane.next));
             match &fetched {
                 Fetched::Message(message) => {
                     page.take(message);
-                    let at = Position(message.offset());
-                    lane.anchor = message.epoch().map(|epoch| Anchor { at, epoch });
+                    lane.footing.step(message);
                 }
                 _ => page.pass(passed),
             }
@@ -205,23 +194,20 @@ impl KafkaReader {
             if page.is_full()
                 && let Some(page) = lane.page.take()
             {
-                ready.push_back(page.finish(partition, lane.anchor, &shared.schema)?);
+                ready.push_back(page.finish(partition, lane.footing.anchor(), &shared.schema)?);
             }
             Ok(())
         })?;
         for (&partition, lane) in lanes {
             if let Some(page) = lane.page.take() {
-                ready.push_back(page.finish(partition, lane.anchor, &shared.schema)?);
+                ready.push_back(page.finish(partition, lane.footing.anchor(), &shared.schema)?);
             }
         }
-        if let Some((partition, next, is, was)) = another {
-            let told = |anchor: Anchor| format!("{} of leader epoch {}", anchor.at, anchor.epoch);
-            return Err(self.shared.lost(&format!(
-                "partition {partition} was cut before {next}, where the flow stands, and written to again: the last \
-                 message read was {}, and now there is {}",
-                was.map_or("another".to_owned(), told),
-                told(is)
-            )));
+        for (partition, slip) in slips {
+            slip.judge(&self.shared, &self.client, partition)?;
+            if let Some(lane) = self.lanes.get_mut(&partition) {
+                lane.footing.go_on();
+            }
         }
         if any && troubles.is_empty() {
             self.alive = Instant::now();
@@ -289,6 +275,9 @@ impl KafkaReader {
 
     fn reaches_end(&mut self) -> Result<bool> {
         self.look()?;
+        if !self.lanes.values().all(|lane| lane.footing.is_seen()) {
+            return Ok(false);
+        }
         let (written, since) = (self.client.written(self.lanes.keys().copied())?, Instant::now());
         loop {
             self.ask_ends()?;

@@ -20,10 +20,10 @@ use std::time::{Duration, Instant};
 use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
-/// How often the table is asked, behind rows that it gave, whether it is still the same one.
+/// How often the table is asked, behind the rows that it gave, whether it is still the same one.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
-/// And how often while it gives none.
-const LOOK_IDLE: Duration = Duration::from_secs(5);
+/// While it gives none, and shows no trace of a change, it is asked for all of it only so often.
+const ASK_IDLE: Duration = Duration::from_secs(5);
 /// Asking for its identity may take one part in so many of the time: a server looks through all its tables for that.
 const IDENTITY_SHARE: u32 = 10;
 /// Bytes that a page is to have: rows are of different lengths, and those behind a full page come in vain.
@@ -56,6 +56,8 @@ struct Cursor {
     /// The table as it was when it was last looked at on this connection.
     seen: Option<Trace>,
     looked: Instant,
+    /// When more was asked for than its trace.
+    asked: Instant,
     /// When its identity is asked for next, whatever it looks like.
     identity_due: Instant,
 }
@@ -135,8 +137,15 @@ impl Reader for MySqlReader {
 impl MySqlReader {
     /// A reader that has seen what there is, and found that it fits.
     pub(super) fn open(table: Arc<Table<MySql>>, next: u64) -> Result<Self> {
-        let cursor =
-            Cursor { table, next, limit: PAGE_ROWS, seen: None, looked: Instant::now(), identity_due: Instant::now() };
+        let cursor = Cursor {
+            table,
+            next,
+            limit: PAGE_ROWS,
+            seen: None,
+            looked: Instant::now(),
+            asked: Instant::now(),
+            identity_due: Instant::now(),
+        };
         let mut rows = TableRows { cursor, opened: None };
         let runtime = OwnRuntime::new()?;
         runtime.wait(rows.ready())?;
@@ -149,21 +158,17 @@ impl TableRows {
         let Some((cursor, opened)) = self.ready().await? else { return Ok(Read::CaughtUp(AGAIN)) };
         loop {
             let settled = opened.there.late.settled();
-            let page = cursor.page(opened).await;
-            let due = match &page {
-                // What is left of a page that was cut is still on the wire; the next connection looks at the table first.
-                Ok((_, Ended::Full)) | Err(Error::Unavailable { .. }) => Duration::MAX,
-                Ok((Some(_), _)) => LOOK_AFTER,
-                Ok((None, _)) => LOOK_IDLE,
-                // It may say of a table that is another now what is not to be said of this one.
-                Err(_) => Duration::ZERO,
+            let (page, ended) = match cursor.page(opened).await {
+                Err(error) => return Err(self.because(error).await),
+                Ok(page) => page,
             };
-            if cursor.looked.elapsed() >= due && cursor.check_position(opened).await? == Look::Altered {
+            // What is left of a page that was cut is still on the wire; the next connection looks at the table first.
+            let is_due = !matches!(ended, Ended::Full) && cursor.looked.elapsed() >= LOOK_AFTER;
+            if is_due && cursor.check_position(opened, page.is_none()).await? == Look::Altered {
                 // Its columns may be others now, and are to be read anew.
                 self.opened = None;
                 return Ok(Read::Pause(AGAIN));
             }
-            let (page, ended) = page?;
             if let Some((chunk, to)) = page {
                 let span = Span {
                     partition: 0,
@@ -189,6 +194,19 @@ impl TableRows {
         }
     }
 
+    /// What an error of a page comes from: it may say of a table that is another now what is not to be said of this one.
+    /// The rest of the page is still on the wire, and so the table is looked at on another connection.
+    async fn because(&mut self, error: Error) -> Error {
+        if matches!(error, Error::Unavailable { .. }) {
+            return error;
+        }
+        self.opened = None;
+        match self.ready().await {
+            Ok(_) | Err(Error::Unavailable { .. }) => error,
+            Err(cause) => cause,
+        }
+    }
+
     async fn lag(&mut self) -> Result<Lag> {
         let Some((cursor, opened)) = self.ready().await? else { return Ok(Lag::default()) };
         let last = cursor.greatest(opened).await?;
@@ -206,7 +224,7 @@ impl TableRows {
                 return if next == 0 { Ok(None) } else { Err(table.lost("the table does not exist", next)) };
             };
             cursor.seen = None;
-            cursor.check_position(opened.insert(Opened { connection, there })).await?;
+            cursor.check_position(opened.insert(Opened { connection, there }), false).await?;
         }
         Ok(opened.as_mut().map(|opened| (cursor, opened)))
     }
@@ -259,7 +277,8 @@ impl Cursor {
     }
 
     /// Refuses a table that never had the rows before the position, or that took the place of the one that was read.
-    async fn check_position(&mut self, opened: &mut Opened) -> Result<Look> {
+    /// While it is idle, this rests mostly on its trace.
+    async fn check_position(&mut self, opened: &mut Opened, is_idle: bool) -> Result<Look> {
         self.looked = Instant::now();
         let table = &self.table;
         let Some(now) = trace(&mut opened.connection, &table.place).await? else {
@@ -269,6 +288,12 @@ impl Cursor {
                 Err(table.lost("the table does not exist any more", self.next))
             };
         };
+        let seen = self.seen.replace(now.clone());
+        let same = seen.as_ref().is_some_and(|seen| !now.differs_from(seen));
+        if same && is_idle && self.asked.elapsed() < ASK_IDLE {
+            return Ok(Look::Same);
+        }
+        self.asked = Instant::now();
         check_least(table, &mut opened.connection, opened.there.cursor).await?;
         // Where the server remembers the next id it gives, the newest rows may have been deleted.
         let last = self.greatest(opened).await?.map_or(0, |last| last.saturating_add(1));
@@ -276,8 +301,6 @@ impl Cursor {
         if end < self.next {
             return Err(table.lost(&format!("the table was truncated or recreated: it ends at {end}"), self.next));
         }
-        let seen = self.seen.replace(now.clone());
-        let same = seen.as_ref().is_some_and(|seen| !now.differs_from(seen));
         if !same || self.identity_due <= self.looked {
             let asked = Instant::now();
             let identity = identity(&mut opened.connection, &table.place).await?;

@@ -83,9 +83,25 @@ fn a_position_belongs_to_the_message_before_it() {
     refused(&run(other, 4).unwrap_err(), &[cut, &was]);
     let before = Anchor { at: Position(1), ..anchor };
     refused(&run(before, 4).unwrap_err(), &[cut, "the last message read was 1 of", "now there is 2 of"]);
+    // The message in its place was aborted, or is the end of a transaction.
+    let gone = Anchor { at: Position(3), ..anchor };
+    refused(&run(gone, 4).unwrap_err(), &[cut, "the last message read was 3 of", "it is not there any more"]);
     // What retention took cannot be compared.
     world.delete_before(0, 3);
     assert_eq!(run(other, 4).unwrap().values(0), ["d"]);
+}
+
+#[test]
+fn compaction_may_have_taken_the_message_before_a_position() {
+    let Some(world) = World::new("compacted-anchor", 1, &[("cleanup.policy", "compact")]) else { return };
+    let producer = world.transactional();
+    world.transaction(&producer, 0, &["a", "b"], true);
+    world.send(0, &["c"]);
+    let source = world.source(json!({}));
+    let gone = Anchor { at: Position(2), epoch: 0 };
+    source.anchored(&Anchors([(0, gone)].into()));
+    let given = run(&*source, &checkpoint(&[(0, 3)])).unwrap();
+    assert_eq!((given.values(0), given.anchors.0[&0].at), (vec!["c".to_owned()], Position(3)));
 }
 
 #[test]
@@ -220,7 +236,7 @@ fn the_offsets_of_a_group_are_shown_and_never_read() {
     // A run that ends right after its last commit shows that too.
     let source = world.source(json!({ "group": group }));
     source.committed(&checkpoint(&[(0, 2), (1, 0)]));
-    drop(source);
+    source.ended();
     assert_eq!(shown(), Some(vec![Offset::Offset(2), Offset::Offset(0)]));
 }
 

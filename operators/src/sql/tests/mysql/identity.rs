@@ -102,7 +102,6 @@ fn a_column_that_goes_away_under_a_reader_is_called_by_its_name() {
     ids(&mut *reader, &mut next, 100);
     std::thread::sleep(Duration::from_millis(1100));
     world.run("ALTER TABLE t RENAME COLUMN a TO b; INSERT INTO t (b) VALUES (1)");
-    assert!(matches!(reader.read().unwrap(), Read::Pause(_)), "it looks at the columns anew");
     let error = refusal(reader.read());
     assert!(error.contains("there is no column a"), "{error}");
 }
@@ -114,7 +113,12 @@ fn a_table_that_is_filled_anew_under_a_reader_is_not_read_on() {
     let (mut reader, mut next) = (world.source(COLUMNS, "").source.open(ALL, &at(0)).unwrap(), 0);
     ids(&mut *reader, &mut next, 100);
     world.run(&format!("TRUNCATE t; {FILL}; {FILL}"));
-    let error = refusal(look_after(&mut *reader));
+    // A server that is slow to tell the identity is asked for it less often.
+    let mut looks = (0..20).map(|_| {
+        world.run("INSERT INTO t (a) VALUES (1)");
+        look_after(&mut *reader)
+    });
+    let error = refusal(looks.find(Result::is_err).expect("it is found out"));
     assert!(error.contains("truncated, recreated or altered"), "{error}");
 }
 
