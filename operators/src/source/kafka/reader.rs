@@ -275,13 +275,11 @@ impl KafkaReader {
 
     fn reaches_end(&mut self) -> Result<bool> {
         self.look()?;
-        if !self.lanes.values().all(|lane| lane.footing.is_seen()) {
-            return Ok(false);
-        }
         let (written, since) = (self.client.written(self.lanes.keys().copied())?, Instant::now());
         loop {
             self.ask_ends()?;
-            if !self.ready.is_empty() || self.distance().total().is_some_and(|rows| rows > 0) {
+            let has_footing = self.lanes.values().all(|lane| lane.footing.is_seen());
+            if !has_footing || !self.ready.is_empty() || self.distance().total().is_some_and(|rows| rows > 0) {
                 return Ok(false);
             }
             let is_decided =
