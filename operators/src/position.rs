@@ -44,11 +44,8 @@ pub struct Anchors(pub BTreeMap<u32, Anchor>);
 impl Anchors {
     /// Moves with the position of the span's partition.
     pub fn advance(&mut self, span: &Span) {
-        if let Some(anchor) = span.anchor {
-            self.0.insert(span.partition, anchor);
-        } else if span.rows > 0 {
-            self.0.remove(&span.partition);
-        }
+        let anchor = span.anchor_after(self.0.remove(&span.partition));
+        self.0.extend(anchor.map(|anchor| (span.partition, anchor)));
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -83,10 +80,13 @@ impl Span {
         check(self.to, next)?;
         self.to = next.to;
         self.rows += next.rows;
-        if next.rows > 0 || next.anchor.is_some() {
-            self.anchor = next.anchor;
-        }
+        self.anchor = next.anchor_after(self.anchor);
         Ok(())
+    }
+
+    /// The anchor behind this span, with `before` in front of it; a last row that cannot be told leaves none.
+    fn anchor_after(&self, before: Option<Anchor>) -> Option<Anchor> {
+        if self.rows > 0 { self.anchor } else { self.anchor.or(before) }
     }
 }
 
@@ -233,6 +233,21 @@ mod tests {
             if from != at {
                 prop_assert_eq!(checkpoint, before);
             }
+        }
+    }
+
+    #[test]
+    fn an_anchor_is_of_the_last_row() {
+        let anchor = |at| Some(Anchor { at: Position(at), epoch: 1 });
+        let told = |from, to| Span { anchor: anchor(to - 1), ..span(0, from, to) };
+        let markers = |from, to| Span { rows: 0, ..span(0, from, to) };
+        for (next, expected) in [(told(2, 4), anchor(3)), (markers(2, 4), anchor(1)), (span(0, 2, 4), None)] {
+            let mut joined = told(0, 2);
+            joined.extend(&next).unwrap();
+            let mut anchors = Anchors::default();
+            anchors.advance(&told(0, 2));
+            anchors.advance(&next);
+            assert_eq!((joined.anchor, anchors.0.get(&0).copied()), (expected, expected), "{next}");
         }
     }
 
