@@ -1,4 +1,5 @@
-//! Topic ids, what a user may do with a topic, and undecided ends, which only the C interface of librdkafka has.
+//! Topic ids, what a user may do with a topic, undecided ends, and settings with the error in their place, which only
+//! the C interface of librdkafka has.
 #![allow(unsafe_code)]
 
 use rdkafka::TopicPartitionList;
@@ -98,6 +99,29 @@ fn describe<C: ClientContext>(
             drop(Owned::new(set, c::rd_kafka_error_destroy));
             c::rd_kafka_DescribeTopics(rk, topics.ptr, options, queue);
         })
+    }
+}
+
+/// Asks for all settings of a topic that have a value.
+pub(super) fn settings<C: ClientContext>(
+    client: &Client<C>,
+    name: &str,
+    timeout: Duration,
+    go_on: impl Fn() -> bool,
+) -> KafkaResult<BTreeMap<String, String>> {
+    let name = CString::new(name)?;
+    let kind = c::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS;
+    let of_a_topic = c::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC;
+    // SAFETY: the name outlives the call copying it, and so do the resource and the list of it; the resource is freed
+    // once. The request is of the kind that is named, and so is what reads its answer.
+    unsafe {
+        let resource = c::rd_kafka_ConfigResource_new(of_a_topic, name.as_ptr());
+        let resource = Owned::new(resource, c::rd_kafka_ConfigResource_destroy)?;
+        let mut resources = [resource.ptr];
+        let event = ask(client, kind, timeout, go_on, |rk, options, queue| {
+            c::rd_kafka_DescribeConfigs(rk, resources.as_mut_ptr(), resources.len(), options, queue);
+        })?;
+        configured(event.ptr)
     }
 }
 
@@ -225,6 +249,42 @@ unsafe fn described(event: *mut c::rd_kafka_event_t) -> KafkaResult<Option<Topic
         let id = id.filter(|id| !id.is_null()).map(|id| CStr::from_ptr(id).to_string_lossy().into_owned());
         Ok(Some(Topic { id, partitions: u32::try_from(partitions).unwrap_or(u32::MAX) }))
     }
+}
+
+/// Reads what was answered about the settings of a topic.
+///
+/// # Safety
+/// `event` is the event that answers a DescribeConfigs request for one resource.
+unsafe fn configured(event: *mut c::rd_kafka_event_t) -> KafkaResult<BTreeMap<String, String>> {
+    let mut settings = BTreeMap::new();
+    // SAFETY: the event is alive, and all that is read here belongs to it; the library gives so many entries.
+    unsafe {
+        let result = c::rd_kafka_event_DescribeConfigs_result(event);
+        let mut count = 0;
+        let resources = if result.is_null() {
+            ptr::null_mut()
+        } else {
+            c::rd_kafka_DescribeConfigs_result_resources(result, &raw mut count)
+        };
+        if resources.is_null() || count != 1 {
+            return Err(KafkaError::AdminOpCreation(format!("{count} answers to one question")));
+        }
+        let code = c::rd_kafka_ConfigResource_error(*resources);
+        if code.is_error() {
+            return Err(KafkaError::AdminOp(code.into()));
+        }
+        let mut count = 0;
+        let entries = c::rd_kafka_ConfigResource_configs(*resources, &raw mut count);
+        for index in 0..if entries.is_null() { 0 } else { count } {
+            let entry = *entries.add(index);
+            let (name, value) = (c::rd_kafka_ConfigEntry_name(entry), c::rd_kafka_ConfigEntry_value(entry));
+            if !value.is_null() {
+                let text = |text| CStr::from_ptr(text).to_string_lossy().into_owned();
+                settings.insert(text(name), text(value));
+            }
+        }
+    }
+    Ok(settings)
 }
 
 /// Reads what was answered about the ends of partitions.

@@ -37,7 +37,7 @@ pub(crate) fn topic(client: &Client, needed: &[Operation]) -> Result<Seen> {
             headless.id()
         )));
     }
-    let allowed = client.operations()?.unwrap_or_default();
+    let allowed = client.operations()?;
     let missing: Vec<_> = needed.iter().filter(|operation| !allowed.contains(operation)).map(acl).collect();
     if !missing.is_empty() {
         return Err(place.refused(format!(

@@ -5,7 +5,7 @@
 //!   place.rs    a topic of a cluster, as every error names it
 //!   error.rs    an answer of Kafka as an error for people; what a client says on the side
 //! topic.rs      asks about a topic: identity, partitions, offsets, settings; creates one
-//!   describe.rs topic ids and rights, which only the C interface has
+//!   describe.rs topic ids, rights and settings, which only the C interface has whole
 //! inspect.rs    what a flow will need of a cluster, asked without changing anything
 //! batch.rs      reads messages by the thousand
 //!   scan.rs     reads a stretch of one partition once more

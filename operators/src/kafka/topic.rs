@@ -6,7 +6,7 @@ use super::error::{self, Listener};
 use super::{Place, TIMEOUT, describe};
 use crate::error::{Error, Result};
 use crate::runtime::wait;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::{Offset, TopicPartitionList};
@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a partition may be without a leader that knows itself.
+/// How long a topic may be unknown to a broker, and a partition without a leader that knows itself.
 const SETTLES: Duration = Duration::from_secs(2);
 
 /// Pause between two questions whether something new is there.
@@ -55,11 +55,34 @@ impl Client {
             .map_err(|error| self.failed("ask about the topic", &error))
     }
 
-    /// What this user may do with the topic; `None` where there is none of this name.
-    pub(crate) fn operations(&self) -> Result<Option<BTreeSet<Operation>>> {
+    /// What this user may do with the topic.
+    pub(crate) fn operations(&self) -> Result<BTreeSet<Operation>> {
         let go_on = || self.listen().is_ok();
-        describe::operations(self.consumer.client(), &self.place.topic, TIMEOUT, go_on)
-            .map_err(|error| self.failed("ask what is allowed with the topic", &error))
+        soon(|| {
+            let allowed = describe::operations(self.consumer.client(), &self.place.topic, TIMEOUT, go_on);
+            let allowed = allowed.map_err(|error| self.failed("ask what is allowed with the topic", &error))?;
+            allowed.ok_or_else(|| self.missing())
+        })
+    }
+
+    /// What some settings of the topic are; `None` for one that its brokers do not know.
+    pub(crate) fn settings<const N: usize>(&self, names: [&str; N]) -> Result<[Option<String>; N]> {
+        let go_on = || self.listen().is_ok();
+        let settings = soon(|| {
+            describe::settings(self.consumer.client(), &self.place.topic, TIMEOUT, go_on)
+                .map_err(|error| self.failed("ask for the settings of the topic", &error))
+        })?;
+        Ok(names.map(|name| settings.get(name).cloned()))
+    }
+
+    /// Whether the brokers remove messages from the middle of the topic when later ones have the same key; `None` where
+    /// they do not tell this user.
+    pub(crate) fn is_compacted(&self) -> Result<Option<bool>> {
+        match self.settings(["cleanup.policy"]) {
+            Ok([policy]) => Ok(Some(policy.is_some_and(|policy| policy.contains("compact")))),
+            Err(Error::Refused { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The topic with so many partitions at least, or what brokers say of it after a while: they learn of topics one
@@ -77,15 +100,22 @@ impl Client {
 
     /// The topic, which is there or was just created.
     pub(crate) fn appears(&self) -> Result<Topic> {
-        self.settled(0)?.ok_or_else(|| self.place.unavailable("there is no such topic"))
+        self.settled(0)?.ok_or_else(|| self.missing())
     }
 
-    /// Copies of each partition of the topic, the least where they differ; `None` where there is no such topic.
-    pub(crate) fn replication(&self) -> Result<Option<u32>> {
-        let asked = self.consumer.fetch_metadata(Some(&self.place.topic), TIMEOUT);
-        let asked = asked.map_err(|error| self.failed("ask about the topic", &error))?;
-        let partitions = asked.topics().iter().flat_map(rdkafka::metadata::MetadataTopic::partitions);
-        Ok(partitions.map(|partition| partition.replicas().len() as u32).min())
+    fn missing(&self) -> Error {
+        self.place.unavailable("there is no such topic")
+    }
+
+    /// Copies of each partition of the topic, the least where they differ.
+    pub(crate) fn replication(&self) -> Result<u32> {
+        soon(|| {
+            let asked = self.consumer.fetch_metadata(Some(&self.place.topic), TIMEOUT);
+            let asked = asked.map_err(|error| self.failed("ask about the topic", &error))?;
+            let partitions = asked.topics().iter().flat_map(rdkafka::metadata::MetadataTopic::partitions);
+            let copies = partitions.map(|partition| partition.replicas().len() as u32).min();
+            copies.ok_or_else(|| self.missing())
+        })
     }
 
     /// One offset of each of these partitions.
@@ -95,14 +125,7 @@ impl Client {
         moment: Moment,
     ) -> Result<BTreeMap<u32, u64>> {
         let partitions: Vec<_> = partitions.into_iter().collect();
-        let since = Instant::now();
-        loop {
-            match self.offsets_now(&partitions, moment) {
-                // A partition that has just been made, or has just moved, says so at once.
-                Err(Error::Unavailable { .. }) if since.elapsed() < SETTLES => thread::sleep(AGAIN),
-                answered => return answered,
-            }
-        }
+        soon(|| self.offsets_now(&partitions, moment))
     }
 
     fn offsets_now(&self, partitions: &[u32], moment: Moment) -> Result<BTreeMap<u32, u64>> {
@@ -182,6 +205,17 @@ impl Client {
     }
 }
 
+/// Asks again for a moment: a topic or a partition that has just been made, or has just moved, says so at once.
+fn soon<T>(ask: impl Fn() -> Result<T>) -> Result<T> {
+    let since = Instant::now();
+    loop {
+        match ask() {
+            Err(Error::Unavailable { .. }) if since.elapsed() < SETTLES => thread::sleep(AGAIN),
+            answered => return answered,
+        }
+    }
+}
+
 /// Creates a topic; one that is there already, perhaps since a moment ago, stays as it is.
 pub(crate) fn create(
     place: &Place,
@@ -223,25 +257,6 @@ fn ask_for(
         Some(Err((_, code))) if code != Code::TopicAlreadyExists => Err(error::coded(place, doing, code)),
         _ => Ok(()),
     }
-}
-
-/// What some settings of a topic are; `None` for one that its brokers do not know.
-pub(crate) fn settings<const N: usize>(place: &Place, names: [&str; N]) -> Result<[Option<String>; N]> {
-    let doing = "ask for the settings of the topic";
-    let (admin, options) = (admin(place)?, admin_options());
-    let topic = [ResourceSpecifier::Topic(&place.topic)];
-    let described = wait(async { Ok(admin.describe_configs(&topic, &options).await) });
-    end(admin);
-    let described = described?.map_err(|error| error::failed(place, doing, &error))?;
-    let described = described.into_iter().next().transpose();
-    let described = described.map_err(|code| error::coded(place, doing, code))?;
-    Ok(names.map(|name| described.as_ref()?.get(name)?.value.clone()))
-}
-
-/// Whether the brokers remove messages from the middle of the topic when later ones have the same key.
-pub(crate) fn is_compacted(place: &Place) -> Result<bool> {
-    let [policy] = settings(place, ["cleanup.policy"])?;
-    Ok(policy.is_some_and(|policy| policy.contains("compact")))
 }
 
 fn admin(place: &Place) -> Result<AdminClient<Listener>> {

@@ -10,6 +10,8 @@ use crate::servers;
 use rdkafka::bindings as c;
 use std::ffi::CString;
 use std::ptr;
+use std::thread;
+use std::time::Duration;
 
 /// The topic at another listener of the shared broker.
 fn place(port: u16, topic: &str, security: Option<&Security>) -> Option<Place> {
@@ -75,7 +77,7 @@ fn what_a_user_may_not_do_is_told_before_it_is_tried() {
     grant_read(&plain, &user);
     // Brokers learn of it a moment later.
     let refused = (0..100).find_map(|_| {
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        thread::sleep(Duration::from_millis(100));
         topic(&logged_in, &needed).err()
     });
     let error = refused.expect("never refused");
@@ -83,6 +85,32 @@ fn what_a_user_may_not_do_is_told_before_it_is_tried() {
     assert!(matches!(error, Error::Refused { .. }) && text.contains("grant WRITE and DESCRIBE_CONFIGS"), "{text}");
     let reading = topic(&logged_in, &[Operation::Read]);
     assert!(matches!(&reading, Ok(Seen::Fine(text)) if text.ends_with("allowed: READ")), "{reading:?}");
+    let settings = logged_in.settings(["cleanup.policy"]).unwrap_err();
+    assert!(matches!(settings, Error::Refused { .. }) && settings.to_string().contains("grant it"), "{settings}");
+    assert_eq!(logged_in.is_compacted().unwrap(), None);
     // Those without login are the brokers' own masters here.
-    assert!(topic(&Client::new(&plain, &[]).unwrap(), &needed).is_ok());
+    let master = Client::new(&plain, &[]).unwrap();
+    assert!(topic(&master, &needed).is_ok());
+    assert_eq!(master.is_compacted().unwrap(), Some(false));
+}
+
+#[test]
+fn what_a_broker_does_not_know_yet_is_not_taken_for_its_answer() {
+    let Some(place) = place(0, &servers::unique("unknown"), None) else { return };
+    let ask = || -> Result<_> {
+        let client = Client::new(&place, &[])?;
+        Ok((client.settings(["cleanup.policy"])?, client.replication()?, client.operations()?))
+    };
+    let error = ask().unwrap_err();
+    assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+    thread::scope(|scope| {
+        let asked: Vec<_> = (0..3).map(|_| scope.spawn(ask)).collect();
+        thread::sleep(Duration::from_millis(500));
+        topics::create(&place, 1, Some(1), &[("cleanup.policy", "compact")]).unwrap();
+        for asked in asked {
+            let ([policy], copies, allowed) = asked.join().unwrap().unwrap();
+            assert_eq!((policy.as_deref(), copies), (Some("compact"), 1));
+            assert!(allowed.contains(&Operation::Write));
+        }
+    });
 }

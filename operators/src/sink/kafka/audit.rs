@@ -36,7 +36,7 @@ impl Audit for KafkaSink {
         if let Some(written) = last.dead_letters {
             let place = kafka.dead_letters(flow);
             let client = Client::new(&place, &[])?;
-            match client.topic()? {
+            match client.settled(0)? {
                 Some(_) => drop(audit.partition(&client, 0, written)?),
                 None => audit.find(&place, format!("is gone, and {} dead letters with it", written.messages)),
             }
@@ -153,7 +153,7 @@ impl Counting<'_> {
         let place = &kafka.place;
         let client = Client::new(place, &[])?;
         let written = self.last.progress.totals.written;
-        let Some(topic) = client.topic()? else {
+        let Some(topic) = client.settled(0)? else {
             if written > 0 {
                 self.find(place, format!("is gone, and {written} messages with it"));
             }

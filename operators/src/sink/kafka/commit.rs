@@ -64,7 +64,7 @@ impl KafkaCommitter {
         run: &Run,
     ) -> Result<Self> {
         let place = &kafka.place;
-        let limit = limit(place)?;
+        let limit = limit(&client)?;
         let lanes = Lanes { partitions: kafka.partitions };
         let config = kafka.producer(&run.flow, limit);
         let producer = Producer::open(&config, place, lanes.count(), kafka.patience, kafka.failpoints.clone());
@@ -107,17 +107,20 @@ impl KafkaCommitter {
             return Ok(limit);
         }
         let client = Client::new(place, &[])?;
-        if client.topic()?.is_none() {
-            let Some(create) = &self.kafka.create else {
+        match &self.kafka.create {
+            Some(create) if client.topic()?.is_none() => {
+                topic::create(place, 1, create.replication, &[])?;
+                client.appears()?;
+            }
+            None if client.settled(0)?.is_none() => {
                 return Err(place.refused(
                     "there is no such topic for the rows that stages rejected. Create it with one partition, or let \
                      the sink do it by its key `create`",
                 ));
-            };
-            topic::create(place, 1, create.replication, &[])?;
-            client.appears()?;
+            }
+            _ => {}
         }
-        let limit = limit(place)?;
+        let limit = limit(&client)?;
         self.dead_letters = Some(limit);
         Ok(limit)
     }
@@ -249,10 +252,10 @@ impl Kafka {
 }
 
 /// Bytes of the largest batch that a topic takes.
-fn limit(place: &Place) -> Result<u64> {
-    let [limit] = topic::settings(place, ["max.message.bytes"])?;
+fn limit(client: &Client) -> Result<u64> {
+    let [limit] = client.settings(["max.message.bytes"])?;
     let limit = limit.and_then(|limit| limit.parse().ok());
-    limit.ok_or_else(|| place.refused("its brokers do not say what its max.message.bytes is"))
+    limit.ok_or_else(|| client.place.refused("its brokers do not say what its max.message.bytes is"))
 }
 
 /// Makes the run the owner of the flow; gives the offset of the entry that says so.

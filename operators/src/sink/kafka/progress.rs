@@ -70,11 +70,11 @@ impl ProgressTopic {
         rows: &Client,
         ask: impl FnOnce(&Place, u32, Option<u32>, Settings<'_>) -> Result<()>,
     ) -> Result<()> {
-        let [least] = topic::settings(&rows.place, ["min.insync.replicas"])?;
+        let [least] = rows.settings(["min.insync.replicas"])?;
         let least = least.as_deref().map(|least| ("min.insync.replicas", least));
         let settings: Vec<_> =
             [("cleanup.policy", "compact"), ("segment.bytes", "16777216")].into_iter().chain(least).collect();
-        ask(self.place(), 1, rows.replication()?, &settings)
+        ask(self.place(), 1, Some(rows.replication()?), &settings)
     }
 
     /// Whether it is as a run needs it, or could be created.
@@ -88,10 +88,9 @@ impl ProgressTopic {
     }
 
     fn check_policy(&self) -> Result<()> {
-        let place = self.place();
-        let [policy] = topic::settings(place, ["cleanup.policy"])?;
+        let [policy] = self.client.settings(["cleanup.policy"])?;
         if policy.as_deref() != Some("compact") {
-            return Err(place.refused(format!(
+            return Err(self.place().refused(format!(
                 "its cleanup.policy is {}, which would delete the flow's positions after a while: set it to compact",
                 policy.as_deref().unwrap_or("not known")
             )));

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::kafka::Place;
 use crate::kafka::scan::scan;
-use crate::kafka::topic::{self, Client};
+use crate::kafka::topic::Client;
 use crate::position::Span;
 
 /// Reads the span once more, telling of each message; `None` when the topic has not all of it any more, or may have removed some of it.
@@ -13,7 +13,7 @@ pub(super) fn count(place: &Place, span: &Span, more: &mut dyn FnMut(u64)) -> Re
     }
     let client = Client::new(place, &[])?;
     let there = client.topic()?.is_some_and(|topic| span.partition < topic.partitions);
-    if !there || topic::is_compacted(place)? {
+    if !there || client.is_compacted()? == Some(true) {
         return Ok(None);
     }
     let (low, end) = client.range(span.partition)?;

@@ -2,9 +2,9 @@
 //! every offset that is asked for.
 
 use super::{ANEW, Shared};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::kafka::batch::{Fetched, Message};
-use crate::kafka::topic::{self, Client};
+use crate::kafka::topic::Client;
 use crate::position::{Anchor, Position};
 
 /// The last message before a position. Reading begins with it, where the topic still has it.
@@ -78,7 +78,9 @@ impl Slip {
         let now = match now {
             Now::Another { at, epoch: Some(epoch) } => format!("now there is {at} of leader epoch {epoch}"),
             Now::Another { at, epoch: None } => format!("now there is {at}"),
-            Now::Nothing if client.range(partition)?.0 > anchor.at.0 || may_be_compacted(shared)? => return Ok(()),
+            Now::Nothing if client.range(partition)?.0 > anchor.at.0 || client.is_compacted()?.unwrap_or(true) => {
+                return Ok(());
+            }
             Now::Nothing => "it is not there any more".to_owned(),
         };
         Err(shared.place.refused(format!(
@@ -86,13 +88,5 @@ impl Slip {
              read was {} of leader epoch {}, and {now}. What was written since then before {next} would be lost; {ANEW}",
             anchor.at, anchor.epoch
         )))
-    }
-}
-
-/// Brokers need not tell it to everybody who may read.
-fn may_be_compacted(shared: &Shared) -> Result<bool> {
-    match topic::is_compacted(&shared.place) {
-        Err(error @ Error::Unavailable { .. }) => Err(error),
-        known => Ok(known.unwrap_or(true)),
     }
 }
