@@ -36,6 +36,35 @@ impl<'de> Deserialize<'de> for Brokers {
     }
 }
 
+impl Brokers {
+    /// What is wrong with the addresses; the library takes any text for one.
+    fn problem(&self) -> Option<Problem> {
+        let any = |is: fn(&str) -> bool| self.0.iter().find(|broker| is(broker));
+        if any(|broker| broker.contains('@')).is_some() {
+            let problem = Problem::at("brokers", "a broker is a host and a port, and logs nobody in");
+            return Some(problem.help("write `host:port`, and who logs in under `security = { sasl = ... }`"));
+        }
+        let message = match (self.0.is_empty(), any(|broker| !is_address(broker))) {
+            (true, _) => "a cluster without brokers".to_owned(),
+            (false, Some(broker)) if broker.is_empty() => "a broker without a name".to_owned(),
+            (false, Some(broker)) => format!("`{broker}` is not the address of a broker"),
+            (false, None) => return None,
+        };
+        Some(Problem::at("brokers", message).help("write `host:port`, or a list of such; the port is 9092 without one"))
+    }
+}
+
+/// Whether it is a host, and where a port follows, a number that a port can have.
+fn is_address(broker: &str) -> bool {
+    let (host, port) = match broker.rsplit_once(':') {
+        // The colons within brackets belong to an address of IPv6.
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (broker, None),
+    };
+    let is_host = !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || c == ';');
+    is_host && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
+}
+
 impl JsonSchema for Brokers {
     fn inline_schema() -> bool {
         true
@@ -197,15 +226,7 @@ pub(crate) fn client(
     let mut config = ClientConfig::new();
     config.set_log_level(RDKafkaLogLevel::Warning).set("bootstrap.servers", brokers.to_string());
     config.set("client.id", "weatherflow");
-    if brokers.0.iter().any(String::is_empty) || brokers.0.is_empty() {
-        problems.push(Problem::at("brokers", "a broker without a name").help("write `host:port`, or a list of such"));
-    }
-    if brokers.0.iter().any(|broker| broker.contains('@')) {
-        problems.push(
-            Problem::at("brokers", "a broker is a host and a port, and logs nobody in")
-                .help("write `host:port`, and who logs in under `security = { sasl = ... }`"),
-        );
-    }
+    problems.extend(brokers.problem());
     for (name, setting) in options {
         match option(name, setting) {
             Ok(value) => drop(config.set(name, value)),
@@ -290,6 +311,20 @@ fn secure(config: &mut ClientConfig, security: &Security, context: &Context, pro
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_address_is_refused_before_anybody_is_asked_for_it() {
+        let problem = |written: serde_json::Value| serde_json::from_value::<Brokers>(written).unwrap().problem();
+        for fine in ["localhost", "boss:9092", "10.0.0.1:9092, 10.0.0.2:9093", "[::1]:9092", "[fe80::1]", "a_b.c-d:1"] {
+            assert!(problem(fine.into()).is_none(), "{fine}");
+        }
+        for wrong in ["", "a:1,", ":9092", "a:", "a:0", "a:65536", "a:port", "a b:1", "a:1 b:2", "a:1;b:2", "u:p@a:1"] {
+            let problem = problem(wrong.into()).expect(wrong);
+            assert_eq!(problem.at, ["brokers"]);
+            assert!(!problem.message.contains('@') && problem.help.is_some(), "{}", problem.message);
+        }
+        assert!(problem(serde_json::json!([])).unwrap().message.contains("without brokers"));
+    }
 
     #[test]
     fn what_correctness_rests_on_is_refused_by_name_and_with_the_reason() {
