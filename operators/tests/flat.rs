@@ -59,22 +59,49 @@ fn a_directory() {
     assert_eq!(WORLD.live(&WORLD.sink(&memory), "two").unwrap(), 0, "a second run finds everything committed");
 }
 
+/// Commits a first batch that only says where each of three partitions begins.
+fn begin_at(at: Position, store: &(impl Store + Clone + 'static)) -> operators::Result<()> {
+    let (sink, run) = (WORLD.sink(store), run("first"));
+    let mut opened = sink.open(&run)?;
+    let begin = |partition| Span { partition, from: at, to: at, rows: 0, anchor: None };
+    let mut commit = first_commit(Job { partitions: 3, positions: 9, step: 3 }, &run, Vec::new());
+    commit.spans = (0..3).map(begin).collect();
+    commit.tally = Tally::default();
+    opened.committer.commit(commit)
+}
+
 /// A source may say where a partition begins before it has rows, so that it never begins anywhere else.
 #[test]
 fn a_first_batch_that_only_says_where_its_partition_begins() {
     let memory = Memory::default();
-    let (sink, run) = (WORLD.sink(&memory), run("first"));
-    let mut opened = sink.open(&run).unwrap();
-    let begin = |partition| Span { partition, from: Position(5), to: Position(5), rows: 0, anchor: None };
-    let mut commit = first_commit(Job { partitions: 3, positions: 9, step: 3 }, &run, Vec::new());
-    commit.spans = (0..3).map(begin).collect();
-    commit.tally = Tally::default();
-    opened.committer.commit(commit).unwrap();
+    begin_at(Position(5), &memory).unwrap();
+    let sink = WORLD.sink(&memory);
     assert!(files(&memory, "").contains(&"partition-2-batch-0.parquet".to_owned()));
     let progress = sink.progress(FLOW).unwrap().unwrap();
     assert_eq!(progress.positions.position(2), Some(Position(5)));
     let (findings, account) = audit(&sink);
     assert_eq!((findings, account.batches), (vec![], 3));
+}
+
+/// Nobody but the first commit knows where a partition began that is read from its newest message on.
+#[test]
+fn where_partitions_begin_is_all_known_or_none_of_it() {
+    let mut cut = 0;
+    for call in 0.. {
+        let memory = Memory::default();
+        let stopped = Faulty::new(Arc::new(memory.clone()), [(call, Fault::StopAfter)]);
+        let whole = begin_at(Position(5), &stopped).is_ok();
+        let progress = WORLD.sink(&memory).progress(FLOW).unwrap();
+        if let Some(progress) = progress {
+            assert_eq!(progress.positions.to_string(), "0: 5, 1: 5, 2: 5", "after call {call}");
+            let batches = files(&memory, "").iter().filter(|name| name.ends_with("-batch-0.parquet")).count();
+            cut += usize::from(batches < 3);
+        }
+        if whole {
+            break;
+        }
+    }
+    assert!(cut > 0, "no crash came between two partitions");
 }
 
 /// A run that was stopped after the first `k` of its renames leaves `k` partitions a batch ahead: each goes on from
@@ -95,7 +122,7 @@ fn a_commit_cut_after_every_partition() {
         WORLD.assert_whole(&memory, &format!("stopped after call {call}, at {positions:?}"));
     }
     println!("{cuts:?}");
-    for cut in ["0: 3", "0: 3, 1: 3", "0: 3, 1: 3, 2: 3", "0: 6, 1: 3, 2: 3", "0: 6, 1: 6, 2: 3"] {
+    for cut in ["0: 3, 1: 0, 2: 0", "0: 3, 1: 3, 2: 0", "0: 3, 1: 3, 2: 3", "0: 6, 1: 3, 2: 3", "0: 6, 1: 6, 2: 3"] {
         assert!(cuts.contains(&Some(cut.to_owned())), "{cut}");
     }
 }

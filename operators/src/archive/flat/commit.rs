@@ -143,7 +143,7 @@ impl Publisher {
                 there.ok_or_else(|| archive.gone(&format!("batch {before} of partition {partition}"), &part.what()))?;
             }
             if marked.insert(partition) {
-                flat.mark(run, &marker(partition))?;
+                flat.mark(run, &marker(partition), &part.span.from.to_string())?;
             }
         }
         let hints = parts.iter().map(|part| (part.span.partition, part.after)).collect();

@@ -4,7 +4,7 @@
 //! ```text
 //! partition-3-batch-42.parquet    rows, and the partition's checkpoint in the footer
 //! partition-3.json                the newest batch and the next position, for people and other tools
-//! _partitions/partition-3         there is such a partition
+//! _partitions/partition-3         there is such a partition, and where it began
 //! ```
 //! The rename of a file to its name is the commit. A partition's numbers are dense, so two runs that both follow batch
 //! 42 of partition 3 can only race for 43; each may win one partition and lose another, and then both stop. A
@@ -63,6 +63,11 @@ fn marker(partition: u32) -> String {
     format!("partition-{partition}")
 }
 
+/// Where a partition began, as the text of its marker; those of partitions that had files need not tell.
+fn began(text: &[u8]) -> Option<Position> {
+    std::str::from_utf8(text).ok()?.parse().ok().map(Position)
+}
+
 /// The partition that a name in [`PARTITIONS`] stands for, if it is spelled exactly as [`marker`] would.
 fn parse_marker(name: &str) -> Option<u32> {
     let partition = name.strip_prefix("partition-")?.parse().ok()?;
@@ -119,11 +124,11 @@ impl Flat {
         })
     }
 
-    /// Puts a name into [`PARTITIONS`]; none is ever taken out. By a rename, which lasts once it is seen: a file that
+    /// Puts a file into [`PARTITIONS`]; none is ever taken out. By a rename, which lasts once it is seen: a file that
     /// another run had only created may vanish with a crash.
-    fn mark(&self, run: &Run, name: &str) -> Result<()> {
+    fn mark(&self, run: &Run, name: &str, content: &str) -> Result<()> {
         let staged = names::join(&names::staging(run), name);
-        self.archive.write(&staged, b"").map_err(|e| self.archive.lost(run, e))?;
+        self.archive.write(&staged, content.as_bytes()).map_err(|e| self.archive.lost(run, e))?;
         match self.archive.store.rename(&staged, &names::join(PARTITIONS, name)) {
             Ok(()) => Ok(()),
             Err(StoreError { cause: Cause::AlreadyExists, .. }) => {
@@ -148,8 +153,8 @@ impl Layout for Flat {
         self.check_partitions(&run.flow, &survey)?;
         let progress = survey.progress(&self.archive)?;
         if survey.marked.is_none() {
-            survey.newest.keys().try_for_each(|&partition| self.mark(run, &marker(partition)))?;
-            self.mark(run, COMPLETE)?;
+            survey.newest.keys().try_for_each(|&partition| self.mark(run, &marker(partition), ""))?;
+            self.mark(run, COMPLETE, "")?;
         }
         let stale = survey.newest.iter().filter(|(_, newest)| !newest.hinted);
         for (&partition, newest) in stale {

@@ -2,11 +2,11 @@
 
 use super::hint::Hint;
 use super::record::Record;
-use super::{COMPLETE, Flat, PARTITIONS, Standing, data, parse_marker};
+use super::{COMPLETE, Flat, PARTITIONS, Standing, began, data, marker, parse_marker};
 use crate::archive::Archive;
-use crate::archive::names::DataFile;
+use crate::archive::names::{self, DataFile};
 use crate::error::Result;
-use crate::position::{Anchors, Checkpoint};
+use crate::position::{Anchors, Checkpoint, Position};
 use crate::progress::{Progress, Tally};
 use crate::store::{Cause, Entry, StoreError};
 use std::cell::OnceCell;
@@ -19,6 +19,8 @@ const STEPS: u64 = 3;
 pub(super) struct Survey {
     /// The partitions that have a committed batch.
     pub(super) newest: BTreeMap<u32, Newest>,
+    /// Where those begin of which a crash has cut the first commit.
+    begun: BTreeMap<u32, Position>,
     /// The partitions named in [`PARTITIONS`]; `None` when that may lack some.
     pub(super) marked: Option<BTreeSet<u32>>,
 }
@@ -41,14 +43,16 @@ impl Flat {
             Some(marked) => BTreeSet::clone(marked),
             None => listed.get()?.keys().copied().collect(),
         };
-        let mut newest = BTreeMap::new();
+        let (mut newest, mut begun) = (BTreeMap::new(), BTreeMap::new());
         for partition in partitions {
             if let Some(found) = self.newest(partition, &listed)? {
                 self.archive.check_owner(&found.record.run.flow, flow)?;
                 newest.insert(partition, found);
+            } else if let Some(began) = self.began(partition)? {
+                begun.insert(partition, began);
             }
         }
-        Ok(Survey { newest, marked })
+        Ok(Survey { newest, begun, marked })
     }
 
     /// Refuses a directory in which all files of a partition are gone: it would be read from its beginning again.
@@ -84,6 +88,13 @@ impl Flat {
         totals += record.tally;
         let standing = Standing { batches: batch + 1, next: record.span.to, totals };
         Ok(Some(Newest { record, standing, hinted: hint == Hint::of(standing) }))
+    }
+
+    fn began(&self, partition: u32) -> Result<Option<Position>> {
+        match self.archive.store.read(&names::join(PARTITIONS, &marker(partition))) {
+            Err(StoreError { cause: Cause::NotFound, .. }) => Ok(None),
+            read => Ok(began(&read.map_err(|e| self.archive.failed(e))?)),
+        }
     }
 
     /// The newest batch, when it is the one of the hint or one of the few after it.
@@ -158,7 +169,8 @@ impl Survey {
             return Ok(None);
         };
         let mut source = None;
-        let (mut positions, mut anchors, mut totals) = (Checkpoint::default(), Anchors::default(), Tally::default());
+        let mut positions = Checkpoint(self.begun.clone());
+        let (mut anchors, mut totals) = (Anchors::default(), Tally::default());
         for (&partition, Newest { record, standing, .. }) in &self.newest {
             let path = data(partition, standing.batches - 1);
             if let Some(difference) = record.fingerprint.differences(&last.fingerprint).first() {
