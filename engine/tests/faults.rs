@@ -138,7 +138,7 @@ fn each_server_dies_stops_fills_up_and_falls_silent_and_no_row_is_lost_or_double
     let mut random = Random::from_environment();
     let mut account = Account::default();
     // Side by side, so that each layout meets every fault.
-    let jobs = [Layout::Batches, Layout::Flat].map(|layout| cluster.job(10, 40_000, "20ms", "500ms", layout));
+    let jobs = [Layout::Batches, Layout::Flat].map(|layout| cluster.job(10, 40_000, "30ms", "500ms", layout));
     let mut programs: Vec<_> = jobs.iter().map(Program::start).collect();
     recover(&mut programs, "the start");
     for faults in some_faults(cluster, &mut random) {
@@ -160,7 +160,7 @@ fn one_of_three_brokers_dies_and_no_row_is_lost_or_doubled() {
     let Some(cluster) = &*THREE else { return };
     let mut random = Random::from_environment();
     let mut account = Account::default();
-    let job = cluster.job(10, 20_000, "20ms", "200ms", Layout::Batches);
+    let job = cluster.job(10, 20_000, "30ms", "200ms", Layout::Batches);
     let mut programs = vec![Program::start(&job)];
     programs[0].assert_goes_on("the start");
     let broker = |number: u64| format!("broker{number}");

@@ -13,7 +13,10 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::process::{Child, Stdio};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// Longer than anything takes that ends by itself.
+const NEVER: Duration = Duration::from_secs(120);
 
 fn signal(child: &Child, signal: Signal) {
     // It may have ended by itself, which is for the caller to judge.
@@ -84,13 +87,13 @@ fn verified_rows(job: &Job) -> BTreeMap<String, u64> {
 #[test]
 fn a_stopped_copy_that_wakes_up_beside_another_publishes_nothing_stale() {
     let rounds = kills().div_ceil(6);
-    stop_and_wake(&Job::new(10, 1_000 * rounds as u32, "1ms", "30ms"), rounds);
+    stop_and_wake(&Job::new(10, 3_000 * rounds as u32, "1ms", "30ms"), rounds);
 }
 
 #[test]
 fn a_stopped_copy_wakes_up_with_the_flat_layout() {
     let rounds = kills().div_ceil(6);
-    stop_and_wake(&flat(10, 1_000 * rounds as u32, "1ms", "30ms"), rounds);
+    stop_and_wake(&flat(10, 3_000 * rounds as u32, "1ms", "30ms"), rounds);
 }
 
 fn stop_and_wake(job: &Job, rounds: u64) {
@@ -104,7 +107,9 @@ fn stop_and_wake(job: &Job, rounds: u64) {
         sleep(Duration::from_millis(200 + random.below(300)));
         signal(&first, Signal::CONT);
         // Whoever loses the race for a version must stop by itself, and say why.
+        let woken = Instant::now();
         let loser = loop {
+            assert!(woken.elapsed() < NEVER, "round {round}: none of two copies stops");
             if first.try_wait().unwrap().is_some() {
                 break &mut first;
             }
@@ -121,6 +126,7 @@ fn stop_and_wake(job: &Job, rounds: u64) {
         kill(first);
         kill(second);
     }
+    job.hurry();
     job.finish_and_prove();
     println!("{fenced} copies fenced in {rounds} rounds, lost 0, doubled 0");
 }

@@ -159,6 +159,7 @@ fn a_flow_that_fails_says_where_and_why() {
     assert!(stage.starts_with("sink") && stage.contains("parquet"), "{stage}");
     let recent = browser.text("document.querySelector('.flow:nth-child(3) .troubles li').textContent");
     assert!(recent.contains(&error), "{recent}");
+    browser.wait("document.getElementById('connection').textContent === 'the run has ended'");
     let told = browser.text("document.getElementById('announcement').textContent");
     assert_eq!(told, "the run has ended, generate stopped, publish stopped, archive failed");
     assert_eq!(browser.text("document.querySelector('.flow:nth-child(1) .state').textContent"), "stopped");

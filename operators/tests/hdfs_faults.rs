@@ -11,7 +11,7 @@ use operators::sink::parquet::Layout;
 use operators::store::faulty::{Fault, Faulty};
 use operators::store::hdfs::Hdfs;
 use operators::store::memory::Memory;
-use operators::store::{Cause, Store, StoreError, StoreFile};
+use operators::store::{Cause, Store, StoreError};
 use servers::ALL;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -72,7 +72,14 @@ fn wait_until_well(store: &Hdfs) {
     static TRIES: AtomicU32 = AtomicU32::new(0);
     for _ in 0..200 {
         let name = format!("well/{}", TRIES.fetch_add(1, Ordering::SeqCst));
-        match store.create(&name).and_then(<dyn StoreFile>::finish) {
+        // What is empty needs no DataNode.
+        let finished = store.create(&name).map(|mut file| match file.write_all(b"well") {
+            Ok(()) => file.finish(),
+            Err(error) => {
+                Err(StoreError { action: "write", path: name.clone(), cause: Cause::Unavailable(error.to_string()) })
+            }
+        });
+        match finished.flatten() {
             Ok(()) => return,
             Err(StoreError { cause: Cause::Unavailable(_) | Cause::Unknown(_), .. }) => {
                 thread::sleep(Duration::from_millis(500));

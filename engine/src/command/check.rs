@@ -35,9 +35,15 @@ fn ask(loaded: &Loaded) -> Result<(), Failed> {
                 .map(|stage| Asked { stage: stage.name.clone(), lines: vec![fine(&stage.built.about.summary)] });
             let broken = || vec![line(Mark::Failed, PANICKED)];
             let (sink, read) = sink.join().unwrap_or_else(|_| (broken(), None));
-            let mut source = source.join().unwrap_or_else(|_| broken());
-            read.into_iter().for_each(|read| lost(&mut source, &read));
-            let source = Asked { stage: flow.source_name.clone(), lines: source };
+            let mut lines = source.join().unwrap_or_else(|_| broken());
+            if let Some(read) = read
+                && lines.iter().any(|line| line.mark == Mark::NotYet)
+            {
+                // In a job that runs it may have come since.
+                lines = self::source(flow, loaded);
+                lost(&mut lines, &read);
+            }
+            let source = Asked { stage: flow.source_name.clone(), lines };
             let sink = Asked { stage: flow.sink_name.clone(), lines: sink };
             let stages: Vec<_> = [source].into_iter().chain(between).chain([sink]).collect();
             let lines = stages.iter().flat_map(|stage| &stage.lines);

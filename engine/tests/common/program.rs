@@ -107,7 +107,7 @@ impl<'j> Program<'j> {
 
     /// `verify` finds nothing wrong while the program runs, and no row less than before.
     pub fn assert_verified(&mut self, after: &str) {
-        let output = self.job.job.output("verify", &["--json"]);
+        let output = self.job.job.verify(&["--json"]);
         assert!(output.status.success(), "after {after}: {}", both(&output));
         let accounts = String::from_utf8(output.stdout).unwrap();
         for account in accounts.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()) {

@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 /// How often a broker that cannot be reached is worth a line.
 const WARN_EVERY: Duration = Duration::from_secs(10);
 
+/// What the library says where a connection was lost before a password was asked for; the code is that of a wrong one.
+const CUT: &str = "handshake failed: Local: ";
+
 /// What a failed call means: `doing` follows "cannot" (`"read the end of partition 3"`).
 pub(crate) fn failed(place: &Place, doing: &str, error: &KafkaError) -> Error {
     match error.rdkafka_error_code() {
@@ -155,6 +158,7 @@ impl ClientContext for Listener {
         let mut heard = self.heard();
         if let Some(code) = code
             && matches!(kind(code), Kind::Lasting(_))
+            && !reason.contains(CUT)
         {
             heard.refusal = Some((code, reason.to_owned()));
         }
@@ -176,5 +180,24 @@ impl ConsumerContext for Listener {
         if let Err(error) = result {
             tracing::debug!(target: "kafka", "{}: a group's offsets are not written: {error}", self.place);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_lost_within_the_login_is_no_wrong_password() {
+        let heard = |reason: &str| {
+            let listener = Listener { place: "topic t on b".into(), heard: Mutex::default(), committed: 0.into() };
+            listener.error(KafkaError::Global(Code::Authentication), reason);
+            let heard = listener.heard();
+            (heard.refusal.is_some(), heard.trouble.is_some())
+        };
+        let handshake = |what: &str| format!("SASL PLAIN mechanism handshake failed: {what}: broker's supported");
+        assert_eq!(heard(&handshake("Local: Broker transport failure")), (false, true));
+        assert_eq!(heard(&handshake("Broker: Unsupported SASL mechanism")), (true, true));
+        assert_eq!(heard("SASL authentication error: Authentication failed"), (true, true));
     }
 }

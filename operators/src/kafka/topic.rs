@@ -187,6 +187,18 @@ impl Client {
         Ok((low, of(self.offsets([partition], Moment::End)?)))
     }
 
+    /// The same once it reaches up to `to`, or what the brokers say of it after a while: what has just been committed is
+    /// seen a moment later, and one that was stopped goes on as the leader that it was and knows of nothing since.
+    pub(crate) fn range_up_to(&self, partition: u32, to: u64) -> Result<(u64, u64)> {
+        let since = Instant::now();
+        loop {
+            match self.range(partition)? {
+                (_, end) if end < to && since.elapsed() < TIMEOUT => thread::sleep(AGAIN),
+                range => return Ok(range),
+            }
+        }
+    }
+
     /// Hears what the client has to say besides; call it from time to time, or it piles up.
     pub(crate) fn listen(&self) -> Result<()> {
         self.hear();
@@ -250,13 +262,21 @@ fn ask_for(
         topic = topic.set(name, value);
     }
     let doing = "create the topic";
-    let admin = admin(place)?;
-    let created = wait(async { Ok(admin.create_topics([&topic], options).await) });
+    let (admin, since) = (admin(place)?, Instant::now());
+    let created = loop {
+        let created = wait(async { Ok(admin.create_topics([&topic], options).await) });
+        let created = created.and_then(|created| created.map_err(|error| error::failed(place, doing, &error)));
+        let refused = created.map(|topics| topics.into_iter().find_map(Result::err).map(|(_, code)| code));
+        match refused {
+            // Brokers that have just started, or were stopped, do not count for a moment.
+            Ok(Some(Code::InvalidReplicationFactor)) if since.elapsed() < TIMEOUT => thread::sleep(AGAIN),
+            Ok(None | Some(Code::TopicAlreadyExists)) => break Ok(()),
+            Ok(Some(code)) => break Err(error::coded(place, doing, code)),
+            Err(error) => break Err(error),
+        }
+    };
     end(admin);
-    match created?.map_err(|error| error::failed(place, doing, &error))?.into_iter().next() {
-        Some(Err((_, code))) if code != Code::TopicAlreadyExists => Err(error::coded(place, doing, code)),
-        _ => Ok(()),
-    }
+    created
 }
 
 fn admin(place: &Place) -> Result<AdminClient<Listener>> {

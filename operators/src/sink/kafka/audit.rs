@@ -12,12 +12,8 @@ use crate::kafka::scan::scan;
 use crate::kafka::topic::Client;
 use crate::progress::{Run, Tally, Version};
 use crate::stage::{Account, Audit, Finding, Listen};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// How long a partition may take to show what is committed.
-const SETTLES: Duration = Duration::from_secs(5);
-/// Pause between two looks at it.
-const AGAIN: Duration = Duration::from_millis(10);
 /// How long the progress topic may take to show a commit of which a message was seen.
 const SEEN: Duration = Duration::from_secs(1);
 
@@ -125,17 +121,6 @@ fn problems(record: &Record, before: Option<&Record>, owner: Option<&Run>) -> Ve
     problems
 }
 
-/// The offsets that a partition has. A commit that has just been made is seen a moment later in some partitions.
-fn settled(client: &Client, partition: u32, to: u64) -> Result<(u64, u64)> {
-    let since = Instant::now();
-    loop {
-        match client.range(partition)? {
-            (_, end) if end < to && since.elapsed() < SETTLES => std::thread::sleep(AGAIN),
-            range => return Ok(range),
-        }
-    }
-}
-
 /// Counts messages.
 struct Counting<'a> {
     progress: &'a ProgressTopic,
@@ -178,7 +163,7 @@ impl Counting<'_> {
     fn partition(&mut self, client: &Client, partition: u32, written: Written) -> Result<u64> {
         let place = &client.place;
         let Written { from, to, messages } = written;
-        let (low, end) = settled(client, partition, to)?;
+        let (low, end) = client.range_up_to(partition, to)?;
         if end < to {
             let problem = format!(
                 "partition {partition} can be read up to offset {end}, and the flow has written up to {to}: the log was \

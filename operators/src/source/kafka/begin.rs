@@ -116,7 +116,7 @@ pub(super) fn begin(shared: &Shared, client: &Client, partitions: &[u32], from: 
         let (low, end) = (of(&lows).unwrap_or_default(), of(&ends).unwrap_or_default());
         let position = from.position(partition).map(|position| position.0);
         let at = position.or_else(|| known.begun.as_ref().and_then(of)).unwrap_or(low);
-        check(shared, partition, at, low, end)?;
+        let end = check(shared, client, partition, at, (low, end))?;
         let anchor = known.anchors.0.get(&partition).copied().filter(|anchor| (low..at).contains(&anchor.at.0));
         begins.push(Begin { partition, at, anchor, end, is_new: position.is_none() });
     }
@@ -125,8 +125,9 @@ pub(super) fn begin(shared: &Shared, client: &Client, partitions: &[u32], from: 
     Ok(begins)
 }
 
-/// Refuses a position that the partition does not have any more, or not yet.
-pub(super) fn check(shared: &Shared, partition: u32, at: u64, low: u64, end: u64) -> Result<()> {
+/// Refuses a position that the partition, of this range, does not have any more, or not yet. Gives its end.
+pub(super) fn check(shared: &Shared, client: &Client, partition: u32, at: u64, (low, end): (u64, u64)) -> Result<u64> {
+    let (low, end) = if at > end { client.range_up_to(partition, at)? } else { (low, end) };
     if at < low {
         return Err(shared.lost(&format!(
             "partition {partition} begins at {low} now, and the flow stands at {at}: {} offsets are gone by retention \
@@ -140,5 +141,5 @@ pub(super) fn check(shared: &Shared, partition: u32, at: u64, low: u64, end: u64
              from an old copy"
         )));
     }
-    Ok(())
+    Ok(end)
 }

@@ -12,7 +12,8 @@ pub(super) fn count(place: &Place, span: &Span, more: &mut dyn FnMut(u64)) -> Re
         return Ok(Some(0));
     }
     let client = Client::new(place, &[])?;
-    let there = client.topic()?.is_some_and(|topic| span.partition < topic.partitions);
+    let there =
+        client.settled(span.partition.saturating_add(1))?.is_some_and(|topic| span.partition < topic.partitions);
     if !there || client.is_compacted()? == Some(true) {
         return Ok(None);
     }

@@ -27,6 +27,8 @@ enum Now {
     Another { at: u64, epoch: Option<u32> },
     /// What is behind the position.
     Nothing,
+    /// The end, though there was more when reading began.
+    End { at: u64 },
 }
 
 impl Footing {
@@ -60,6 +62,9 @@ impl Footing {
         let slip = |now| Some(Slip { anchor, next, now });
         let message = match fetched {
             Fetched::Message(message) if message.offset() < next => message,
+            Fetched::End { offset, .. } if !self.is_seen && *offset <= anchor.at.0 => {
+                return slip(Now::End { at: *offset });
+            }
             Fetched::Message(_) | Fetched::End { .. } if !self.is_seen => return slip(Now::Nothing),
             _ => return None,
         };
@@ -82,11 +87,33 @@ impl Slip {
                 return Ok(());
             }
             Now::Nothing => "it is not there any more".to_owned(),
+            // Where it was cut, the next reader finds no such position.
+            Now::End { at } => {
+                let reason = format!("partition {partition} ends at {at}, or a broker is behind the others");
+                return Err(shared.place.unavailable(reason));
+            }
         };
         Err(shared.place.refused(format!(
             "partition {partition} was cut before {next}, where the flow stands, and written to again: the last message \
              read was {} of leader epoch {}, and {now}. What was written since then before {next} would be lost; {ANEW}",
             anchor.at, anchor.epoch
         )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_before_the_anchor_is_a_broker_s_that_is_behind() {
+        let now = |end| {
+            let mut footing = Footing::new(Some(Anchor { at: Position(7), epoch: 3 }));
+            footing.slip(&Fetched::End { partition: 0, offset: end }, 9).map(|slip| slip.now)
+        };
+        assert!(matches!(now(6), Some(Now::End { at: 6 })));
+        assert!(matches!(now(7), Some(Now::End { at: 7 })));
+        assert!(matches!(now(8), Some(Now::Nothing)), "retention, compaction, or another log");
+        assert!(Footing::new(None).slip(&Fetched::End { partition: 0, offset: 6 }, 9).is_none());
     }
 }

@@ -249,8 +249,8 @@ impl KafkaReader {
         let found = self.look().and_then(|()| {
             let Some(partition) = partition else { return Ok(()) };
             let Some(lane) = self.lanes.get(&partition) else { return Ok(()) };
-            let (low, end) = self.client.range(partition)?;
-            check(&self.shared, partition, lane.next, low, end)
+            let range = self.client.range(partition)?;
+            check(&self.shared, &self.client, partition, lane.next, range).map(drop)
         });
         // It is there after all: the log was behind for a moment, and librdkafka has given this partition up.
         found.err().unwrap_or_else(|| self.shared.place.unavailable(format!("reading stopped: {words}")))

@@ -108,7 +108,7 @@ fn a_transaction_that_took_too_long_is_no_other_run() {
     let Some(world) = World::new("expired") else { return };
     drive(&world.sink(), &run("before"), 1).unwrap();
     let failpoints = at((Moment::After, "store the messages"), expiry(&world));
-    let kafka = Kafka { failpoints, ..world.kafka_with(TRANSACTION_TIMEOUT, 1000) };
+    let kafka = Kafka { failpoints, ..world.kafka_with(TRANSACTION_TIMEOUT, 5000) };
     let error = drive(&KafkaSink(Arc::new(kafka)), &run("slow"), 2).unwrap_err();
     let Error::Unavailable { reason, .. } = &error else { panic!("{error:?}") };
     assert!(["commit.bytes", "commit.rows", TRANSACTION_TIMEOUT].iter().all(|name| reason.contains(name)), "{reason}");
@@ -128,7 +128,7 @@ fn a_transaction_that_took_too_long_is_lost_to_the_run_that_took_over() {
             expired();
             drive(&newer, &run("new"), 3).unwrap();
         });
-        let kafka = Kafka { failpoints, ..world.kafka_with(TRANSACTION_TIMEOUT, 1000) };
+        let kafka = Kafka { failpoints, ..world.kafka_with(TRANSACTION_TIMEOUT, 5000) };
         let error = drive(&KafkaSink(Arc::new(kafka)), &run("old"), 4).unwrap_err();
         assert_fenced(&error, "run old", "run new");
         world.assert_holds(3, step);
@@ -140,12 +140,12 @@ fn a_transaction_that_took_too_long_is_lost_to_the_run_that_took_over() {
 #[test]
 fn resting_for_longer_than_a_transaction_may_take_is_nothing() {
     let Some(world) = World::new("idle") else { return };
-    let sink = KafkaSink(Arc::new(world.kafka_with(TRANSACTION_TIMEOUT, 1000)));
+    let sink = KafkaSink(Arc::new(world.kafka_with(TRANSACTION_TIMEOUT, 5000)));
     let mut committer = sink.open(&run("calm")).unwrap().committer;
     let first = batch(&sink, &run("calm"), None, 0);
     let last = first.progress.clone();
     committer.commit(first).unwrap();
-    std::thread::sleep(Duration::from_secs(3));
+    std::thread::sleep(Duration::from_secs(7));
     committer.commit(batch(&sink, &run("calm"), Some(&last), 0)).unwrap();
     world.assert_holds(2, "after the rest");
 }
@@ -156,7 +156,11 @@ fn copies_that_race_leave_what_one_would() {
     /// Enough that the later copy opens while the other one commits.
     const COMMITS: u64 = 60;
     let (mut fenced, mut passing) = (0, 0);
-    for round in 0..3 {
+    for round in 0..30 {
+        // A copy that could not even open goes on after the other, and has not met it.
+        if round >= 3 && fenced > 0 {
+            break;
+        }
         let Some(world) = World::new("race") else { return };
         let barrier = Barrier::new(2);
         let lives = std::thread::scope(|scope| {

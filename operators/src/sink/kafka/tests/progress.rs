@@ -2,6 +2,7 @@
 
 use super::topics::{create, refusal};
 use super::{FLOW, TIMEOUT, World, drive, run};
+use crate::kafka::topic::Client;
 use crate::servers;
 use crate::stage::Sink;
 use rdkafka::admin::{AlterConfig, ResourceSpecifier};
@@ -53,6 +54,10 @@ fn a_progress_topic_that_lost_its_commits_is_refused() {
         world.admin(async |admin, options| admin.delete_records(&list, options).await);
     }
     policy("compact");
+    let client = Client::new(&world.kafka().place.sibling(topic.clone()), &[]).unwrap();
+    while client.settings(["cleanup.policy"]).unwrap() != [Some("compact".to_owned())] {
+        std::thread::sleep(Duration::from_millis(20));
+    }
     let refusals = [world.sink().progress(FLOW).err(), world.sink().open(&run("two")).err()];
     for reason in refusals.map(|error| refusal(error.unwrap())) {
         assert!(reason.contains(&topic) && reason.contains("delete this topic"), "{reason}");

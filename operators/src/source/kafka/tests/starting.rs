@@ -96,11 +96,11 @@ fn what_a_broker_learns_of_late_is_not_missing() {
             scope.spawn(|| source.starts().map(|starts| starts.0.len())),
             scope.spawn(|| Ok(usize::from(source.identity()?.is_some()))),
         ];
-        std::thread::sleep(Duration::from_secs(1));
+        std::thread::sleep(Duration::from_millis(300));
         topic::create(&world.place(), 1, Some(1), &[]).unwrap();
         assert_eq!(asked.map(|asked| asked.join().unwrap().unwrap()), [1, 1]);
         let opened = scope.spawn(|| source.open(ALL, &checkpoint(&[(0, 0), (1, 0)])).map(drop));
-        std::thread::sleep(Duration::from_secs(1));
+        std::thread::sleep(Duration::from_millis(300));
         world.add_partitions(2);
         opened.join().unwrap().unwrap();
     });

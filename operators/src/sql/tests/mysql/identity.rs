@@ -3,7 +3,7 @@
 use super::super::{ALL, at, refusal};
 use super::{Own, ids, own};
 use crate::stage::{BuiltSource, Read, Reader};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const COLUMNS: &str = r#"{"a": "int32"}"#;
 const FILL: &str = "INSERT INTO t (a) SELECT 1 FROM n AS a, n AS b";
@@ -109,10 +109,12 @@ fn a_column_that_goes_away_under_a_reader_is_called_by_its_name() {
 #[test]
 fn a_table_that_is_filled_anew_under_a_reader_is_not_read_on() {
     let Some(world) = filled() else { return };
+    let began = Instant::now();
     let (mut reader, _) = read(&world);
+    let opened = began.elapsed();
     world.run(&format!("TRUNCATE t; {FILL}; {FILL}"));
-    // A server that is slow to tell the identity is not asked for it again for ten times as long as it took.
-    std::thread::sleep(Duration::from_secs(4));
+    // Where ids are missing nothing is asked for 5 s, and not for ten times as long as the identity took.
+    std::thread::sleep(Duration::from_secs(5).max(10 * opened));
     let error = refusal(look_after(&mut *reader));
     assert!(error.contains("truncated, recreated or altered"), "{error}");
 }
