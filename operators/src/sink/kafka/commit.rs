@@ -19,15 +19,17 @@ use std::time::{Duration, Instant};
 /// Bytes of a batch where neither the topic nor the file asks for fewer.
 const BATCH: u64 = 1_000_000;
 /// What the file may set otherwise.
-const DEFAULTS: [(&str, &str); 3] = [
-    // What the library may hold of messages on their way, beside the rows that we hold: its default is a gibibyte.
-    ("queue.buffering.max.kbytes", "32768"),
-    // A commit has all sent at once. Until then only full batches go: with the default of 5 ms the library's thread
-    // spins while as many requests as may be are on their way.
+const DEFAULTS: [(&str, &str); 2] = [
+    // A commit has all sent at once. Until then only full batches go.
     ("linger.ms", "100"),
     // How long the brokers keep a transaction open that its producer has left; all others wait that long to read on.
     ("transaction.timeout.ms", "60000"),
 ];
+/// KiB that the library may hold of messages on their way, beside the rows that we hold. Its thread spins while it has
+/// more than the few requests that may be without an answer, and takes a core from a broker on the same machine.
+const QUEUE: u64 = 2_048;
+/// What the library calls this.
+const QUEUE_SIZE: &str = "queue.buffering.max.kbytes";
 /// What the library may reckon for a message beyond its bytes.
 const RECKONED: u64 = 1_024;
 
@@ -236,12 +238,14 @@ impl Kafka {
         let batch = asked("batch.size").unwrap_or(BATCH).min(limit);
         // What a message may have is decided by its exact size, before it is handed over.
         let message = limit.max(BATCH) + RECKONED;
+        let queue = asked(QUEUE_SIZE).unwrap_or(QUEUE).max(message.div_ceil(1_024));
         config
             .set("transactional.id", self.name(flow))
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set("batch.size", batch.to_string())
-            .set("message.max.bytes", message.to_string());
+            .set("message.max.bytes", message.to_string())
+            .set(QUEUE_SIZE, queue.to_string());
         for (name, value) in DEFAULTS {
             if config.get(name).is_none() {
                 config.set(name, value);

@@ -127,7 +127,7 @@ fn positions_are_not_kept_where_they_would_be_deleted() {
 }
 
 /// One batch of one row, of which the value has so many bytes.
-fn row_of(sink: &dyn Sink, bytes: usize, last: Option<&Progress>) -> Commit {
+pub(super) fn row_of(sink: &dyn Sink, bytes: usize, last: Option<&Progress>) -> Commit {
     let keys: ArrayRef = Arc::new(BinaryArray::from_vec(vec![b"key"]));
     let values: ArrayRef = Arc::new(BinaryArray::from_vec(vec![&vec![b'v'; bytes][..]]));
     let rows = RecordBatch::try_from_iter_with_nullable([("key", keys, true), ("value", values, true)]).unwrap();
