@@ -109,19 +109,22 @@ fn checkpoint(begun: &BTreeMap<u32, u64>) -> Checkpoint {
 pub(super) fn begin(shared: &Shared, client: &Client, partitions: &[u32], from: &Checkpoint) -> Result<Vec<Begin>> {
     let lows = client.offsets(partitions.iter().copied(), Moment::Beginning)?;
     let ends = client.offsets(partitions.iter().copied(), Moment::End)?;
-    let mut known = shared.known();
+    let (begun, anchors) = {
+        let known = shared.known();
+        (known.begun.clone(), known.anchors.clone())
+    };
     let mut begins = Vec::new();
     for &partition in partitions {
         let of = |offsets: &BTreeMap<u32, u64>| offsets.get(&partition).copied();
         let (low, end) = (of(&lows).unwrap_or_default(), of(&ends).unwrap_or_default());
         let position = from.position(partition).map(|position| position.0);
-        let at = position.or_else(|| known.begun.as_ref().and_then(of)).unwrap_or(low);
+        let at = position.or_else(|| begun.as_ref().and_then(of)).unwrap_or(low);
         let end = check(shared, client, partition, at, (low, end))?;
-        let anchor = known.anchors.0.get(&partition).copied().filter(|anchor| (low..at).contains(&anchor.at.0));
+        let anchor = anchors.0.get(&partition).copied().filter(|anchor| (low..at).contains(&anchor.at.0));
         begins.push(Begin { partition, at, anchor, end, is_new: position.is_none() });
     }
-    let begun = begins.iter().filter(|begin| begin.is_new).map(|begin| (begin.partition, begin.at));
-    known.begun.get_or_insert_default().extend(begun);
+    let new = begins.iter().filter(|begin| begin.is_new).map(|begin| (begin.partition, begin.at));
+    shared.known().begun.get_or_insert_default().extend(new);
     Ok(begins)
 }
 
