@@ -87,8 +87,9 @@ fn at_once<const N: usize>(commands: [Command; N]) -> Taken {
 
 fn fill(world: &World, dir: &Path, table: &str, rows: u64) {
     eprintln!("  filling the table {table} with {rows} Reports");
-    let flow =
-        format!("[[flow]]\nname = \"fill\"\n{}[flow.sink.table]\n{}", weather(rows), world::database_table(table));
+    // The servers of a run that has just ended may be there still, and know a flow by its name.
+    let into = world::database_table(table);
+    let flow = format!("[[flow]]\nname = \"fill-{table}\"\n{}[flow.sink.table]\n{into}", weather(rows));
     process::run(&mut weatherflow(&["run", "--drain"], &world.pipeline(dir, &[flow])));
 }
 
