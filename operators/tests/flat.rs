@@ -60,12 +60,12 @@ fn a_directory() {
 }
 
 /// Commits a first batch that only says where each of three partitions begins.
-fn begin_at(at: Position, store: &(impl Store + Clone + 'static)) -> operators::Result<()> {
-    let (sink, run) = (WORLD.sink(store), run("first"));
+fn begin(id: &str, at: Position, store: &(impl Store + Clone + 'static)) -> operators::Result<()> {
+    let (sink, run) = (WORLD.sink(store), run(id));
     let mut opened = sink.open(&run)?;
-    let begin = |partition| Span { partition, from: at, to: at, rows: 0, anchor: None };
+    let beginning = |partition| Span { partition, from: at, to: at, rows: 0, anchor: None };
     let mut commit = first_commit(Job { partitions: 3, positions: 9, step: 3 }, &run, Vec::new());
-    commit.spans = (0..3).map(begin).collect();
+    commit.spans = (0..3).map(beginning).collect();
     commit.tally = Tally::default();
     opened.committer.commit(commit)
 }
@@ -74,7 +74,7 @@ fn begin_at(at: Position, store: &(impl Store + Clone + 'static)) -> operators::
 #[test]
 fn a_first_batch_that_only_says_where_its_partition_begins() {
     let memory = Memory::default();
-    begin_at(Position(5), &memory).unwrap();
+    begin("first", Position(5), &memory).unwrap();
     let sink = WORLD.sink(&memory);
     assert!(files(&memory, "").contains(&"partition-2-batch-0.parquet".to_owned()));
     let progress = sink.progress(FLOW).unwrap().unwrap();
@@ -83,25 +83,33 @@ fn a_first_batch_that_only_says_where_its_partition_begins() {
     assert_eq!((findings, account.batches), (vec![], 3));
 }
 
-/// Nobody but the first commit knows where a partition began that is read from its newest message on.
+/// Nobody but the first commit knows where a partition began that is read from its newest message on. What an attempt
+/// before it, of which nothing was committed, had put down does not count.
 #[test]
 fn where_partitions_begin_is_all_known_or_none_of_it() {
     let mut cut = 0;
-    for call in 0.. {
-        let memory = Memory::default();
-        let stopped = Faulty::new(Arc::new(memory.clone()), [(call, Fault::StopAfter)]);
-        let whole = begin_at(Position(5), &stopped).is_ok();
-        let progress = WORLD.sink(&memory).progress(FLOW).unwrap();
-        if let Some(progress) = progress {
-            assert_eq!(progress.positions.to_string(), "0: 5, 1: 5, 2: 5", "after call {call}");
-            let batches = files(&memory, "").iter().filter(|name| name.ends_with("-batch-0.parquet")).count();
-            cut += usize::from(batches < 3);
-        }
-        if whole {
-            break;
+    for came_to_nothing in 0.. {
+        for call in 0.. {
+            let memory = Memory::default();
+            let stopped = |call| Faulty::new(Arc::new(memory.clone()), [(call, Fault::StopAfter)]);
+            let _ = begin("before", Position(9), &stopped(came_to_nothing));
+            if WORLD.sink(&memory).progress(FLOW).unwrap().is_some() {
+                assert!(cut > 0, "no crash came between two partitions");
+                println!("{cut} crashes between two partitions, after {came_to_nothing} before them");
+                return;
+            }
+            let whole = begin("first", Position(5), &stopped(call)).is_ok();
+            if let Some(progress) = WORLD.sink(&memory).progress(FLOW).unwrap() {
+                let what = format!("stopped after {came_to_nothing}, and after {call}");
+                assert_eq!(progress.positions.to_string(), "0: 5, 1: 5, 2: 5", "{what}");
+                let batches = files(&memory, "").iter().filter(|name| name.ends_with("-batch-0.parquet")).count();
+                cut += usize::from(batches < 3);
+            }
+            if whole {
+                break;
+            }
         }
     }
-    assert!(cut > 0, "no crash came between two partitions");
 }
 
 /// A run that was stopped after the first `k` of its renames leaves `k` partitions a batch ahead: each goes on from

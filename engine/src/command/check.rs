@@ -40,7 +40,7 @@ fn ask(loaded: &Loaded) -> Result<(), Failed> {
                 && lines.iter().any(|line| line.mark == Mark::NotYet)
             {
                 // In a job that runs it may have come since.
-                lines = self::source(flow, loaded);
+                lines = scope.spawn(|| self::source(flow, loaded)).join().unwrap_or_else(|_| broken());
                 lost(&mut lines, &read);
             }
             let source = Asked { stage: flow.source_name.clone(), lines };

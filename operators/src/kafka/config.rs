@@ -63,7 +63,9 @@ fn is_address(broker: &str) -> bool {
         _ => (broker, None),
     };
     let is_host = !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || c == ';');
-    is_host && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
+    let is_plain = host.starts_with('[') || host.contains("://") || !host.contains(':');
+    let is_port = |port: &str| !port.starts_with('+') && port.parse::<u16>().is_ok_and(|port| port > 0);
+    is_host && is_plain && port.is_none_or(is_port)
 }
 
 impl JsonSchema for Brokers {
@@ -319,7 +321,10 @@ mod tests {
         for fine in ["localhost", "boss:9092", "10.0.0.1:9092, 10.0.0.2:9093", "[::1]:9092", "[fe80::1]", "a_b.c-d:1"] {
             assert!(problem(fine.into()).is_none(), "{fine}");
         }
-        for wrong in ["", "a:1,", ":9092", "a:", "a:0", "a:65536", "a:port", "a b:1", "a:1 b:2", "a:1;b:2", "u:p@a:1"] {
+        for wrong in [
+            "", "a:1,", ":9092", "a:", "a:0", "a:65536", "a:port", "a:+1", "fe80::1", "a b:1", "a:1 b:2", "a:1;b:2",
+            "u:p@a:1",
+        ] {
             let problem = problem(wrong.into()).expect(wrong);
             assert_eq!(problem.at, ["brokers"]);
             assert!(

@@ -80,7 +80,8 @@ impl Client {
     pub(crate) fn is_compacted(&self) -> Result<Option<bool>> {
         match self.settings(["cleanup.policy"]) {
             Ok([policy]) => Ok(Some(policy.is_some_and(|policy| policy.contains("compact")))),
-            Err(Error::Refused { .. }) => Ok(None),
+            // A login that is refused is no answer to this.
+            Err(Error::Refused { .. }) => self.listen().map(|()| None),
             Err(error) => Err(error),
         }
     }

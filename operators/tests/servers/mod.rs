@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{LazyLock, Mutex};
+use std::time::{Duration, Instant};
 
 /// One set of servers, in a directory and on ports of its own.
 pub struct Servers {
@@ -71,6 +72,18 @@ pub fn mysql_of(servers: &Servers) -> Option<String> {
 pub fn unique(name: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!("{name}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::SeqCst))
+}
+
+/// Looks until something is there; what a server never comes to fails the test.
+pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "never seen: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 impl Servers {

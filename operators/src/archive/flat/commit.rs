@@ -1,6 +1,6 @@
 //! Commits: each partition's file is renamed to its name, one after the other, and each rename is a whole commit.
 
-use super::{Flat, Standing, data, hint, marker};
+use super::{Flat, PARTITIONS, Standing, data, hint, marker};
 use crate::Span;
 use crate::archive::names::{self, DataFile};
 use crate::archive::resolve::Author;
@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::progress::{Commit, Contents, FileEntry, Progress, Run, Tally, Version};
 use crate::stage::{Closing, Committer};
 use parquet::arrow::ArrowWriter;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Commits the batches of one run.
 pub(super) struct Publisher {
@@ -16,8 +16,6 @@ pub(super) struct Publisher {
     pub(super) run: Run,
     /// The next commit of the flow.
     pub(super) next: Version,
-    /// The partitions that are marked.
-    pub(super) marked: BTreeSet<u32>,
 }
 
 /// One partition's share of a commit.
@@ -132,9 +130,9 @@ impl Publisher {
         Ok(FileEntry { name, rows: 0, bytes: bytes.len() as u64 })
     }
 
-    /// Makes sure, before anything is published, that all of it can be.
-    fn check(&mut self, parts: &[Part], staged: &str) -> Result<()> {
-        let Self { flat, run, marked, .. } = self;
+    /// Makes sure, before anything is published, that all of it can be, and puts down where partitions begin.
+    fn check(&self, parts: &[Part], staged: &str) -> Result<()> {
+        let Self { flat, run, .. } = self;
         let archive = &flat.archive;
         for part in parts {
             let partition = part.span.partition;
@@ -142,9 +140,13 @@ impl Publisher {
                 let there = archive.ask(|| flat.find(partition, before))?;
                 there.ok_or_else(|| archive.gone(&format!("batch {before} of partition {partition}"), &part.what()))?;
             }
-            if marked.insert(partition) {
-                flat.mark(run, &marker(partition), &part.span.from.to_string())?;
-            }
+        }
+        let lost = |e| archive.lost(run, e);
+        let mut begins = Vec::new();
+        for part in parts.iter().filter(|part| part.batch == 0) {
+            let (name, at) = (marker(part.span.partition), part.span.from.to_string());
+            archive.write(&names::join(staged, &name), at.as_bytes()).map_err(lost)?;
+            begins.push((name, at.len() as u64));
         }
         let hints = parts.iter().map(|part| (part.span.partition, part.after)).collect();
         let stage = |partition, after| {
@@ -155,8 +157,12 @@ impl Publisher {
         let hints = archive.side_by_side(hints, stage)?;
         // Last before the renames: where a newer run has moved the rows aside, the hints now lie alone.
         let files = parts.iter().map(|part| (part.file.name.as_str(), part.file.bytes));
-        let closed: Vec<_> = files.chain(hints.iter().map(|(_, (name, bytes))| (name.as_str(), *bytes))).collect();
-        archive.check_staged(run, staged, &closed)
+        let small = hints.iter().map(|(_, hint)| hint).chain(&begins).map(|(name, bytes)| (name.as_str(), *bytes));
+        archive.check_staged(run, staged, &files.chain(small).collect::<Vec<_>>())?;
+        // An attempt that came to nothing may have begun them elsewhere.
+        begins.iter().try_for_each(|(name, _)| {
+            archive.store.replace(&names::join(staged, name), &names::join(PARTITIONS, name)).map_err(lost)
+        })
     }
 
     fn publish(&self, part: &Part, staged: &str) -> Result<()> {

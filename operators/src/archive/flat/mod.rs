@@ -126,9 +126,9 @@ impl Flat {
 
     /// Puts a file into [`PARTITIONS`]; none is ever taken out. By a rename, which lasts once it is seen: a file that
     /// another run had only created may vanish with a crash.
-    fn mark(&self, run: &Run, name: &str, content: &str) -> Result<()> {
+    fn mark(&self, run: &Run, name: &str) -> Result<()> {
         let staged = names::join(&names::staging(run), name);
-        self.archive.write(&staged, content.as_bytes()).map_err(|e| self.archive.lost(run, e))?;
+        self.archive.write(&staged, b"").map_err(|e| self.archive.lost(run, e))?;
         match self.archive.store.rename(&staged, &names::join(PARTITIONS, name)) {
             Ok(()) => Ok(()),
             Err(StoreError { cause: Cause::AlreadyExists, .. }) => {
@@ -153,8 +153,8 @@ impl Layout for Flat {
         self.check_partitions(&run.flow, &survey)?;
         let progress = survey.progress(&self.archive)?;
         if survey.marked.is_none() {
-            survey.newest.keys().try_for_each(|&partition| self.mark(run, &marker(partition), ""))?;
-            self.mark(run, COMPLETE, "")?;
+            survey.newest.keys().try_for_each(|&partition| self.mark(run, &marker(partition)))?;
+            self.mark(run, COMPLETE)?;
         }
         let stale = survey.newest.iter().filter(|(_, newest)| !newest.hinted);
         for (&partition, newest) in stale {
@@ -163,10 +163,9 @@ impl Layout for Flat {
             self.publish_hint(run, &staged, partition)?;
         }
         let standings: BTreeMap<_, _> = survey.newest.iter().map(|(&n, newest)| (n, newest.standing)).collect();
-        let marked = survey.marked.unwrap_or_else(|| standings.keys().copied().collect());
         *self.standings() = standings;
         let next = progress.as_ref().map_or(Version::FIRST, |progress| progress.version.next());
-        let committer = Publisher { flat: self.clone(), run: run.clone(), next, marked };
+        let committer = Publisher { flat: self.clone(), run: run.clone(), next };
         Ok(Opened { committer: Box::new(committer), progress })
     }
 

@@ -104,11 +104,11 @@ fn what_a_broker_does_not_know_yet_is_not_taken_for_its_answer() {
     let error = ask().unwrap_err();
     assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
     thread::scope(|scope| {
-        let patiently = || loop {
-            match ask() {
-                Err(Error::Unavailable { .. }) => {}
-                answered => return answered,
-            }
+        let patiently = || {
+            servers::wait_for("an answer", || match ask() {
+                Err(Error::Unavailable { .. }) => None,
+                answered => Some(answered),
+            })
         };
         let asked: Vec<_> = (0..3).map(|_| scope.spawn(patiently)).collect();
         thread::sleep(Duration::from_millis(500));

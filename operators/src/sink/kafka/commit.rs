@@ -13,10 +13,12 @@ use crate::kafka::topic::{self, Client, Moment, Topic};
 use crate::progress::{Commit, Progress, Run, Version};
 use crate::stage::Committer;
 use rdkafka::ClientConfig;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Bytes of a batch where neither the topic nor the file asks for fewer.
+/// Bytes of a batch where neither the topic nor the file asks for fewer, and the queue has room for one of each
+/// partition: a queue that is full of batches which are not would wait for `linger.ms`.
 const BATCH: u64 = 1_000_000;
 /// What the file may set otherwise.
 const DEFAULTS: [(&str, &str); 2] = [
@@ -25,9 +27,12 @@ const DEFAULTS: [(&str, &str); 2] = [
     // How long the brokers keep a transaction open that its producer has left; all others wait that long to read on.
     ("transaction.timeout.ms", "60000"),
 ];
-/// KiB that the library may hold of messages on their way, beside the rows that we hold. Its thread spins while it has
-/// more than the few requests that may be without an answer, and takes a core from a broker on the same machine.
-const QUEUE: u64 = 2_048;
+/// KiB of keys and values that the library may hold for each partition, beside the rows that we hold. Its thread spins
+/// while it has more than the few requests that may be without an answer, and takes a core from a broker on the same
+/// machine.
+const SHARE: u64 = 512;
+/// KiB for all partitions, however few or many there are.
+const QUEUE: RangeInclusive<u64> = 2_048..=16_384;
 /// What the library calls this.
 const QUEUE_SIZE: &str = "queue.buffering.max.kbytes";
 /// What the library may reckon for a message beyond its bytes.
@@ -235,10 +240,13 @@ impl Kafka {
     fn producer(&self, flow: &str, limit: u64) -> ClientConfig {
         let mut config = self.place.client.clone();
         let asked = |name| config.get(name).and_then(|bytes| bytes.parse::<u64>().ok());
-        let batch = asked("batch.size").unwrap_or(BATCH).min(limit);
         // What a message may have is decided by its exact size, before it is handed over.
         let message = limit.max(BATCH) + RECKONED;
-        let queue = asked(QUEUE_SIZE).unwrap_or(QUEUE).max(message.div_ceil(1_024));
+        // Dead letters have a partition of their own.
+        let partitions = u64::from(self.partitions) + 1;
+        let queue = (SHARE * partitions).clamp(*QUEUE.start(), *QUEUE.end());
+        let queue = asked(QUEUE_SIZE).unwrap_or(queue).max(message.div_ceil(1_024));
+        let batch = asked("batch.size").unwrap_or(BATCH).min(limit).min(queue * 1_024 / partitions);
         config
             .set("transactional.id", self.name(flow))
             .set("enable.idempotence", "true")

@@ -87,7 +87,7 @@ impl Slip {
                 return Ok(());
             }
             Now::Nothing => "it is not there any more".to_owned(),
-            // Where it was cut, the next reader finds no such position.
+            // If the log really was cut, the next reader is refused by its position.
             Now::End { at } => {
                 let reason = format!("partition {partition} ends at {at}, or a broker is behind the others");
                 return Err(shared.place.unavailable(reason));

@@ -8,6 +8,7 @@ use crate::chunk::Chunk;
 use crate::murmur2;
 use crate::position::Anchors;
 use crate::progress::{Commit, Fingerprint, Progress, Tally, Version};
+use crate::servers;
 use crate::stage::{Closing, Sink};
 use arrow::array::{ArrayRef, BinaryArray, RecordBatch, UInt64Array};
 use rdkafka::admin::{NewPartitions, NewTopic, TopicReplication};
@@ -262,12 +263,8 @@ fn progress_is_found_at_the_end_of_a_long_history() {
     let look = || world.kafka().progress(FLOW).unwrap().look().unwrap().unwrap();
     let version = |held: &super::super::progress::Held| held.last.as_ref().map(|last| last.progress.version);
     // Readers see a commit a moment after its producer is told.
-    let held = loop {
-        match look() {
-            held if version(&held) == Some(Version(COMMITS - 1)) => break held,
-            _ => std::thread::sleep(Duration::from_millis(20)),
-        }
-    };
+    let is_last = |held: &_| version(held) == Some(Version(COMMITS - 1));
+    let held = servers::wait_for("the last commit", || Some(look()).filter(is_last));
     assert_eq!(held.reads, 1);
 
     // Transactions that failed since then lie between.
@@ -286,9 +283,7 @@ fn progress_is_found_at_the_end_of_a_long_history() {
         let mut offsets = TopicPartitionList::new();
         offsets.add_partition_offset(&topic, 0, Offset::Offset(3)).unwrap();
         // A coordinator may be loading the group, or be made with it.
-        while consumer.commit(&offsets, CommitMode::Sync).is_err() {
-            std::thread::sleep(Duration::from_millis(100));
-        }
+        servers::wait_for("a commit of the group", || consumer.commit(&offsets, CommitMode::Sync).ok());
     }
     let opened = world.sink().open(&run("next")).unwrap();
     assert_eq!(opened.progress.map(|last| last.version), Some(Version(COMMITS - 1)));

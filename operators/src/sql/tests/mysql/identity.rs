@@ -113,7 +113,7 @@ fn a_table_that_is_filled_anew_under_a_reader_is_not_read_on() {
     let (mut reader, _) = read(&world);
     let opened = began.elapsed();
     world.run(&format!("TRUNCATE t; {FILL}; {FILL}"));
-    // Where ids are missing nothing is asked for 5 s, and not for ten times as long as the identity took.
+    // At a gap the reader asks each 5 s, and for the identity once ten times as long has passed as that took.
     std::thread::sleep(Duration::from_secs(5).max(10 * opened));
     let error = refusal(look_after(&mut *reader));
     assert!(error.contains("truncated, recreated or altered"), "{error}");

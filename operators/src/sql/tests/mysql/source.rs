@@ -4,6 +4,7 @@ use super::super::{ALL, at, refusal};
 use super::{Own, ids, nothing_comes, own};
 use crate::Error;
 use crate::position::{Position, Span};
+use crate::servers;
 use crate::stage::{Read, Share};
 use arrow::array::AsArray;
 use arrow::datatypes::Int32Type;
@@ -105,14 +106,8 @@ fn rows_of_varying_lengths_come_over_one_connection() {
         world.name
     );
     let mut client = world.client();
-    let one = loop {
-        // The one that made the table may be on its way out.
-        let one = client.texts(&connections);
-        if let [_] = one[..] {
-            break one;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    };
+    // The one that made the table may be on its way out.
+    let one = servers::wait_for("one connection", || Some(client.texts(&connections)).filter(|found| found.len() == 1));
     let mut next = 0;
     while next < 20_001 {
         ids(&mut *reader, &mut next, 1);
