@@ -13,10 +13,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::process::{Child, Stdio};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
-
-/// Longer than anything takes that ends by itself.
-const NEVER: Duration = Duration::from_secs(120);
+use std::time::Duration;
 
 fn signal(child: &Child, signal: Signal) {
     // It may have ended by itself, which is for the caller to judge.
@@ -107,17 +104,11 @@ fn stop_and_wake(job: &Job, rounds: u64) {
         sleep(Duration::from_millis(200 + random.below(300)));
         signal(&first, Signal::CONT);
         // Whoever loses the race for a version must stop by itself, and say why.
-        let woken = Instant::now();
-        let loser = loop {
-            assert!(woken.elapsed() < NEVER, "round {round}: none of two copies stops");
-            if first.try_wait().unwrap().is_some() {
-                break &mut first;
-            }
-            if second.try_wait().unwrap().is_some() {
-                break &mut second;
-            }
-            sleep(Duration::from_millis(10));
-        };
+        let mut copies = [&mut first, &mut second];
+        let number = wait_for(&format!("one of two copies to stop in round {round}"), || {
+            copies.iter_mut().position(|copy| copy.try_wait().unwrap().is_some())
+        });
+        let loser = &mut *copies[number];
         assert_eq!(loser.wait().unwrap().code(), Some(1), "round {round}");
         let mut said = String::new();
         loser.stderr.take().unwrap().read_to_string(&mut said).unwrap();

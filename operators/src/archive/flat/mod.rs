@@ -63,11 +63,6 @@ fn marker(partition: u32) -> String {
     format!("partition-{partition}")
 }
 
-/// Where a partition began, as the text of its marker; those of partitions that had files need not tell.
-fn began(text: &[u8]) -> Option<Position> {
-    std::str::from_utf8(text).ok()?.parse().ok().map(Position)
-}
-
 /// The partition that a name in [`PARTITIONS`] stands for, if it is spelled exactly as [`marker`] would.
 fn parse_marker(name: &str) -> Option<u32> {
     let partition = name.strip_prefix("partition-")?.parse().ok()?;
@@ -124,7 +119,7 @@ impl Flat {
         })
     }
 
-    /// Puts a file into [`PARTITIONS`]; none is ever taken out. By a rename, which lasts once it is seen: a file that
+    /// Puts a name into [`PARTITIONS`]; none is ever taken out. By a rename, which lasts once it is seen: a file that
     /// another run had only created may vanish with a crash.
     fn mark(&self, run: &Run, name: &str) -> Result<()> {
         let staged = names::join(&names::staging(run), name);
@@ -152,7 +147,7 @@ impl Layout for Flat {
         let survey = self.survey(&run.flow)?;
         self.check_partitions(&run.flow, &survey)?;
         let progress = survey.progress(&self.archive)?;
-        if survey.marked.is_none() {
+        if !survey.is_marked {
             survey.newest.keys().try_for_each(|&partition| self.mark(run, &marker(partition)))?;
             self.mark(run, COMPLETE)?;
         }

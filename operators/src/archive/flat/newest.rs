@@ -2,7 +2,7 @@
 
 use super::hint::Hint;
 use super::record::Record;
-use super::{COMPLETE, Flat, PARTITIONS, Standing, began, data, marker, parse_marker};
+use super::{COMPLETE, Flat, PARTITIONS, Standing, data, marker, parse_marker};
 use crate::archive::Archive;
 use crate::archive::names::{self, DataFile};
 use crate::error::Result;
@@ -21,8 +21,8 @@ pub(super) struct Survey {
     pub(super) newest: BTreeMap<u32, Newest>,
     /// Where those begin of which a crash has cut the first commit.
     begun: BTreeMap<u32, Position>,
-    /// The partitions named in [`PARTITIONS`]; `None` when that may lack some.
-    pub(super) marked: Option<BTreeSet<u32>>,
+    /// Whether [`PARTITIONS`] lacks none of them.
+    pub(super) is_marked: bool,
 }
 
 /// The newest batch of a partition.
@@ -37,10 +37,10 @@ impl Flat {
     /// Looks where each partition of a flow stands.
     pub(super) fn survey(&self, flow: &str) -> Result<Survey> {
         let entries = self.entries(PARTITIONS)?.filter(|entries| entries.iter().any(|entry| entry.name == COMPLETE));
-        let marked = entries.map(|entries| entries.iter().filter_map(|entry| parse_marker(&entry.name)).collect());
+        let is_marked = entries.is_some();
         let listed = Listed { flat: self, newest: OnceCell::new() };
-        let partitions = match &marked {
-            Some(marked) => BTreeSet::clone(marked),
+        let partitions: BTreeSet<_> = match entries {
+            Some(entries) => entries.iter().filter_map(|entry| parse_marker(&entry.name)).collect(),
             None => listed.get()?.keys().copied().collect(),
         };
         let (mut newest, mut begun) = (BTreeMap::new(), BTreeMap::new());
@@ -52,7 +52,7 @@ impl Flat {
                 begun.insert(partition, began);
             }
         }
-        Ok(Survey { newest, begun, marked })
+        Ok(Survey { newest, begun, is_marked })
     }
 
     /// Refuses a directory in which all files of a partition are gone: it would be read from its beginning again.
@@ -90,10 +90,12 @@ impl Flat {
         Ok(Some(Newest { record, standing, hinted: hint == Hint::of(standing) }))
     }
 
+    /// Where a partition began, as the text of its marker; those of partitions that had files need not tell.
     fn began(&self, partition: u32) -> Result<Option<Position>> {
+        let position = |text: &[u8]| std::str::from_utf8(text).ok()?.parse().ok().map(Position);
         match self.archive.store.read(&names::join(PARTITIONS, &marker(partition))) {
             Err(StoreError { cause: Cause::NotFound, .. }) => Ok(None),
-            read => Ok(began(&read.map_err(|e| self.archive.failed(e))?)),
+            read => Ok(position(&read.map_err(|e| self.archive.failed(e))?)),
         }
     }
 

@@ -111,14 +111,14 @@ pub(super) fn begin(shared: &Shared, client: &Client, partitions: &[u32], from: 
     let ends = client.offsets(partitions.iter().copied(), Moment::End)?;
     let (begun, anchors) = {
         let known = shared.known();
-        (known.begun.clone(), known.anchors.clone())
+        (known.begun.clone().unwrap_or_default(), known.anchors.clone())
     };
     let mut begins = Vec::new();
     for &partition in partitions {
         let of = |offsets: &BTreeMap<u32, u64>| offsets.get(&partition).copied();
         let (low, end) = (of(&lows).unwrap_or_default(), of(&ends).unwrap_or_default());
         let position = from.position(partition).map(|position| position.0);
-        let at = position.or_else(|| begun.as_ref().and_then(of)).unwrap_or(low);
+        let at = position.or_else(|| of(&begun)).unwrap_or(low);
         let end = check(shared, client, partition, at, (low, end))?;
         let anchor = anchors.0.get(&partition).copied().filter(|anchor| (low..at).contains(&anchor.at.0));
         begins.push(Begin { partition, at, anchor, end, is_new: position.is_none() });
