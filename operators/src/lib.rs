@@ -24,6 +24,7 @@
 //! | `protobuf`, `json`, `value`, `dead_letter` | what the codecs of both directions share |
 //! | [`sample`] | a few values out of the rows that pass by, for people who watch |
 //! | `runtime` | where blocking stages wait for asynchronous libraries |
+//! | [`digest`] | what files and records are checked by |
 //! | [`error`] | what can go wrong, in words for people |
 
 mod archive;
@@ -31,6 +32,7 @@ pub mod chunk;
 pub mod config;
 mod dead_letter;
 pub mod decode;
+pub mod digest;
 pub mod encode;
 pub mod error;
 mod gathered;

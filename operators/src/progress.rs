@@ -1,5 +1,6 @@
 //! The durable record of a commit: what a sink stores in the same atomic step as the rows.
 
+use crate::digest::Digest;
 use crate::position::{Anchors, Checkpoint, Span};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -171,4 +172,7 @@ pub struct FileEntry {
     pub rows: u64,
     /// Length.
     pub bytes: u64,
+    /// Digest of its bytes; records of earlier versions have none.
+    #[serde(default)]
+    pub digest: Option<Digest>,
 }

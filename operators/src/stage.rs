@@ -221,6 +221,8 @@ pub struct Finding {
 pub struct Account {
     /// Commits.
     pub batches: u64,
+    /// Those of them that an earlier version made, without digests: their bytes are not proven.
+    pub without_digests: u64,
     /// Files; 0 for tables.
     pub files: u64,
     /// Rows found in the sink by counting them.

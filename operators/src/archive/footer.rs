@@ -1,15 +1,18 @@
 //! How a Parquet file is read back: its footer alone, or every row of it.
 
 use super::Archive;
+use super::digests::Digests;
 use super::side_by_side::side_by_side;
+use crate::digest::{Digest, Hasher};
 use crate::error::Error;
+use crate::store::memory::MemoryReader;
 use crate::store::{Cause, StoreError, StoreReader};
 use arrow::array::RecordBatch;
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::errors::Result;
 use parquet::file::FOOTER_SIZE;
-use parquet::file::metadata::{FileMetaData, FooterTail, ParquetMetaDataReader};
+use parquet::file::metadata::{FileMetaData, FooterTail, ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::reader::{ChunkReader, Length};
 use std::io::{self, BufReader, Read};
 use std::num::NonZero;
@@ -32,25 +35,45 @@ pub(super) enum Unread {
     Damaged(String),
 }
 
-/// Reads the footer alone, in two calls; `of` takes from it what is asked for.
+/// Reads the footer alone, in two calls, and checks it by its digest where it has one; `of` takes from it what is wanted.
 pub(super) fn glance<F>(
     reader: &dyn StoreReader,
     of: impl Fn(&FileMetaData) -> Result<F, String>,
 ) -> Result<F, Unread> {
-    let damaged = |reason: String| Unread::Damaged(format!("its footer cannot be read: {reason}"));
-    let read = |from: Option<u64>, length| match from {
-        Some(from) => reader.read_at(from, length).map_err(Unread::Unavailable),
-        None => Err(damaged("the file is too short".to_owned())),
-    };
-    let end = reader.length().checked_sub(FOOTER_SIZE as u64);
-    let tail = FooterTail::try_from(&*read(end, FOOTER_SIZE)?).map_err(|e| damaged(e.to_string()))?;
-    let length = tail.metadata_length();
-    let bytes = read(end.and_then(|end| end.checked_sub(length as u64)), length)?;
-    guarded(|| {
-        let metadata = ParquetMetaDataReader::decode_metadata(&bytes).map_err(|e| e.to_string())?;
-        of(metadata.file_metadata())
-    })
-    .map_err(damaged)
+    let Footer { metadata, .. } = Footer::read(reader)?;
+    guarded(|| of(metadata.file_metadata())).map_err(unreadable_footer)
+}
+
+/// The footer of a file.
+struct Footer {
+    metadata: ParquetMetaData,
+    digests: Option<Digests>,
+}
+
+impl Footer {
+    fn read(reader: &dyn StoreReader) -> Result<Self, Unread> {
+        let read = |from: Option<u64>, length| match from {
+            Some(from) => reader.read_at(from, length).map_err(Unread::Unavailable),
+            None => Err(unreadable_footer("the file is too short".to_owned())),
+        };
+        let end = reader.length().checked_sub(FOOTER_SIZE as u64);
+        let tail = read(end, FOOTER_SIZE)?;
+        let length = FooterTail::try_from(&*tail).map_err(|e| unreadable_footer(e.to_string()))?.metadata_length();
+        let start = end.and_then(|end| end.checked_sub(length as u64));
+        let bytes = read(start, length)?;
+        let metadata = guarded(|| ParquetMetaDataReader::decode_metadata(&bytes).map_err(|e| e.to_string()));
+        let metadata = metadata.map_err(unreadable_footer)?;
+        let digests = Digests::of(metadata.file_metadata()).map_err(unreadable_footer)?;
+        if let Some(digests) = &digests {
+            let checked = digests.check_footer(&[&bytes[..], &tail[..]].concat(), start.unwrap_or_default());
+            checked.map_err(Unread::Damaged)?;
+        }
+        Ok(Self { metadata, digests })
+    }
+}
+
+fn unreadable_footer(reason: String) -> Unread {
+    Unread::Damaged(format!("its footer cannot be read: {reason}"))
 }
 
 /// The decoder takes some damaged bytes at their word and panics on them.
@@ -71,6 +94,23 @@ pub(super) struct Rows<F> {
 /// What reading all of a data file came to; the error is a problem for people.
 pub(super) type ReadBack<F> = Result<Rows<F>, String>;
 
+/// How the bytes of a file are checked before anything in them is decoded.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Check {
+    /// Not at all: its commit was made by a version that wrote no digests.
+    Nothing,
+    /// By the digest in the record of its commit.
+    Commit(Digest),
+    /// By the digests in its own footer, where it has them.
+    Footer,
+}
+
+/// A file that is read back.
+pub(super) struct ToRead {
+    pub(super) path: String,
+    pub(super) check: Check,
+}
+
 impl Archive {
     /// How many files are read side by side.
     pub(super) fn readers(&self) -> usize {
@@ -81,17 +121,17 @@ impl Archive {
     /// Decodes every value of data files, several side by side; gives what was found in their order.
     pub(super) fn read_back<F: Send>(
         &self,
-        paths: Vec<String>,
+        files: Vec<ToRead>,
         of: impl Fn(&FileMetaData) -> Result<F, String> + Sync,
     ) -> crate::error::Result<Vec<ReadBack<F>>> {
-        let read = |_, path: String| self.read_back_one(&path, &of);
-        let found = side_by_side(paths.into_iter().enumerate().collect(), self.readers(), read)?;
+        let read = |_, file: ToRead| self.read_back_one(&file, &of);
+        let found = side_by_side(files.into_iter().enumerate().collect(), self.readers(), read)?;
         Ok(found.into_iter().map(|(_, found)| found).collect())
     }
 
     fn read_back_one<F>(
         &self,
-        path: &str,
+        ToRead { path, check }: &ToRead,
         of: impl Fn(&FileMetaData) -> Result<F, String>,
     ) -> crate::error::Result<ReadBack<F>> {
         let reader = match self.store.open(path) {
@@ -100,8 +140,11 @@ impl Archive {
             }
             opened => opened.map_err(|e| self.failed(e))?,
         };
-        let file = InStore::new(reader);
-        match file.read(|| decode(file.clone(), of)) {
+        let read_back = InStore::small_whole(path, reader).and_then(|file| {
+            file.check(*check)?;
+            file.read(|| decode(file.clone(), of))
+        });
+        match read_back {
             Ok(rows) => Ok(Ok(rows)),
             Err(Unread::Unavailable(error)) => Err(self.failed(error)),
             Err(Unread::Damaged(reason)) => Ok(Err(reason)),
@@ -166,9 +209,53 @@ struct InStore {
     unavailable: Arc<Mutex<Option<StoreError>>>,
 }
 
+/// Files up to this length are read once, and both checked and decoded from memory.
+const WHOLE: usize = 4 << 20;
+
+/// How much is read at a time to compute a digest.
+const BLOCK: u64 = 1 << 20;
+
 impl InStore {
     fn new(reader: Box<dyn StoreReader>) -> Self {
         Self { reader: reader.into(), unavailable: Arc::default() }
+    }
+
+    fn small_whole(path: &str, reader: Box<dyn StoreReader>) -> Result<Self, Unread> {
+        match usize::try_from(reader.length()) {
+            Ok(length) if length <= WHOLE => {
+                let bytes = reader.read_at(0, length).map_err(Unread::Unavailable)?;
+                Ok(Self::new(Box::new(MemoryReader { bytes, path: path.to_owned() })))
+            }
+            _ => Ok(Self::new(reader)),
+        }
+    }
+
+    /// Checks its bytes by their digests.
+    fn check(&self, check: Check) -> Result<(), Unread> {
+        let (digest, bytes) = match check {
+            Check::Nothing => return Ok(()),
+            Check::Commit(digest) => (digest, self.reader.length()),
+            Check::Footer => match Footer::read(&*self.reader)?.digests {
+                Some(digests) => (digests.data, digests.bytes),
+                None => return Ok(()),
+            },
+        };
+        if self.digest(bytes).map_err(Unread::Unavailable)? == digest {
+            return Ok(());
+        }
+        Err(Unread::Damaged("its digest does not match: it was changed after it was written".to_owned()))
+    }
+
+    /// Digest of its first bytes.
+    fn digest(&self, bytes: u64) -> Result<Digest, StoreError> {
+        let mut hasher = Hasher::default();
+        let mut at = 0;
+        while at < bytes {
+            let length = BLOCK.min(bytes - at);
+            hasher.update(&self.reader.read_at(at, length as usize)?);
+            at += length;
+        }
+        Ok(hasher.digest())
     }
 
     /// Decodes some of it, and tells a store that did not give it from a file that is not what it should be.

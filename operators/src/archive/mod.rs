@@ -8,10 +8,12 @@
 //! | `publish` | how a run takes the directory over, and the one rename |
 //! | `resolve` | what to conclude from what was seen; pure |
 //! | `footer` | how a Parquet file is read back |
+//! | `digests` | the digests in a footer that is a record |
 //! | `stored` | the rows of files, for people who want to see them |
 //! | `side_by_side` | work on several files at once |
 
 mod batches;
+mod digests;
 mod flat;
 mod footer;
 pub(crate) mod names;
@@ -84,6 +86,16 @@ pub(crate) struct Sealed {
     pub(crate) says: Vec<KeyValue>,
     /// In the directory of the attempt.
     pub(crate) name: String,
+    pub(crate) digest: DigestIn,
+}
+
+/// Where the digest of a data file is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DigestIn {
+    /// In the record of its commit.
+    Commit,
+    /// In its own footer, which is the record of its commit.
+    Footer,
 }
 
 /// The directory, as one flow sees it.

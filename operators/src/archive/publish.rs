@@ -123,6 +123,14 @@ impl Archive {
              the directory back, or start again to see where the flow stands"
         ))
     }
+
+    /// Stops a run whose last batch is another now: a directory restored or replaced under it leads elsewhere.
+    pub(super) fn replaced(&self, before: &str, next: &str) -> Error {
+        self.refused(format!(
+            "{before} isn't the one that this run committed or resumed from: the directory was restored or replaced \
+             while the flow ran. {next} was not published; start again to resume from what is there now"
+        ))
+    }
 }
 
 /// Waits longer and longer between tries, until it has waited enough.

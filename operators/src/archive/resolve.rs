@@ -3,7 +3,7 @@
 use super::names::Staged;
 use crate::progress::Run;
 use crate::store::{Cause, Entry, EntryKind};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The other runs that have something in the staging directory, by id.
 pub(super) fn other_runs<'a>(staging: &'a [Entry], run: &Run) -> Vec<&'a str> {
@@ -16,18 +16,25 @@ pub(super) fn other_runs<'a>(staging: &'a [Entry], run: &Run) -> Vec<&'a str> {
 
 /// Why what is staged is not what was closed; `None` when each file is there at its length and nothing else is.
 pub(super) fn incomplete(closed: &[(&str, u64)], staged: &[Entry]) -> Option<Incomplete> {
-    let mut there: BTreeMap<_, _> = staged.iter().map(|entry| (entry.name.as_str(), entry.kind)).collect();
-    for (name, length) in closed {
+    missing_or_cut(closed, staged).or_else(|| {
+        let known: BTreeSet<_> = closed.iter().map(|(name, _)| *name).collect();
+        let name = staged.iter().map(|entry| &entry.name).filter(|name| !known.contains(name.as_str())).min()?;
+        Some(Incomplete::Wrong(name.clone(), "no writer of this batch closed it".into()))
+    })
+}
+
+/// The first of these files that is not there at its length.
+pub(super) fn missing_or_cut(files: &[(&str, u64)], entries: &[Entry]) -> Option<Incomplete> {
+    let there: BTreeMap<_, _> = entries.iter().map(|entry| (entry.name.as_str(), entry.kind)).collect();
+    files.iter().find_map(|(name, length)| {
         let wrong = |reason| Some(Incomplete::Wrong((*name).to_owned(), reason));
-        match there.remove(name) {
-            Some(EntryKind::File(bytes)) if bytes == *length => {}
-            Some(EntryKind::File(bytes)) => return wrong(format!("it has {bytes} bytes, but {length} were written")),
-            Some(EntryKind::Directory) => return wrong("it is a directory".to_owned()),
-            None => return Some(Incomplete::Missing((*name).to_owned())),
+        match there.get(name) {
+            Some(EntryKind::File(bytes)) if bytes == length => None,
+            Some(EntryKind::File(bytes)) => wrong(format!("it has {bytes} bytes, but {length} were written")),
+            Some(EntryKind::Directory) => wrong("it is a directory".to_owned()),
+            None => Some(Incomplete::Missing((*name).to_owned())),
         }
-    }
-    let (name, _) = there.pop_first()?;
-    Some(Incomplete::Wrong(name.to_owned(), "no writer of this batch closed it".into()))
+    })
 }
 
 /// Why a batch must not be published.

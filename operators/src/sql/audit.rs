@@ -62,7 +62,7 @@ async fn audit<T: Target>(
     found.extend(rejected.map(|problem| finding(place, problem)));
     let batches = last.as_ref().map_or(0, |last| last.version.0 + 1);
     let spans = last.map(|last| spans(&last)).unwrap_or_default();
-    Ok((Account { batches, files: 0, rows, totals, spans }, found))
+    Ok((Account { batches, without_digests: 0, files: 0, rows, totals, spans }, found))
 }
 
 fn finding<D: Dialect>(place: &Place<D>, problem: String) -> Finding {

@@ -225,9 +225,10 @@ impl StoreFile for MemoryFile {
     }
 }
 
-struct MemoryReader {
-    bytes: Bytes,
-    path: String,
+/// Bytes in memory, read as a file.
+pub(crate) struct MemoryReader {
+    pub(crate) bytes: Bytes,
+    pub(crate) path: String,
 }
 
 impl StoreReader for MemoryReader {

@@ -5,17 +5,17 @@
 use super::Batches;
 use super::footer::Footer;
 use super::layout::{self, Segment};
-use super::manifest::Manifest;
+use super::manifest::{Manifest, StoredManifest};
 use crate::archive::Archive;
-use crate::archive::footer::ReadBack;
+use crate::archive::footer::{Check, ReadBack, ToRead};
 use crate::archive::names::{self, DataFile};
 use crate::archive::side_by_side::side_by_side;
 use crate::error::{Error, Result};
 use crate::position::{Checkpoint, Span};
-use crate::progress::{FileEntry, Progress, Tally, Version};
+use crate::progress::{FileEntry, Tally, Version};
 use crate::stage::{Account, Finding, Listen};
 use crate::store::{Cause, Entry, EntryKind, StoreError};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Batches that are read before the first of them is checked against those before it: enough for all cores, however
 /// few files each has.
@@ -32,6 +32,7 @@ pub(super) fn audit(batches: &Batches, flow: &str, listener: &mut dyn Listen) ->
         spans: BTreeMap::new(),
         expected: Version::FIRST,
         last: None,
+        has_digests: false,
     };
     audit.root()?;
     Ok(Account { spans: audit.spans.into_values().collect(), ..audit.account })
@@ -46,15 +47,17 @@ struct Audit<'a> {
     /// Per source partition all that was read so far.
     spans: BTreeMap<u32, Span>,
     expected: Version,
-    /// What the last readable checkpoint said.
-    last: Option<Progress>,
+    /// The last record, where it could be read.
+    last: Option<StoredManifest>,
+    /// Whether a record with digests was met: all after it must have them too.
+    has_digests: bool,
 }
 
 /// What was read of a batch.
 struct Seen {
     /// Names in its directory.
     entries: BTreeMap<String, EntryKind>,
-    manifest: Result<Manifest, Finding>,
+    record: Result<StoredManifest, Finding>,
     /// By name, the files that its manifest lists and that are there.
     files: BTreeMap<String, ReadBack<Footer>>,
 }
@@ -103,7 +106,7 @@ impl Audit<'_> {
     }
 
     fn batch(&mut self, version: Version, seen: Seen) {
-        let Seen { mut entries, manifest, files } = seen;
+        let Seen { mut entries, record, files } = seen;
         let directory = layout::batch(version);
         if version != self.expected {
             let problem = format!("missing: the batch found after {} others is {version}", self.expected);
@@ -111,22 +114,43 @@ impl Audit<'_> {
         }
         self.expected = version.next();
         self.account.batches += 1;
-        match manifest {
+        match record {
             Err(finding) => self.listener.found(finding),
-            Ok(manifest) => {
-                self.chain(&names::join(&directory, layout::CHECKPOINT), &manifest);
-                self.files(&directory, &manifest, &mut entries, files);
-                self.last = Some(manifest.progress);
+            Ok(record) => {
+                let path = names::join(&directory, layout::CHECKPOINT);
+                self.digests(&path, &record.manifest);
+                self.follows(&path, &record.manifest);
+                self.files(&directory, &record.manifest, &mut entries, files);
+                self.last = Some(record);
             }
         }
         entries.remove(layout::CHECKPOINT);
         entries.keys().for_each(|name| self.stray(&names::join(&directory, name)));
     }
 
-    /// Checks that a checkpoint follows from the one before and adds up.
-    fn chain(&mut self, path: &str, manifest: &Manifest) {
+    /// Checks that the digests of a record go back to the record before.
+    fn digests(&mut self, path: &str, manifest: &Manifest) {
+        if manifest.digest.is_none() {
+            self.account.without_digests += 1;
+            if self.has_digests {
+                self.find(path, "it has no digest, though batches before it have: an earlier version never wrote it");
+            }
+            return;
+        }
+        self.has_digests = true;
+        let version = manifest.progress.version;
+        let is_before = |last: &&StoredManifest| last.manifest.progress.version.next() == version;
+        let before = self.last.as_ref().filter(is_before).map(|last| last.digest);
+        let is_first = version == Version::FIRST;
+        if (before.is_some() || is_first) && manifest.before != before {
+            self.find(path, "it follows another record than the one before it: one of the two was replaced");
+        }
+    }
+
+    /// Checks that a record follows from the one before and adds up.
+    fn follows(&mut self, path: &str, manifest: &Manifest) {
         let Manifest { progress, spans, tally, .. } = manifest;
-        let before = self.last.take();
+        let before = self.last.take().map(|last| last.manifest.progress);
         if progress.run.flow != self.flow {
             self.find(path, format!("it belongs to flow `{}`, not to `{}`", progress.run.flow, self.flow));
         }
@@ -280,15 +304,17 @@ fn read(batches: &Batches, versions: Vec<Version>) -> Result<Vec<(Version, Seen)
     let archive = &batches.archive;
     let versions = versions.into_iter().map(|version| (version, ())).collect();
     let mut all = side_by_side(versions, archive.readers(), |version, ()| look(batches, version))?;
-    let there: Vec<Vec<String>> =
-        all.iter().map(|(_, seen)| seen.files_there().into_iter().cloned().collect()).collect();
-    let paths = all.iter().zip(&there).flat_map(|((version, _), names)| {
+    let there: Vec<Vec<FileEntry>> = all.iter().map(|(_, seen)| seen.files_there()).collect();
+    let files = all.iter().zip(&there).flat_map(|((version, _), files)| {
         let directory = layout::batch(*version);
-        names.iter().map(move |name| names::join(&directory, name))
+        files.iter().map(move |file| ToRead {
+            path: names::join(&directory, &file.name),
+            check: file.digest.map_or(Check::Nothing, Check::Commit),
+        })
     });
-    let mut read_back = archive.read_back(paths.collect(), Footer::of)?.into_iter();
-    for ((_, seen), names) in all.iter_mut().zip(there) {
-        seen.files = names.into_iter().zip(&mut read_back).collect();
+    let mut read_back = archive.read_back(files.collect(), Footer::of)?.into_iter();
+    for ((_, seen), files) in all.iter_mut().zip(there) {
+        seen.files = files.into_iter().map(|file| file.name).zip(&mut read_back).collect();
     }
     Ok(all)
 }
@@ -296,22 +322,23 @@ fn read(batches: &Batches, versions: Vec<Version>) -> Result<Vec<(Version, Seen)
 /// Reads what a batch says of itself, and none of its files.
 fn look(batches: &Batches, version: Version) -> Result<Seen> {
     let entries = list(&batches.archive, &layout::batch(version))?.into_iter().map(|e| (e.name, e.kind)).collect();
-    let manifest = match batches.manifest(version) {
+    let record = match batches.manifest(version) {
         Err(Error::Damaged { path, reason }) => Err(Finding { path, problem: reason }),
-        manifest => Ok(manifest?),
+        record => Ok(record?),
     };
-    Ok(Seen { entries, manifest, files: BTreeMap::new() })
+    Ok(Seen { entries, record, files: BTreeMap::new() })
 }
 
 impl Seen {
-    /// Names of the files that can be read back.
-    fn files_there(&self) -> BTreeSet<&String> {
-        let Ok(manifest) = &self.manifest else { return BTreeSet::new() };
-        let is_there = |name: &&String| {
-            named(name, manifest.progress.version).is_some()
-                && matches!(self.entries.get(*name), Some(EntryKind::File(_)))
+    /// The files that can be read back; each name once.
+    fn files_there(&self) -> Vec<FileEntry> {
+        let Ok(StoredManifest { manifest, .. }) = &self.record else { return Vec::new() };
+        let is_there = |file: &&FileEntry| {
+            named(&file.name, manifest.progress.version).is_some()
+                && matches!(self.entries.get(&file.name), Some(EntryKind::File(_)))
         };
-        manifest.files.iter().map(|file| &file.name).filter(is_there).collect()
+        let files: BTreeMap<_, _> = manifest.files.iter().filter(is_there).map(|file| (&file.name, file)).collect();
+        files.into_values().cloned().collect()
     }
 }
 

@@ -5,6 +5,7 @@ use super::layout::{self, CHECKPOINT};
 use super::manifest::Manifest;
 use crate::archive::names;
 use crate::archive::resolve::Author;
+use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::progress::{Commit, Run, Version};
 use crate::stage::Committer;
@@ -14,18 +15,20 @@ pub(super) struct Publisher {
     pub(super) batches: Batches,
     pub(super) run: Run,
     pub(super) next: Version,
+    /// Digest of the newest record; `None` before the first commit.
+    pub(super) before: Option<Digest>,
 }
 
 impl Committer for Publisher {
     fn commit(&mut self, commit: Commit) -> Result<()> {
-        let manifest = Manifest::of(commit)?;
+        let manifest = Manifest::of(commit, self.before)?;
         let version = manifest.progress.version;
         if version != self.next {
             return Err(Error::Other(format!("batch {version} was not committed: {} is the next version", self.next)));
         }
         let archive = &self.batches.archive;
         let staged = names::attempt(&self.run, manifest.attempt);
-        let text = manifest.text()?;
+        let (text, digest) = manifest.text()?;
         let path = names::join(&staged, CHECKPOINT);
         archive.write(&path, &text).map_err(|e| archive.lost(&self.run, e))?;
         // Last before the rename: where a newer run has moved the rows aside, the checkpoint now lies alone.
@@ -33,19 +36,23 @@ impl Committer for Publisher {
         let closed: Vec<_> = files.chain([(CHECKPOINT, text.len() as u64)]).collect();
         archive.check_staged(&self.run, &staged, &closed)?;
         self.check_before(version)?;
-        let look = || Ok(self.batches.find_manifest(version)?.as_ref().map(author));
+        let look = || Ok(self.batches.find_manifest(version)?.map(|stored| author(&stored.manifest)));
         archive.publish((&staged, &layout::batch(version)), &format!("batch {version}"), &author(&manifest), look)?;
-        self.next = version.next();
+        (self.next, self.before) = (version.next(), Some(digest));
         Ok(())
     }
 }
 
 impl Publisher {
+    /// Makes sure that the newest batch is still the one that this run follows.
     fn check_before(&self, version: Version) -> Result<()> {
         let Some(before) = version.0.checked_sub(1).map(Version) else { return Ok(()) };
-        match self.batches.archive.ask(|| self.batches.find_manifest(before))? {
-            Some(_) => Ok(()),
-            None => Err(self.batches.archive.gone(&format!("batch {before}"), &format!("Batch {version}"))),
+        let archive = &self.batches.archive;
+        let (what, next) = (format!("batch {before}"), format!("Batch {version}"));
+        match archive.ask(|| self.batches.find_manifest(before))? {
+            Some(stored) if Some(stored.digest) == self.before => Ok(()),
+            Some(_) => Err(archive.replaced(&what, &next)),
+            None => Err(archive.gone(&what, &next)),
         }
     }
 }

@@ -18,7 +18,8 @@ mod manifest;
 mod newest;
 
 use super::names::DataFile;
-use super::{Archive, CommittedFile, Files, Layout, Sealed, Unsealed, data_files, names};
+use super::resolve::{self, Incomplete};
+use super::{Archive, CommittedFile, DigestIn, Files, Layout, Sealed, Unsealed, data_files, names};
 use crate::error::Result;
 use crate::inspect::{self, FirstBatch, Holdings};
 use crate::progress::{Progress, Run, Version};
@@ -27,7 +28,7 @@ use crate::store::{Cause, StoreError};
 use commit::Publisher;
 use footer::Footer;
 use layout::Segment;
-use manifest::Manifest;
+use manifest::StoredManifest;
 use newest::Newest;
 use std::iter;
 
@@ -47,12 +48,31 @@ impl Batches {
         Self { archive }
     }
 
-    /// The last commit, found in a number of calls that does not grow with history; `None` before the first.
-    fn newest(&self, flow: &str) -> Result<Option<Manifest>> {
+    /// The last commit, found in a number of calls that does not grow with history; `None` before the first. Its record
+    /// and the lengths of its files are checked: nothing is built on a batch that was damaged.
+    fn newest(&self, flow: &str) -> Result<Option<StoredManifest>> {
         let Some(version) = self.newest_version()? else { return Ok(None) };
-        let manifest = self.manifest(version)?;
-        self.archive.check_owner(&manifest.progress.run.flow, flow)?;
-        Ok(Some(manifest))
+        let stored = self.manifest(version)?;
+        self.archive.check_owner(&stored.manifest.progress.run.flow, flow)?;
+        self.check_lengths(version, &stored)?;
+        Ok(Some(stored))
+    }
+
+    fn check_lengths(&self, version: Version, stored: &StoredManifest) -> Result<()> {
+        let directory = layout::batch(version);
+        let entries = self.archive.store.list(&directory).map_err(|e| self.archive.failed(e))?;
+        let files: Vec<_> = stored.manifest.files.iter().map(|file| (file.name.as_str(), file.bytes)).collect();
+        let (name, reason) = match resolve::missing_or_cut(&files, &entries) {
+            None => return Ok(()),
+            Some(Incomplete::Missing(name)) => (name, "it is gone".to_owned()),
+            Some(Incomplete::Wrong(name, reason)) => (name, reason),
+        };
+        let reason = format!(
+            "{reason}. It belongs to the newest batch: restore it, or move {} out of the archive, and the flow resumes \
+             after the batch before and reads its rows again",
+            self.archive.path(&directory)
+        );
+        Err(self.archive.damaged(&names::join(&directory, &name), reason))
     }
 
     fn newest_version(&self) -> Result<Option<Version>> {
@@ -79,7 +99,7 @@ impl Batches {
     }
 
     /// The record of a batch that is there.
-    fn manifest(&self, version: Version) -> Result<Manifest> {
+    fn manifest(&self, version: Version) -> Result<StoredManifest> {
         match self.find_manifest(version)? {
             Some(manifest) => Ok(manifest),
             None => Err(self.archive.damaged(
@@ -90,19 +110,19 @@ impl Batches {
     }
 
     /// The record of a batch, or `None` when it has none.
-    fn find_manifest(&self, version: Version) -> Result<Option<Manifest>> {
+    fn find_manifest(&self, version: Version) -> Result<Option<StoredManifest>> {
         let path = names::join(&layout::batch(version), layout::CHECKPOINT);
         let text = match self.archive.store.read(&path) {
             Err(StoreError { cause: Cause::NotFound, .. }) => return Ok(None),
             read => read.map_err(|e| self.archive.failed(e))?,
         };
-        Manifest::parse(&text, version).map(Some).map_err(|reason| self.archive.damaged(&path, reason))
+        StoredManifest::parse(&text, version).map(Some).map_err(|reason| self.archive.damaged(&path, reason))
     }
 }
 
 impl Layout for Batches {
     fn progress(&self, flow: &str) -> Result<Option<Progress>> {
-        Ok(self.newest(flow)?.map(|manifest| manifest.progress))
+        Ok(self.newest(flow)?.map(|stored| stored.manifest.progress))
     }
 
     fn open(&self, run: &Run) -> Result<Opened> {
@@ -110,9 +130,10 @@ impl Layout for Batches {
         self.newest(&run.flow)?;
         self.archive.fence(run)?;
         self.archive.prove(run)?;
-        let progress = self.progress(&run.flow)?;
+        let (progress, before) =
+            self.newest(&run.flow)?.map(|stored| (stored.manifest.progress, stored.digest)).unzip();
         let next = progress.as_ref().map_or(Version::FIRST, |progress| progress.version.next());
-        let committer = Publisher { batches: self.clone(), run: run.clone(), next };
+        let committer = Publisher { batches: self.clone(), run: run.clone(), next, before };
         Ok(Opened { committer: Box::new(committer), progress })
     }
 
@@ -123,7 +144,7 @@ impl Layout for Batches {
             partition: file.file.partition(),
             spans: batch.spans.iter().filter(|span| file.sources.contains(&span.partition)).copied().collect(),
         };
-        Ok(Sealed { says: footer.key_values()?, name: file.file.name(batch.version.0) })
+        Ok(Sealed { says: footer.key_values()?, name: file.file.name(batch.version.0), digest: DigestIn::Commit })
     }
 
     fn holdings(&self) -> Result<Holdings> {
@@ -147,7 +168,7 @@ impl Layout for Batches {
 
     fn files(&self, flow: &str, from: FirstBatch) -> Result<Files> {
         let Some(newest) = self.newest(flow)? else { return Ok(Box::new(iter::empty())) };
-        let newest = newest.progress.version.0;
+        let newest = newest.manifest.progress.version.0;
         let first = self.archive.first(from, newest)?;
         let batches = self.clone();
         Ok(Box::new((first..=newest).flat_map(move |version| batches.files_of(Version(version)))))
@@ -165,7 +186,7 @@ impl Batches {
             }
         };
         match self.manifest(version) {
-            Ok(manifest) => manifest.files.iter().map(|entry| file(&entry.name)).collect(),
+            Ok(stored) => stored.manifest.files.iter().map(|entry| file(&entry.name)).collect(),
             Err(error) => vec![Err(error)],
         }
     }

@@ -3,9 +3,10 @@
 use super::hint::{self, Hint};
 use super::newest;
 use super::record::Record;
-use super::{COMPLETE, Flat, PARTITIONS, data, parse_marker};
-use crate::archive::footer::{ReadBack, Rows};
+use super::{COMPLETE, Flat, PARTITIONS, RECENT, data, parse_marker};
+use crate::archive::footer::{Check, ReadBack, Rows, ToRead};
 use crate::archive::names::{self, DataFile};
+use crate::digest::Digest;
 use crate::error::Result;
 use crate::position::Span;
 use crate::progress::{Tally, Version};
@@ -47,6 +48,10 @@ struct Chain {
     totals: Option<Vec<Tally>>,
     /// The newest batch and the one before it, as a hint may have them.
     hints: [Option<Hint>; 2],
+    /// Digests of the newest batches that could be read, by number; `None` for those of an earlier version.
+    digests: BTreeMap<u64, Option<Digest>>,
+    /// The first batch that no record had to list yet.
+    unlisted: u64,
 }
 
 impl Audit<'_> {
@@ -89,8 +94,8 @@ impl Audit<'_> {
             let mut chain = Chain { partition, totals: Some(vec![Tally::default()]), ..Chain::default() };
             let batches: Vec<_> = batches.into_iter().collect();
             for some in batches.chunks(AT_ONCE) {
-                let paths = some.iter().map(|batch| data(partition, *batch)).collect();
-                let read_back = self.flat.archive.read_back(paths, Record::of)?;
+                let to_read = |batch: &u64| ToRead { path: data(partition, *batch), check: Check::Footer };
+                let read_back = self.flat.archive.read_back(some.iter().map(to_read).collect(), Record::of)?;
                 for (batch, read_back) in some.iter().zip(read_back) {
                     self.batch(&mut chain, *batch, read_back);
                 }
@@ -129,7 +134,7 @@ impl Audit<'_> {
         if batch != chain.expected {
             let problem = format!("missing: the batch found after {} others is {batch}", chain.expected);
             self.find(&data(chain.partition, chain.expected), problem);
-            chain.totals = None;
+            (chain.totals, chain.unlisted) = (None, batch);
         }
         chain.expected = batch + 1;
         chain.hints = [None, chain.hints[0]];
@@ -138,12 +143,13 @@ impl Audit<'_> {
         match read_back {
             Err(problem) => {
                 self.find(&path, problem);
-                chain.totals = None;
+                (chain.totals, chain.unlisted) = (None, batch + 1);
             }
             Ok(Rows { footer, claimed, decoded }) => {
                 self.account.rows += decoded;
                 self.listener.checked(decoded);
                 self.rows(&path, &footer, claimed, decoded);
+                self.digests(&path, chain, batch, &footer);
                 self.follows(&path, chain, batch, &footer);
                 self.agrees(&path, footer);
             }
@@ -163,6 +169,37 @@ impl Audit<'_> {
         if span.to < span.from || span.to.0 - span.from.0 < span.rows {
             self.find(path, format!("{span} cannot hold {} rows", span.rows));
         }
+    }
+
+    /// Checks that a record lists the files before it as they are, and leaves none out.
+    fn digests(&mut self, path: &str, chain: &mut Chain, batch: u64, record: &Record) {
+        match &record.before {
+            None => {
+                self.account.without_digests += 1;
+                if chain.digests.values().any(Option::is_some) {
+                    self.find(path, "it has no digests, though batches before it have: an earlier version never wrote it");
+                }
+            }
+            Some(before) => {
+                let digests = chain.digests.clone();
+                for (earlier, listed) in before {
+                    if digests.get(earlier).is_some_and(|digest| *digest != Some(*listed)) {
+                        let problem = format!("it follows another batch {earlier} than the one that is there");
+                        self.find(path, problem);
+                    }
+                }
+                let known = record.known.batches;
+                let is_left_out = |(earlier, digest): &(&u64, &Option<Digest>)| {
+                    digest.is_some() && (chain.unlisted..known).contains(*earlier) && !before.contains_key(earlier)
+                };
+                if let Some((earlier, _)) = digests.iter().find(is_left_out) {
+                    self.find(path, format!("it does not list the digest of batch {earlier}"));
+                }
+                chain.unlisted = chain.unlisted.max(known);
+            }
+        }
+        chain.digests.insert(batch, record.digest);
+        chain.digests.retain(|earlier, _| earlier + 2 * RECENT as u64 > batch);
     }
 
     /// Checks that a file follows the one before.

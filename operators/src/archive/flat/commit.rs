@@ -1,6 +1,6 @@
 //! Commits: each partition's file is renamed to its name, one after the other, and each rename is a whole commit.
 
-use super::{Flat, PARTITIONS, Standing, data, hint, marker};
+use super::{Flat, PARTITIONS, Standing, data, hint, marker, recent};
 use crate::Span;
 use crate::archive::names::{self, DataFile};
 use crate::archive::resolve::Author;
@@ -105,15 +105,21 @@ impl Publisher {
 
     /// How a partition stands after its share; the reason when the span does not follow.
     fn part(&self, span: Span, attempt: u64, file: FileEntry) -> Result<Part, String> {
-        let before = self.flat.standings().get(&span.partition).copied();
-        let before = before.unwrap_or(Standing { batches: 0, next: span.from, totals: Tally::default() });
+        let before = self.flat.standings().get(&span.partition).cloned();
+        let before = before.unwrap_or_else(|| Standing {
+            batches: 0,
+            next: span.from,
+            totals: Tally::default(),
+            recent: BTreeMap::new(),
+        });
         if span.from != before.next || span.to < span.from {
             return Err(format!("{span} does not follow {}", before.next));
         }
         let filtered = span.rows.checked_sub(file.rows).ok_or_else(|| format!("{span} has {} rows", file.rows))?;
         let mut totals = before.totals;
         totals += Tally { read: span.rows, written: file.rows, filtered, ..Tally::default() };
-        let after = Standing { batches: before.batches + 1, next: span.to, totals };
+        let recent = recent(before.recent, before.batches, file.digest);
+        let after = Standing { batches: before.batches + 1, next: span.to, totals, recent };
         Ok(Part { span, batch: before.batches, attempt, file, after })
     }
 
@@ -137,8 +143,12 @@ impl Publisher {
         for part in parts {
             let partition = part.span.partition;
             if let Some(before) = part.batch.checked_sub(1) {
-                let there = archive.ask(|| flat.find(partition, before))?;
-                there.ok_or_else(|| archive.gone(&format!("batch {before} of partition {partition}"), &part.what()))?;
+                let what = format!("batch {before} of partition {partition}");
+                match archive.ask(|| flat.find(partition, before))? {
+                    Some(record) if record.digest == part.after.recent.get(&before).copied() => {}
+                    Some(_) => return Err(archive.replaced(&what, &part.what())),
+                    None => return Err(archive.gone(&what, &part.what())),
+                }
             }
         }
         let lost = |e| archive.lost(run, e);
@@ -148,8 +158,8 @@ impl Publisher {
             archive.write(&names::join(staged, &name), at.as_bytes()).map_err(lost)?;
             begins.push((name, at.len() as u64));
         }
-        let hints = parts.iter().map(|part| (part.span.partition, part.after)).collect();
-        let stage = |partition, after| {
+        let hints = parts.iter().map(|part| (part.span.partition, &part.after)).collect();
+        let stage = |partition, after: &Standing| {
             let name = hint::name(partition);
             let bytes = flat.stage_hint(run, &names::join(staged, &name), after)?;
             Ok((name, bytes))
@@ -171,7 +181,7 @@ impl Publisher {
         let ours = Author { run: self.run.id.clone(), attempt: part.attempt };
         let target = data(partition, part.batch);
         self.flat.archive.publish((&staged, &target), &part.what(), &ours, look)?;
-        self.flat.standings().insert(partition, part.after);
+        self.flat.standings().insert(partition, part.after.clone());
         Ok(())
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn parse_name(file: &str) -> Option<u32> {
 
 impl Hint {
     /// `None` before the first batch.
-    pub(super) fn of(standing: Standing) -> Option<Self> {
+    pub(super) fn of(standing: &Standing) -> Option<Self> {
         Some(Self { batch_id: standing.batches.checked_sub(1)?, offset: standing.next })
     }
 
@@ -54,7 +54,7 @@ impl Flat {
 
     /// Writes a hint to be published; returns its length. In the staging directory a newer run takes it away with the
     /// rest, so that none goes back in time.
-    pub(super) fn stage_hint(&self, run: &Run, staged: &str, standing: Standing) -> Result<u64> {
+    pub(super) fn stage_hint(&self, run: &Run, staged: &str, standing: &Standing) -> Result<u64> {
         let text = Hint::of(standing).map(Hint::text).unwrap_or_default();
         self.archive.write(staged, text.as_bytes()).map_err(|e| self.archive.lost(run, e))?;
         Ok(text.len() as u64)

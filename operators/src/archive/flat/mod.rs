@@ -26,7 +26,8 @@ mod newest;
 mod record;
 
 use super::names::{self, DataFile};
-use super::{Archive, CommittedFile, Files, Layout, Sealed, Unsealed, data_files};
+use super::{Archive, CommittedFile, DigestIn, Files, Layout, Sealed, Unsealed, data_files};
+use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::inspect::{FirstBatch, Holdings};
 use crate::position::{Position, Span};
@@ -79,8 +80,12 @@ pub(crate) struct Flat {
     standings: Arc<Mutex<BTreeMap<u32, Standing>>>,
 }
 
+/// How many of a partition's newest batches a record holds the digests of. While a file is closed the batch before it may
+/// not be committed yet, as two epochs are in flight at most; one more is for safety.
+const RECENT: usize = 3;
+
 /// Where one partition stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Standing {
     /// How many are committed, which is the number of the next.
     batches: u64,
@@ -88,6 +93,15 @@ struct Standing {
     next: Position,
     /// Rows of all of them.
     totals: Tally,
+    /// Digests of the newest [`RECENT`] of them, by number; those of earlier versions have none.
+    recent: BTreeMap<u64, Digest>,
+}
+
+/// The digests of the newest batches after one more was added.
+fn recent(mut digests: BTreeMap<u64, Digest>, batch: u64, digest: Option<Digest>) -> BTreeMap<u64, Digest> {
+    digests.extend(digest.map(|digest| (batch, digest)));
+    digests.retain(|earlier, _| earlier + RECENT as u64 > batch);
+    digests
 }
 
 impl Flat {
@@ -106,7 +120,8 @@ impl Flat {
             Error::Other(format!("{rows} rows were written of {span}, which holds {}; this is a bug", span.rows))
         })?;
         let standings = self.standings();
-        let (batches, totals) = standings.get(&span.partition).map(|s| (s.batches, s.totals)).unwrap_or_default();
+        let standing = standings.get(&span.partition).cloned();
+        let (batches, totals, before) = standing.map(|s| (s.batches, s.totals, s.recent)).unwrap_or_default();
         Ok(Record {
             run: run.clone(),
             attempt,
@@ -116,6 +131,8 @@ impl Flat {
             span,
             tally: Tally { read: span.rows, written: rows, filtered, ..Tally::default() },
             known: Known { batches, totals, partitions: standings.len() as u64 },
+            before: Some(before),
+            digest: None,
         })
     }
 
@@ -154,10 +171,10 @@ impl Layout for Flat {
         let stale = survey.newest.iter().filter(|(_, newest)| !newest.hinted);
         for (&partition, newest) in stale {
             let staged = names::join(&names::staging(run), &hint::name(partition));
-            self.stage_hint(run, &staged, newest.standing)?;
+            self.stage_hint(run, &staged, &newest.standing)?;
             self.publish_hint(run, &staged, partition)?;
         }
-        let standings: BTreeMap<_, _> = survey.newest.iter().map(|(&n, newest)| (n, newest.standing)).collect();
+        let standings: BTreeMap<_, _> = survey.newest.iter().map(|(&n, newest)| (n, newest.standing.clone())).collect();
         *self.standings() = standings;
         let next = progress.as_ref().map_or(Version::FIRST, |progress| progress.version.next());
         let committer = Publisher { flat: self.clone(), run: run.clone(), next };
@@ -170,7 +187,7 @@ impl Layout for Flat {
         match (file.file, span) {
             (DataFile::Rows(_), Some(span)) if *file.sources == BTreeSet::from([partition]) => {
                 let record = self.record(file.run, file.attempt, batch, *span, file.rows)?;
-                Ok(Sealed { says: vec![record.key_value()?], name: file.file.open_name() })
+                Ok(Sealed { says: vec![record.key_value()?], name: file.file.open_name(), digest: DigestIn::Footer })
             }
             _ => Err(Error::Other(format!(
                 "{} must hold rows of source partition {partition} alone, but it holds others: {:?}; this is a bug",

@@ -2,7 +2,7 @@
 
 use super::hint::Hint;
 use super::record::Record;
-use super::{COMPLETE, Flat, PARTITIONS, Standing, data, marker, parse_marker};
+use super::{COMPLETE, Flat, PARTITIONS, Standing, data, marker, parse_marker, recent};
 use crate::archive::Archive;
 use crate::archive::names::{self, DataFile};
 use crate::error::Result;
@@ -82,12 +82,17 @@ impl Flat {
             return Err(self.archive.damaged(&data(partition, batch), reason));
         }
         let mut totals = record.known.totals;
+        let mut digests = record.before.clone().unwrap_or_default();
         for earlier in record.known.batches..batch {
-            totals += self.there(partition, earlier)?.tally;
+            let earlier_record = self.there(partition, earlier)?;
+            totals += earlier_record.tally;
+            digests = recent(digests, earlier, earlier_record.digest);
         }
         totals += record.tally;
-        let standing = Standing { batches: batch + 1, next: record.span.to, totals };
-        Ok(Some(Newest { record, standing, hinted: hint == Hint::of(standing) }))
+        let digests = recent(digests, batch, record.digest);
+        let standing = Standing { batches: batch + 1, next: record.span.to, totals, recent: digests };
+        let hinted = hint == Hint::of(&standing);
+        Ok(Some(Newest { record, standing, hinted }))
     }
 
     /// Where a partition began, as the text of its marker; those of partitions that had files need not tell.

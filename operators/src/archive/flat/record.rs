@@ -1,14 +1,17 @@
 //! What a Parquet file says about itself: the checkpoint of its partition.
 
 use super::{Flat, data};
+use crate::archive::digests::Digests;
 use crate::archive::footer;
 use crate::archive::resolve::Author;
+use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::position::Span;
 use crate::progress::{Fingerprint, Run, Tally, Version};
 use crate::store::{Cause, StoreError};
 use parquet::file::metadata::{FileMetaData, KeyValue};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The key of the footer's metadata that holds the record.
 const KEY: &str = "weatherflow.checkpoint";
@@ -31,6 +34,13 @@ pub(super) struct Record {
     /// Rows of this batch; those that a stage left out, for whatever reason, count as filtered.
     pub(super) tally: Tally,
     pub(super) known: Known,
+    /// Digests of the partition's newest batches that were known when the file was closed, by number: each batch is in
+    /// the record of a later one. Files of earlier versions have none.
+    #[serde(default)]
+    pub(super) before: Option<BTreeMap<u64, Digest>>,
+    /// Digest of the footer that holds this record, and with it of the file.
+    #[serde(skip)]
+    pub(super) digest: Option<Digest>,
 }
 
 /// What was committed of the partition when the file was closed; the batches from there on add their own tallies.
@@ -53,7 +63,13 @@ impl Record {
     }
 
     pub(super) fn of(metadata: &FileMetaData) -> Result<Self, String> {
-        serde_json::from_str(footer::value(metadata, KEY)?).map_err(|e| format!("{KEY} in its footer: {e}"))
+        let mut record: Self =
+            serde_json::from_str(footer::value(metadata, KEY)?).map_err(|e| format!("{KEY} in its footer: {e}"))?;
+        record.digest = Digests::of(metadata)?.map(|digests| digests.footer);
+        match record.before.is_some() == record.digest.is_some() {
+            true => Ok(record),
+            false => Err("its footer has digests of other files or of itself, but not both".to_owned()),
+        }
     }
 
     pub(super) fn author(&self) -> Author {

@@ -39,6 +39,7 @@ impl Audit for KafkaSink {
         }
         Ok(Account {
             batches: last.progress.version.0 + 1,
+            without_digests: 0,
             files: 0,
             rows,
             totals: last.progress.totals,
