@@ -7,11 +7,13 @@
 //! | `names` | the names that both have: data files, and what is staged |
 //! | `publish` | how a run takes the directory over, and the one rename |
 //! | `resolve` | what to conclude from what was seen; pure |
+//! | `end` | how a Parquet file ends: page indexes and footer |
 //! | `footer` | how a Parquet file is read back |
 //! | `stored` | the rows of files, for people who want to see them |
 //! | `side_by_side` | work on several files at once |
 
 mod batches;
+pub(crate) mod end;
 mod flat;
 mod footer;
 pub(crate) mod names;
