@@ -157,8 +157,10 @@ fn an_edited_record() {
 
 #[test]
 fn every_flipped_bit_is_reported() {
-    for path in [THIRD, SECOND] {
-        let memory = archive();
+    let world = Job { partitions: 1, positions: 6, step: 3 }.laid_out(Layout::Flat);
+    for path in ["partition-0-batch-0.parquet", "partition-0-batch-1.parquet"] {
+        let memory = Memory::default();
+        world.live(&world.sink(&memory), "run").unwrap();
         let whole = memory.read(path).unwrap();
         for at in 0..whole.len() {
             let mut bytes = whole.clone();

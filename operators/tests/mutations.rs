@@ -65,8 +65,24 @@ enum Mutation {
 const KINDS: [Mutation; 18] = {
     use Mutation::*;
     [
-        BitFlipped, BitFlipped, BitFlipped, ByteSet, ByteSet, RangeZeroed, ByteRemoved, ByteInserted, Cut, Extended,
-        FileRemoved, FilesSwapped, FileCopied, FileRenamed, BatchRemoved, BatchesSwapped, BatchCopied, BatchRenamed,
+        BitFlipped,
+        BitFlipped,
+        BitFlipped,
+        ByteSet,
+        ByteSet,
+        RangeZeroed,
+        ByteRemoved,
+        ByteInserted,
+        Cut,
+        Extended,
+        FileRemoved,
+        FilesSwapped,
+        FileCopied,
+        FileRenamed,
+        BatchRemoved,
+        BatchesSwapped,
+        BatchCopied,
+        BatchRenamed,
     ]
 };
 

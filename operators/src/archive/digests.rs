@@ -9,7 +9,7 @@
 
 use super::footer;
 use crate::digest::{self, Digest};
-use crate::error::{Error, Result};
+use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{FileMetaData, KeyValue};
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +31,7 @@ impl Digests {
     /// For the footer of a file with this data; [`seal`] completes it.
     pub(super) fn key_value(data: Digest, bytes: u64) -> Result<KeyValue> {
         let text = serde_json::to_string(&Self { footer: Digest::BLANK, data, bytes });
-        Ok(KeyValue::new(KEY.to_owned(), text.map_err(|e| Error::Other(e.to_string()))?))
+        Ok(KeyValue::new(KEY.to_owned(), text.map_err(|e| ParquetError::General(e.to_string()))?))
     }
 
     /// `None` in files of versions that wrote no digests.
@@ -53,6 +53,7 @@ impl Digests {
 }
 
 /// Puts the digest of a footer into it.
-pub(super) fn seal(footer: &mut [u8]) -> Result<(), String> {
-    digest::seal(footer).map(drop).ok_or_else(|| format!("its footer has no place for {KEY}"))
+pub(super) fn seal(footer: &mut [u8]) -> Result<Digest> {
+    let no_place = || ParquetError::General(format!("the footer has no place for {KEY}; this is a bug"));
+    digest::seal(footer).ok_or_else(no_place)
 }

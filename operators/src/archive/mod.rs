@@ -7,6 +7,7 @@
 //! | `names` | the names that both have: data files, and what is staged |
 //! | `publish` | how a run takes the directory over, and the one rename |
 //! | `resolve` | what to conclude from what was seen; pure |
+//! | `end` | how a Parquet file ends: page indexes and footer |
 //! | `footer` | how a Parquet file is read back |
 //! | `digests` | the digests in a footer that is a record |
 //! | `stored` | the rows of files, for people who want to see them |
@@ -14,6 +15,7 @@
 
 mod batches;
 mod digests;
+pub(crate) mod end;
 mod flat;
 mod footer;
 pub(crate) mod names;

@@ -7,7 +7,7 @@ use crate::config::{Context, masked, shown};
 use crate::error::{Error, Problem, Result};
 use crate::inspect::{Ground, Holdings, Inspect, Seen, StoredRows, Which};
 use crate::progress::{Progress, Run};
-use crate::schema::Schema;
+use crate::schema::{Schema, type_name};
 use crate::stage::{About, Account, Audit, BuiltSink, Inflow, Listen, Opened, Sink, Writer};
 use crate::store::hdfs::Hdfs;
 use crate::store::local::Local;
@@ -15,7 +15,7 @@ use crate::store::{Cause, Store};
 use arrow::datatypes::{DataType, SchemaRef};
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::basic::ZstdLevel;
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::properties::{BloomFilterPosition, EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,11 @@ pub struct ParquetConfig {
     /// How the files lie in the directory.
     #[serde(default)]
     pub layout: Layout,
+    /// Columns with a Bloom filter: a reader that looks for one value skips the row groups that don't hold it. For columns
+    /// whose values are scattered over all files, for example `["station_id"]`. Each open file takes 1 MiB of memory per
+    /// column. `bool` and floating-point columns cannot have one.
+    #[serde(default)]
+    pub bloom: Vec<String>,
 }
 
 /// How Parquet files lie in their directory, and with it what is committed in one step.
@@ -73,13 +78,14 @@ impl ParquetConfig {
     pub(super) fn build(&self, input: &Schema, inflow: Inflow, context: &Context) -> Result<BuiltSink, Vec<Problem>> {
         let place = self.place(context);
         let problems = [check_columns(input), check_layout(self.layout, inflow)].into_iter().filter_map(Result::err);
-        let problems: Vec<_> = problems.collect();
+        let problems: Vec<_> = problems.chain(check_bloom(&self.bloom, input)).collect();
         let (Ok(place), true) = (&place, problems.is_empty()) else {
             return Err(place.err().into_iter().chain(problems).collect());
         };
         let about = About { summary: format!("Parquet files in {}", place.shown), fingerprint: Vec::new() };
         let sink =
             ParquetSink::new(Arc::clone(&place.store), place.shown.clone(), input, self.compression, self.layout);
+        let sink = sink.with_bloom_filters(&self.bloom);
         Ok(BuiltSink { sink: Arc::new(sink), place: place.id.clone(), about })
     }
 
@@ -125,6 +131,32 @@ fn check_columns(input: &Schema) -> Result<(), Problem> {
     converted.map(drop).map_err(|e| Problem::whole(format!("Parquet cannot hold these columns ({input}): {e}")))
 }
 
+/// What is wrong with the columns of `bloom`.
+fn check_bloom(columns: &[String], input: &Schema) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (index, column) in columns.iter().enumerate() {
+        let at = ["bloom", &index.to_string()];
+        let problem =
+            |message, help: &str| Problem { at: at.map(str::to_owned).to_vec(), message, help: Some(help.to_owned()) };
+        match input.index_of(column, &at).map(|index| input.0.field(index).data_type()) {
+            Err(unknown) => problems.push(unknown),
+            Ok(_) if columns[..index].contains(column) => {
+                problems.push(problem(format!("`{column}` is listed twice"), "name it once"));
+            }
+            Ok(DataType::Boolean) => problems.push(problem(
+                format!("a Bloom filter on `{column}` is useless: the column is a bool"),
+                "remove it; readers skip row groups by the column's least and greatest value",
+            )),
+            Ok(kind @ (DataType::Float32 | DataType::Float64)) => problems.push(problem(
+                format!("a Bloom filter on `{column}` would hide rows: the column is a {}", type_name(kind)),
+                "remove it: 0.0 and -0.0 are equal, but a filter that contains one of them excludes the other",
+            )),
+            Ok(_) => {}
+        }
+    }
+    problems
+}
+
 /// A file of the flat layout belongs to one source partition and is all there is of its batch.
 fn check_layout(layout: Layout, inflow: Inflow) -> Result<(), Problem> {
     match (layout, inflow) {
@@ -161,13 +193,23 @@ impl ParquetSink {
         layout: Layout,
     ) -> Self {
         let schema = Arc::clone(&schema.0);
-        let properties = properties(&schema, compression);
+        let properties = properties(compression);
         let archive = Archive { store, place };
         let layout: Arc<dyn archive::Layout> = match layout {
             Layout::Batches => Arc::new(Batches::new(archive.clone())),
             Layout::Flat => Arc::new(Flat::new(archive.clone(), Arc::clone(&schema), properties.clone())),
         };
         Self { archive, layout, schema, properties }
+    }
+
+    /// The same sink, whose files have Bloom filters for these columns.
+    #[must_use]
+    pub fn with_bloom_filters(mut self, columns: &[String]) -> Self {
+        let with = |properties: WriterPropertiesBuilder, column: &String| {
+            properties.set_column_bloom_filter_enabled(ColumnPath::from(column.as_str()), true)
+        };
+        self.properties = columns.iter().fold(self.properties.into_builder(), with).build();
+        self
     }
 }
 
@@ -227,27 +269,20 @@ pub fn parquet_file(path: &Path) -> Result<StoredRows> {
 }
 
 /// How files are written; `benches/parquet.rs` measures what this costs.
-fn properties(schema: &SchemaRef, compression: Compression) -> WriterProperties {
+fn properties(compression: Compression) -> WriterProperties {
     let compression = match compression {
         Compression::None => parquet::basic::Compression::UNCOMPRESSED,
         Compression::Snappy => parquet::basic::Compression::SNAPPY,
         Compression::Zstd => parquet::basic::Compression::ZSTD(ZstdLevel::default()),
     };
-    let mut properties = WriterProperties::builder()
+    WriterProperties::builder()
         // The form that other readers parse.
         .set_created_by(concat!("weatherflow version ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_compression(compression)
-        .set_statistics_enabled(EnabledStatistics::Chunk)
-        .set_max_row_group_row_count(Some(1 << 20));
-    for field in schema.fields() {
-        let column = ColumnPath::from(field.name().as_str());
-        properties = match field.data_type() {
-            // Comparing every text with the least and the greatest takes about a fifth of all time.
-            DataType::Utf8 | DataType::Binary => {
-                properties.set_column_statistics_enabled(column, EnabledStatistics::None)
-            }
-            _ => properties,
-        };
-    }
-    properties.build()
+        // Bounds of each page in the page index, where readers find them without reading pages.
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_max_row_group_row_count(Some(1 << 20))
+        // Not at the end of the file, until which they would be held in memory.
+        .set_bloom_filter_position(BloomFilterPosition::AfterRowGroup)
+        .build()
 }

@@ -344,11 +344,8 @@ pub fn rewrite(store: &dyn Store, path: &str, change: impl FnOnce(&mut serde_jso
     let mut file = write_with(None);
     if record["before"].is_object() {
         let data = &file[..footer(&file)];
-        let digests = format!(
-            "{{\"footer\":\"{BLANK}\",\"data\":\"blake3:{}\",\"bytes\":{}}}",
-            blake3::hash(data),
-            data.len()
-        );
+        let digests =
+            format!("{{\"footer\":\"{BLANK}\",\"data\":\"blake3:{}\",\"bytes\":{}}}", blake3::hash(data), data.len());
         file = write_with(Some(digests));
         let at = footer(&file);
         let digest = blake3::hash(&file[at..]);

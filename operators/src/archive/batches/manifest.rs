@@ -88,7 +88,9 @@ impl StoredManifest {
         let manifest: Manifest = serde_json::from_slice(text).map_err(|e| format!("it isn't a checkpoint: {e}"))?;
         match manifest.progress.version {
             written if written == version => {}
-            written => return Err(format!("it says that it is version {written}, but is in the directory of {version}")),
+            written => {
+                return Err(format!("it says that it is version {written}, but is in the directory of {version}"));
+            }
         }
         if manifest.digest.is_some_and(|digest| !digest::is_sealed(text, &digest)) {
             return Err("its digest does not match: it was changed after it was written".to_owned());

@@ -177,7 +177,10 @@ impl Audit<'_> {
             None => {
                 self.account.without_digests += 1;
                 if chain.digests.values().any(Option::is_some) {
-                    self.find(path, "it has no digests, though batches before it have: an earlier version never wrote it");
+                    self.find(
+                        path,
+                        "it has no digests, though batches before it have: an earlier version never wrote it",
+                    );
                 }
             }
             Some(before) => {

@@ -2,6 +2,8 @@
 
 use super::{Flat, PARTITIONS, Standing, data, hint, marker, recent};
 use crate::Span;
+use crate::archive::DigestIn;
+use crate::archive::end::{self, Unfinished};
 use crate::archive::names::{self, DataFile};
 use crate::archive::resolve::Author;
 use crate::error::{Error, Result};
@@ -9,6 +11,7 @@ use crate::progress::{Commit, Contents, FileEntry, Progress, Run, Tally, Version
 use crate::stage::{Closing, Committer};
 use parquet::arrow::ArrowWriter;
 use std::collections::BTreeMap;
+use std::mem;
 
 /// Commits the batches of one run.
 pub(super) struct Publisher {
@@ -129,11 +132,13 @@ impl Publisher {
         let name = DataFile::Rows(span.partition).open_name();
         let path = names::join(staged, &name);
         let failed = |e| Error::Other(format!("cannot write {}: {e}", archive.path(&path)));
-        let mut parquet = ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties.clone())).map_err(failed)?;
+        let file = Unfinished::new(Vec::new());
+        let mut parquet = ArrowWriter::try_new(file, schema.clone(), Some(properties.clone())).map_err(failed)?;
         parquet.append_key_value_metadata(record.key_value()?);
-        let bytes = parquet.into_inner().map_err(failed)?;
+        let end = end::finish(&mut parquet, DigestIn::Footer).map_err(failed)?;
+        let bytes = [mem::take(parquet.inner_mut().file_mut()), end.bytes].concat();
         archive.write(&path, &bytes).map_err(|e| archive.lost(&self.run, e))?;
-        Ok(FileEntry { name, rows: 0, bytes: bytes.len() as u64 })
+        Ok(FileEntry { name, rows: 0, bytes: bytes.len() as u64, digest: Some(end.digest) })
     }
 
     /// Makes sure, before anything is published, that all of it can be, and puts down where partitions begin.

@@ -1,5 +1,6 @@
 //! Writes one worker's rows of one batch into staged files.
 
+use crate::archive::end::{self, Unfinished};
 use crate::archive::names::{self, DataFile};
 use crate::archive::{Archive, Layout, Sealed, Unsealed};
 use crate::chunk::Chunk;
@@ -48,7 +49,7 @@ enum Files {
 struct OpenFile {
     /// In the staging directory.
     path: String,
-    parquet: ArrowWriter<Output>,
+    parquet: ArrowWriter<Unfinished<Output>>,
     rows: u64,
     /// Memory of rows that are still with the encoder or the file.
     held: u64,
@@ -129,7 +130,7 @@ impl Target {
             DataFile::DeadLetters(_) => first.rows.schema(),
         };
         let output = Output { file: Some(file), bytes: 0 };
-        let parquet = ArrowWriter::try_new(output, schema, Some(self.properties.clone()));
+        let parquet = ArrowWriter::try_new(Unfinished::new(output), schema, Some(self.properties.clone()));
         let parquet = parquet.map_err(|e| self.failed(&path, e))?;
         Ok(OpenFile { path, parquet, rows: 0, held: 0, sources: BTreeSet::new() })
     }
@@ -146,7 +147,7 @@ impl Target {
         if file.unsent() == 0 {
             file.parquet.flush().map_err(|e| self.failed(&file.path, e))?;
         }
-        file.parquet.inner_mut().free().map_err(|e| self.failed(&file.path, e.into()))?;
+        file.parquet.inner_mut().file_mut().free().map_err(|e| self.failed(&file.path, e.into()))?;
         file.held = file.held();
         Ok(())
     }
@@ -155,11 +156,11 @@ impl Target {
     fn close(&self, key: DataFile, file: OpenFile, batch: &Closing) -> Result<FileEntry> {
         let OpenFile { path, mut parquet, rows, sources, .. } = file;
         let unsealed = Unsealed { run: &self.run, attempt: self.attempt, file: key, rows, sources: &sources };
-        let Sealed { says, name } = self.layout.seal(&unsealed, batch)?;
+        let Sealed { says, name, digest } = self.layout.seal(&unsealed, batch)?;
         says.into_iter().for_each(|pair| parquet.append_key_value_metadata(pair));
-        // Not by `into_inner`, which tells of errors in words only.
-        parquet.finish().map_err(|e| self.failed(&path, e))?;
-        let output = parquet.inner_mut();
+        let end = end::finish(&mut parquet, digest).map_err(|e| self.failed(&path, e))?;
+        let output = parquet.inner_mut().file_mut();
+        output.write_all(&end.bytes).map_err(|e| self.failed(&path, e.into()))?;
         let bytes = output.bytes;
         let file = output.file.take().ok_or_else(|| self.failed(&path, failed_before().into()))?;
         file.finish().map_err(|e| self.archive.lost(&self.run, e))?;
@@ -167,7 +168,7 @@ impl Target {
         if closed != path {
             self.archive.store.rename(&path, &closed).map_err(|e| self.archive.lost(&self.run, e))?;
         }
-        Ok(FileEntry { name, rows, bytes })
+        Ok(FileEntry { name, rows, bytes, digest: Some(end.digest) })
     }
 
     fn failed(&self, path: &str, error: ParquetError) -> Error {
@@ -191,7 +192,7 @@ impl OpenFile {
 
     /// Memory of what the encoder has given to the file.
     fn unsent(&self) -> u64 {
-        self.parquet.inner().file.as_ref().map_or(0, |file| file.held())
+        self.parquet.inner().file().file.as_ref().map_or(0, |file| file.held())
     }
 }
 
