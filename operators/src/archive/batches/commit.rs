@@ -38,6 +38,10 @@ impl Committer for Publisher {
         self.next = version.next();
         Ok(())
     }
+
+    fn tidy(&mut self) {
+        self.batches.archive.tidy(&self.run);
+    }
 }
 
 impl Publisher {

@@ -61,6 +61,10 @@ impl Committer for Publisher {
         self.next = version.next();
         Ok(())
     }
+
+    fn tidy(&mut self) {
+        self.flat.archive.tidy(&self.run);
+    }
 }
 
 impl Publisher {
