@@ -4,6 +4,7 @@
 use engine::config::load;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Files with one ending in a folder, by name. Paths are relative to the package, where cargo runs its tests.
 fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
@@ -45,6 +46,34 @@ fn wrong_files_are_explained() {
     assert!(wrong.len() >= 60);
     let stems = |files: Vec<PathBuf>| files.iter().map(|path| stem(path)).collect::<BTreeSet<_>>();
     assert_eq!(stems(files("tests/snapshots", "snap")), stems(wrong), "snapshots and wrong files differ");
+}
+
+/// It is said once, and the file is accepted.
+#[test]
+fn a_database_in_a_directory_of_parquet_files_is_warned_about() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("x.toml");
+    let warnings = |database: &str| {
+        let text = format!(
+            "name = \"x\"\n[[flow]]\nname = \"a\"\n[flow.source.weather]\n[flow.sink.table]\nurl = \"sqlite:{database}\"\n\
+             table = \"t\"\n[[flow]]\nname = \"b\"\n[flow.source.table]\nurl = \"sqlite:{database}\"\ntable = \"t\"\n\
+             cursor = \"id\"\ncolumns = {{ date = \"string\" }}\n[flow.sink.parquet]\nurl = \"file:data/archive\"\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        load(&file).unwrap_or_else(|errors| panic!("{errors}")).warnings
+    };
+    for outside in ["data/x.db", "data/archive2/x.db", "data/archive.db"] {
+        assert_eq!(warnings(outside), [""; 0], "{outside}");
+    }
+    let [warning] = &warnings("data/archive/x.db")[..] else { panic!("{:?}", warnings("data/archive/x.db")) };
+    assert!(
+        warning.contains("data/archive/x.db lies in the directory") && warning.contains("keep it elsewhere"),
+        "{warning}"
+    );
+    let output = Command::new(env!("CARGO_BIN_EXE_weatherflow")).arg("check").arg(&file).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.lines().any(|line| line.starts_with("warning: the database ")), "{said}");
 }
 
 #[test]

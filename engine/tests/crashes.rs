@@ -66,7 +66,7 @@ fn survive(layout: Layout, faults: &[(u64, Fault)]) -> u64 {
     faulty.settle();
     let mut rows = BTreeMap::new();
     for path in files(&memory, "") {
-        if path.ends_with(".parquet") && !path.starts_with("_staging") {
+        if path.ends_with(".parquet") {
             read_file(bytes::Bytes::from(memory.read(&path).unwrap()), &mut rows);
         }
     }

@@ -175,7 +175,8 @@ fn dead_letters(archive: &Path) -> Vec<(u32, Vec<u8>)> {
         for file in fs::read_dir(batch.unwrap().path()).unwrap() {
             let path = file.unwrap().path();
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            if !name.starts_with("_dead-letters") {
+            assert!(name.starts_with("_dead-letters") == name.ends_with(".dlq"), "{name}");
+            if !name.ends_with(".dlq") {
                 continue;
             }
             let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&path).unwrap()).unwrap().build().unwrap();

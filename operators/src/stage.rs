@@ -174,6 +174,9 @@ pub trait Committer: Send {
     /// are, and then [`Sink::open`] finds out. A sink may commit each source partition in a step of its own; then an error leaves some of them committed, and
     /// what [`Sink::open`] says next is where each of them stands.
     fn commit(&mut self, commit: Commit) -> Result<()>;
+
+    /// The flow ends well, and no other commit comes: removes what was only there for commits to come.
+    fn tidy(&mut self) {}
 }
 
 /// Reads back what is committed, trusting nobody; the proof behind `verify`.
@@ -284,6 +287,8 @@ pub struct BuiltSink {
     pub sink: Arc<dyn Sink>,
     /// Two sinks with one place are refused; a source with the place of a sink reads what it writes.
     pub place: String,
+    /// Where its rows lie until they are committed, if that is another place; written as places are.
+    pub staging: Option<String>,
     /// For people and for the fingerprint.
     pub about: About,
 }

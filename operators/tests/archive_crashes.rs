@@ -9,13 +9,14 @@ use operators::Error;
 use operators::progress::Version;
 use operators::sink::parquet::Layout;
 use operators::stage::Sink;
-use operators::store::Store;
 use operators::store::faulty::{Call, Fault, Faulty};
 use operators::store::local::Local;
 use operators::store::memory::Memory;
+use operators::store::{STAGING, Store};
 use std::sync::Arc;
 
-const FOREIGN: [&str; 3] = ["_staging/_other/kept", "_staging/notes.txt", "_staging/running/kept"];
+/// Below each of the two directories for staged files: that of this version, and that of earlier ones.
+const FOREIGN: [&str; 3] = ["_other/kept", "notes.txt", "running/kept"];
 
 in_both_layouts! {
     every_crash_point
@@ -53,7 +54,9 @@ fn stride(layout: Layout) -> u64 {
 /// Lives as often as it takes, and returns the number of calls made.
 fn survive(world: World, plan: &[(u64, Fault)]) -> u64 {
     let memory = Memory::default();
-    FOREIGN.iter().for_each(|path| write(&memory, path, b"not ours"));
+    let foreign = |staging: &str| FOREIGN.map(|path| format!("{staging}/{path}"));
+    let stagings = [STAGING, "_staging"];
+    stagings.map(foreign).as_flattened().iter().for_each(|path| write(&memory, path, b"not ours"));
     let faulty = Faulty::new(Arc::new(memory.clone()), plan.iter().copied());
     let program = world.sink(&faulty);
     let mut lives = 1;
@@ -73,7 +76,10 @@ fn survive(world: World, plan: &[(u64, Fault)]) -> u64 {
     faulty.settle();
     world.assert_whole(&memory, &format!("{plan:?}"));
     world.sink(&memory).open(&run("the last")).unwrap();
-    assert_eq!(files(&memory, "_staging"), FOREIGN, "{plan:?}: leftovers are deleted, and only ours");
+    for staging in stagings {
+        assert_eq!(files(&memory, staging), foreign(staging), "{plan:?}: leftovers are deleted, and only ours");
+    }
+    assert!(memory.list("_weatherflow-probe").is_err(), "{plan:?}: and what a start renamed to try it");
     faulty.made()
 }
 

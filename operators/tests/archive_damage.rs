@@ -65,7 +65,7 @@ fn damage_is_reported_in_the_order_of_history() {
     let (memory, job) = (Memory::default(), Job { positions: 120, ..JOB });
     job.live(&sink(&memory), "run").unwrap();
     let mut damaged = files(&memory, "segment=000000");
-    damaged.retain(|path| path.ends_with(".parquet"));
+    damaged.retain(|path| !path.ends_with(".json"));
     damaged.sort_unstable();
     assert!(damaged.len() > 40, "{damaged:?}");
     damaged.iter().for_each(|path| replace(&memory, path, b""));
@@ -84,7 +84,7 @@ fn damage_is_reported_in_the_order_of_history() {
 fn damage_to_files() {
     let rows = |batch: &str, n: u32| format!("{batch}/partition-0-batch-{n}.parquet");
     let (third, fourth, last) = (rows(THIRD, 2), rows(FOURTH, 3), rows(LAST, 4));
-    let dead = format!("{THIRD}/_dead-letters-1-batch-2.parquet");
+    let dead = format!("{THIRD}/_dead-letters-1-batch-2.dlq");
     let mut kinds = 0;
     kinds += reported("deleted", &third, |s| assert!(s.delete(&third).unwrap()));
     kinds += reported("dead letters deleted", &dead, |s| assert!(s.delete(&dead).unwrap()));
@@ -143,7 +143,7 @@ fn damage_to_batches() {
     let misplaced = "segment=000001/batch=00000000000000000005";
     kinds += reported("batch in a segment where it does not belong", misplaced, |s| copy(s, LAST, misplaced));
     kinds += reported("files of a batch gone, all but the checkpoint", LAST, |s| {
-        files(s, LAST).iter().filter(|f| f.ends_with("parquet")).for_each(|f| assert!(s.delete(f).unwrap()));
+        files(s, LAST).iter().filter(|f| !f.ends_with(".json")).for_each(|f| assert!(s.delete(f).unwrap()));
     });
     kinds += reported("segment removed", FIRST, |s| {
         s.rename("segment=000000", "gone").unwrap();
@@ -257,6 +257,9 @@ fn strays() {
         "segment=1/file".into(),
         "segment=0000000/file".into(),
         "_staging2/file".into(),
+        "_SUCCESS".into(),
+        ".partition-0-batch-1.parquet".into(),
+        "_dead-letters-0-batch-1.dlq".into(),
         "_checkpoint.json".into(),
         "segment=000000/notes.txt".into(),
         "segment=000000/batch=2/file".into(),
@@ -272,14 +275,33 @@ fn strays() {
         let place = place.strip_suffix("/_checkpoint.json").unwrap_or(place);
         reported("stray", place, |store| write(store, path, b"x"));
     }
-    reported("staging is a file", "_staging", |store| {
-        store.delete("_staging").unwrap();
-        write(store, "_staging", b"");
-    });
+    for leftover in ["_staging", "_weatherflow-probe"] {
+        reported("a leftover is a file", leftover, |store| write(store, leftover, b""));
+    }
+    println!("{} kinds of strays, each reported", paths.len() + 2);
+}
+
+/// What others put into the directory and a run passes over, an audit passes over too.
+#[test]
+fn what_a_run_ignores_is_no_finding() {
     let memory = archive();
-    write(&memory, "_staging/anything", b"x");
-    assert_eq!(audit(&sink(&memory)).0, [], "what is staged is nobody's");
-    println!("{} kinds of strays, each reported", paths.len() + 1);
+    let paths = [
+        "_staging/anything",
+        "_weatherflow-probe/empty",
+        "@staging/anything",
+        ".DS_Store",
+        ".snapshot/monday",
+        "lost+found/#12",
+        "weather.db",
+        "weather.db-wal",
+        "weather.db-shm",
+        "weather.db-journal",
+    ];
+    for path in paths {
+        write(&memory, path, b"x");
+        assert_eq!(audit(&sink(&memory)).0, [], "{path}");
+        JOB.live(&sink(&memory), "next").unwrap();
+    }
 }
 
 /// A flipped bit makes another value of a value, which only a digest can tell.
@@ -315,15 +337,27 @@ fn a_batch_of_another_history_is_reported() {
 /// A run does not start from what it would have to guess.
 #[test]
 fn a_damaged_newest_batch_stops_the_start() {
-    let damages: [fn(&Memory); 4] = [
+    let damages: [fn(&Memory); 8] = [
         |s| assert!(s.delete(&format!("{LAST}/_checkpoint.json")).unwrap()),
         |s| replace(s, &format!("{LAST}/_checkpoint.json"), b"{\"progress\":"),
         |s| copy(s, LAST, NEXT),
         |s| write(s, "segment=000001/file", b""),
+        |s| write(s, "segment=000001/batch=00000000000000100000/_checkpoint.json", b"{}"),
+        |s| write(s, "segment=000001", b""),
+        // As after a restore that began with the newest segment.
+        |s| {
+            write(s, "segment=000001/file", b"");
+            assert!(s.delete("segment=000000").unwrap());
+        },
+        |s| {
+            write(s, "segment=000001/gone", b"");
+            assert!(s.delete("segment=000001/gone").unwrap());
+        },
     ];
     for damage in damages {
         let memory = archive();
         damage(&memory);
+        assert_ne!(audit(&sink(&memory)).0, [], "what stops a run is a finding");
         let before = files(&memory, "");
         for error in [sink(&memory).open(&run("next")).err(), sink(&memory).progress(FLOW).err()] {
             let Some(Error::Damaged { path, reason }) = error else { panic!("{error:?}") };

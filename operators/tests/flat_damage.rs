@@ -221,6 +221,9 @@ fn strays() {
         "partition-01-batch-2.parquet",
         "partition-1-batch-2.parquet.crc",
         "_dead-letters-1-batch-2.parquet",
+        "_dead-letters-1-batch-2.dlq",
+        ".partition-1-batch-2.parquet",
+        "_SUCCESS",
         "partition-01.json",
         "partition-1",
         "segment=000000/file",
@@ -230,13 +233,16 @@ fn strays() {
     for path in paths {
         reported("stray", path.strip_suffix("/file").unwrap_or(path), |store| write(store, path, b"x"));
     }
-    reported("staging is a file", "_staging", |store| {
-        store.delete("_staging").unwrap();
-        write(store, "_staging", b"");
-    });
+    for leftover in ["_staging", "_weatherflow-probe"] {
+        reported("a leftover is a file", leftover, |store| write(store, leftover, b""));
+    }
     reported("marker deleted", "_partitions", |store| assert!(store.delete("_partitions/partition-1").unwrap()));
     let memory = archive();
-    write(&memory, "_staging/anything", b"x");
+    for ignored in
+        ["_staging/anything", "_weatherflow-probe/empty", "@staging/anything", ".x", "lost+found/x", "x.db-wal"]
+    {
+        write(&memory, ignored, b"x");
+    }
     write(&memory, "_partitions/partition-9", b"");
     assert_eq!(audit(&WORLD.sink(&memory)).0, [], "what is staged is nobody's, and a partition may have begun");
 }
@@ -310,12 +316,28 @@ impl Store for Busy {
         self.0.delete(path)
     }
 
+    fn delete_empty(&self, path: &str) -> Result<bool> {
+        self.0.delete_empty(path)
+    }
+
     fn modified(&self, path: &str) -> Result<SystemTime> {
         self.0.modified(path)
     }
 
     fn root(&self) -> Result<Ground> {
         self.0.root()
+    }
+
+    fn staging(&self) -> Result<Ground> {
+        self.0.staging()
+    }
+
+    fn staging_place(&self) -> String {
+        self.0.staging_place()
+    }
+
+    fn staging_advice(&self) -> String {
+        self.0.staging_advice()
     }
 }
 

@@ -11,7 +11,7 @@ use operators::progress::Version;
 use operators::stage::{Audit, Closing, Sink};
 use operators::store::faulty::{Fault, Faulty};
 use operators::store::hdfs::Hdfs;
-use operators::store::{Cause, Store, StoreError};
+use operators::store::{Cause, STAGING, Store, StoreError};
 use operators::{Error, Position, Span};
 use std::io::Write;
 use std::sync::Arc;
@@ -75,14 +75,14 @@ fn survive(call: u64, fault: Fault) {
     faulty.settle();
     assert_whole(&store, JOB, &context);
     sink(&store).open(&run("the last")).unwrap();
-    assert_eq!(files(&store, "_staging"), [""; 0], "{context}");
+    assert_eq!(files(&store, STAGING), [""; 0], "{context}");
 }
 
 /// A writer that died leaves its file open: the name is taken for good, and the next run is not held up by it.
 #[test]
 fn the_open_file_of_a_dead_writer_is_in_nobodys_way() {
     let (Some(store), Some(other)) = (store("open"), store("open")) else { return };
-    let name = "_staging/run=dead/attempt=0/partition-0.parquet";
+    let name = "@staging/run=dead/attempt=0/partition-0.parquet";
     let mut open = store.create(name).unwrap();
     open.write_all(&vec![7; 3 << 20]).unwrap();
     drop(open);
@@ -91,7 +91,7 @@ fn the_open_file_of_a_dead_writer_is_in_nobodys_way() {
     }
     JOB.live(&sink(&other), "next").unwrap();
     assert_whole(&other, JOB, "after a writer that died");
-    assert_eq!(files(&other, "_staging"), [""; 0]);
+    assert_eq!(files(&other, STAGING), [""; 0]);
 }
 
 /// An older copy with open files goes on after a newer one took over: it publishes nothing, and is told why.
@@ -279,7 +279,7 @@ fn a_directory_tells_what_it_holds_and_whether_it_may_be_written_to() {
     let Seen::Fine(text) = connect() else { panic!("{:?}", connect()) };
     assert!(text.contains("may be written to"), "{text}");
     let held = sink(&store).holdings(FLOW).unwrap();
-    let data = before.iter().filter(|path| path.ends_with(".parquet")).count() as u64;
+    let data = before.iter().filter(|path| path.ends_with(".parquet") || path.ends_with(".dlq")).count() as u64;
     assert_eq!(held.files.map(|files| (files.count, files.small)), Some((data, data)));
     // The NameNode tells milliseconds.
     assert!(held.committed_at.unwrap() + Duration::from_millis(1) > begun);

@@ -9,6 +9,7 @@ use operators::Error;
 use operators::progress::Version;
 use operators::sink::parquet::Layout;
 use operators::stage::Sink;
+use operators::store::STAGING;
 use operators::store::faulty::{Fault, Faulty};
 use operators::store::hdfs::Hdfs;
 use std::sync::Arc;
@@ -70,5 +71,5 @@ fn survive(world: World, call: u64, fault: Fault) {
     faulty.settle();
     world.assert_whole(&store, &context);
     world.sink(&store).open(&run("the last")).unwrap();
-    assert_eq!(files(&store, "_staging"), [""; 0], "{context}");
+    assert_eq!(files(&store, STAGING), [""; 0], "{context}");
 }

@@ -48,8 +48,8 @@ fn a_real_directory() {
     names.sort();
     let expected = [
         "_checkpoint.json",
-        "_dead-letters-0-batch-2.parquet",
-        "_dead-letters-1-batch-2.parquet",
+        "_dead-letters-0-batch-2.dlq",
+        "_dead-letters-1-batch-2.dlq",
         "partition-0-batch-2.parquet",
         "partition-1-batch-2.parquet",
     ];
@@ -205,12 +205,28 @@ impl Store for Slow {
         self.files.delete(path)
     }
 
+    fn delete_empty(&self, path: &str) -> Result<bool, StoreError> {
+        self.files.delete_empty(path)
+    }
+
     fn modified(&self, path: &str) -> Result<SystemTime, StoreError> {
         self.files.modified(path)
     }
 
     fn root(&self) -> Result<Ground, StoreError> {
         self.files.root()
+    }
+
+    fn staging(&self) -> Result<Ground, StoreError> {
+        self.files.staging()
+    }
+
+    fn staging_place(&self) -> String {
+        self.files.staging_place()
+    }
+
+    fn staging_advice(&self) -> String {
+        self.files.staging_advice()
     }
 }
 
@@ -292,7 +308,8 @@ fn what_is_there_is_told_from_names_alone() {
         let counted = Faulty::new(Arc::new(memory.clone()), []);
         let holdings = world.sink(&counted).holdings(FLOW).unwrap();
         let (_, account) = audit(&world.sink(&memory));
-        let data: Vec<_> = files(&memory, "").into_iter().filter(|path| path.ends_with(".parquet")).collect();
+        let is_data = |path: &String| path.ends_with(".parquet") || path.ends_with(".dlq");
+        let data: Vec<_> = files(&memory, "").into_iter().filter(is_data).collect();
         let bytes: u64 = data.iter().map(|path| memory.read(path).unwrap().len() as u64).sum();
         assert_eq!(account.files, data.len() as u64);
         let (count, small) = (data.len() as u64, data.len() as u64);

@@ -8,7 +8,7 @@ use operators::store::faulty::Faulty;
 use operators::store::hdfs::Hdfs;
 use operators::store::local::Local;
 use operators::store::memory::Memory;
-use operators::store::{Cause, Entry, EntryKind, Store, StoreError};
+use operators::store::{Cause, Entry, EntryKind, STAGING, Store, StoreError};
 use std::io::Write;
 use std::sync::{Arc, Barrier};
 use std::thread;
@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime};
 
 type Part = (&'static str, fn(&dyn Store));
 
-const SUITE: [Part; 13] = [
+const SUITE: [Part; 16] = [
     ("a store without a root", no_root),
     ("create, write, finish, read", create),
     ("open and read parts", open),
@@ -27,9 +27,12 @@ const SUITE: [Part; 13] = [
     ("rename overwrites nothing", no_overwrite),
     ("a file takes the place of another", replace),
     ("delete", delete),
+    ("delete of an empty directory", delete_empty),
     ("one winner of a race", race),
     ("when a file was written", modified),
     ("whether files could be made", root),
+    ("a staging directory", staging),
+    ("whether files could be staged", staging_ground),
 ];
 
 /// Runs every part on a fresh store.
@@ -239,6 +242,51 @@ fn delete(store: &dyn Store) {
     assert!(!store.delete("d").unwrap());
     assert!(!store.delete("d/e/f").unwrap());
     assert_eq!(listed(store, ""), []);
+}
+
+fn delete_empty(store: &dyn Store) {
+    assert!(!store.delete_empty("d").unwrap(), "nothing is there");
+    write(store, "d/e/f", b"1");
+    assert!(!store.delete_empty("d").unwrap() && !store.delete_empty("d/e").unwrap());
+    assert_eq!(store.read("d/e/f").unwrap(), b"1");
+    assert!(store.delete("d/e/f").unwrap());
+    assert!(!store.delete_empty("d").unwrap(), "an empty directory is in it");
+    assert!(store.delete_empty("d/e").unwrap() && store.delete_empty("d").unwrap());
+    assert!(not_found(store.list("d")));
+}
+
+/// It lies outside of the root, and a rename moves names between the two.
+fn staging(store: &dyn Store) {
+    assert!(not_found(store.list(STAGING)));
+    write(store, "@staging/run/a", b"a");
+    write(store, "@staging/b", b"bb");
+    assert!(not_found(store.list("")), "what is staged makes no root");
+    assert_eq!(listed(store, STAGING), [file("b", 2), directory("run")]);
+    store.rename("@staging/run", "there/run").unwrap();
+    store.rename("@staging/b", "b").unwrap();
+    assert_eq!(listed(store, ""), [file("b", 2), directory("there")], "and the root never shows it");
+    assert_eq!(listed(store, STAGING), []);
+    write(store, "@staging/c", b"c");
+    assert!(taken(store.rename("@staging/c", "b")));
+    store.replace("@staging/c", "b").unwrap();
+    assert_eq!(store.read("b").unwrap(), b"c");
+    assert!(store.delete_empty(STAGING).unwrap());
+    write(store, "@staging/again", b"");
+    assert!(store.delete(STAGING).unwrap() && not_found(store.list(STAGING)));
+    write(store, "@staging2", b"");
+    assert_eq!(
+        listed(store, ""),
+        [file("@staging2", 0), file("b", 1), directory("there")],
+        "another name is in the root"
+    );
+}
+
+fn staging_ground(store: &dyn Store) {
+    let Ground::Below(above) = store.staging().unwrap() else { panic!("nothing is there") };
+    assert!(!above.is_empty() && !store.staging_place().is_empty() && store.staging_advice().contains("`staging`"));
+    assert!(not_found(store.list(STAGING)), "asking made it");
+    write(store, "@staging/x", b"");
+    assert_eq!(store.staging().unwrap(), Ground::There);
 }
 
 /// Of many who rename to one name, and of many who create it, exactly one is told that it did.

@@ -15,6 +15,9 @@ pub(crate) fn check(file: &Path, connect: bool) -> Result<(), Failed> {
     let loaded = super::load(file)?;
     let flows = counted(loaded.built.len() as u64, "flow");
     say(format!("{}: pipeline {} with {flows} is fine", printed(&file.display().to_string()), loaded.pipeline.name))?;
+    for warning in &loaded.warnings {
+        say(format!("warning: {}", printed(warning)))?;
+    }
     if connect { ask(&loaded) } else { Ok(()) }
 }
 

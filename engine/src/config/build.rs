@@ -132,7 +132,7 @@ fn flow(node: &Node, pipeline: &str, ends: &mut Ends, context: &Context, found: 
 
     let at = Stage::of("source", node.get("source")?)?;
     let source = line.source(&at, source??.build(context))?;
-    ends.source = Some(placed(&source.place, &source.about, &at));
+    ends.source = Some(placed(&source.place, None, &source.about, &at));
     let mut columns = source.schema.clone();
     if let Some(config) = decode? {
         columns = line.stage("decode", node.get("decode")?, config.build(&columns, context))?;
@@ -150,7 +150,7 @@ fn flow(node: &Node, pipeline: &str, ends: &mut Ends, context: &Context, found: 
     let inflow = inflow(&line.stages);
     let to = Stage::of("sink", node.get("sink")?)?;
     let sink = line.sink(&to, sink??.build(&columns, inflow, context))?;
-    ends.sink = Some(placed(&sink.place, &sink.about, &to));
+    ends.sink = Some(placed(&sink.place, sink.staging.as_ref(), &sink.about, &to));
 
     let Line { stages, mut fingerprint, .. } = line;
     fingerprint.0.insert("sink.columns".to_owned(), columns.to_string());
@@ -168,8 +168,9 @@ pub(super) fn inflow(stages: &[NamedStage]) -> Inflow {
     }
 }
 
-fn placed(place: &str, about: &About, at: &Stage<'_>) -> Placed {
-    Placed { place: place.to_owned(), summary: about.summary.clone(), span: at.span.clone() }
+fn placed(place: &str, staging: Option<&String>, about: &About, at: &Stage<'_>) -> Placed {
+    let (place, staging) = (place.to_owned(), staging.cloned());
+    Placed { place, staging, summary: about.summary.clone(), span: at.span.clone() }
 }
 
 /// The config in one slot of a flow: `None` when it is wrong, `Some(None)` when the slot is not there.

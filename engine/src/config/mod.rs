@@ -65,6 +65,8 @@ pub struct Loaded {
     pub built: Vec<BuiltFlow>,
     /// Its tests, in the order of the file.
     pub tests: Vec<BuiltTest>,
+    /// What is odd about it and stops no run, in sentences.
+    pub warnings: Vec<String>,
 }
 
 /// Reads a file, resolves and checks it, and builds every stage. Touches nothing outside but the files it names.
@@ -84,7 +86,10 @@ fn load_with(path: &Path, env: &dyn Fn(&str) -> Result<String, VarError>) -> Res
     let built = build::build(&root, &context, &mut found);
     let tests = trial::build(&root, &built, &context, &mut found);
     match read::read::<Pipeline>(&root, &mut found) {
-        Some(pipeline) if found.is_empty() => Ok(Loaded { pipeline, built, tests }),
+        Some(pipeline) if found.is_empty() => {
+            let warnings = places::warnings(&built);
+            Ok(Loaded { pipeline, built, tests, warnings })
+        }
         _ => Err(found),
     }
 }

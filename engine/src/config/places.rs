@@ -1,13 +1,18 @@
 //! Checks across flows: one name each, one place for each sink, and no flow that feeds itself.
 
+use super::build::BuiltFlow;
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::tree::{Node, Value};
-use std::collections::BTreeMap;
+use operators::config::shown;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::path::Path;
 
 /// A flow's source or sink and where the file says so.
 pub(super) struct Placed {
     pub(super) place: String,
+    /// Where rows of a sink lie until they are committed, if that is another place.
+    pub(super) staging: Option<String>,
     /// The place in words.
     pub(super) summary: String,
     pub(super) span: Range<usize>,
@@ -72,10 +77,43 @@ fn conflict(sink: &Placed, other: &str, first: &Placed) -> Option<Diagnostic> {
             format!("flow `{other}` writes here"),
             "put them side by side, so that no flow takes the other's files for its own",
         )
+    } else if stages_in(sink, first) || stages_in(first, sink) {
+        (
+            format!("one sink stages its files where another writes: {} and {}", sink.summary, first.summary),
+            format!("flow `{other}` writes here"),
+            "name a `staging` outside of both directories, so that readers find committed rows and nothing else",
+        )
     } else {
         return None;
     };
     Some(Diagnostic::new(sink.span.clone(), message).related(first.span.clone(), label).help(help))
+}
+
+/// Whether a sink stages its files in the place of another, or the other lies where it stages them.
+fn stages_in(sink: &Placed, other: &Placed) -> bool {
+    let Some(staging) = &sink.staging else { return false };
+    *staging == other.place || within(staging, &other.place) || within(&other.place, staging)
+}
+
+/// What is odd about the places of a pipeline and stops no run: a database in a directory of Parquet files.
+pub(super) fn warnings(flows: &[BuiltFlow]) -> Vec<String> {
+    let directories: BTreeSet<_> =
+        flows.iter().filter(|flow| flow.sink.staging.is_some()).map(|flow| flow.sink.place.as_str()).collect();
+    let places = flows.iter().flat_map(|flow| [&flow.source.place, &flow.sink.place]);
+    let databases: BTreeSet<_> = places.filter_map(|place| place.strip_prefix("sqlite:")?.split('#').next()).collect();
+    let directories = directories.iter().filter_map(|place| place.strip_prefix("file:"));
+    let inside = directories.flat_map(|directory| {
+        databases.iter().filter(move |database| within(database, directory)).map(move |database| (directory, *database))
+    });
+    let warning = |(directory, database)| {
+        format!(
+            "the database {} lies in the directory {}, which holds the Parquet files of a flow of this pipeline; keep it \
+             elsewhere, so that nobody moves or deletes the one with the other",
+            shown(Path::new(database)),
+            shown(Path::new(directory))
+        )
+    };
+    inside.map(warning).collect()
 }
 
 /// The flows from `start` back to it, each feeding the next.

@@ -77,6 +77,9 @@ fn commit_all(
         }
         wake();
     }
+    if flow.halt.failure().is_none() {
+        committer.tidy();
+    }
     Ok(())
 }
 

@@ -182,13 +182,12 @@ fn strings(batch: &RecordBatch, column: &str) -> StringArray {
     StringArray::from(plain.to_data())
 }
 
-/// Every file of rows that a Hive-style reader would see.
+/// Every file that ends in `.parquet`, wherever it lies.
 pub fn parquet_files(archive: &Path) -> Vec<PathBuf> {
-    let visible = |path: &PathBuf| !path.file_name().unwrap().to_string_lossy().starts_with(['_', '.']);
     let mut files = Vec::new();
     let mut folders = vec![archive.to_owned()];
     while let Some(folder) = folders.pop() {
-        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(visible) {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
             match path.extension() {
                 _ if path.is_dir() => folders.push(path),
                 Some(extension) if extension == "parquet" => files.push(path),

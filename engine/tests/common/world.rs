@@ -183,7 +183,7 @@ pub fn plan_into(days: u32, commit_rows: u64, memory: u64, stages: Vec<Arc<dyn S
         source,
         source_name: "source.weather".into(),
         stages: stages.collect(),
-        sink: BuiltSink { sink, place: "memory".into(), about: Default::default() },
+        sink: BuiltSink { sink, place: "memory".into(), staging: None, about: Default::default() },
         sink_name: "sink.memory".into(),
         fingerprint: Default::default(),
     };

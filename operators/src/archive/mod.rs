@@ -5,6 +5,7 @@
 //! | `batches` | one layout: the files of a batch in a directory of their own, published by one rename |
 //! | `flat` | the other: one file per source partition and batch, each published by a rename of its own |
 //! | `names` | the names that both have: data files, and what is staged |
+//! | `listing` | what the names in the directory stand for |
 //! | `publish` | how a run takes the directory over, and the one rename |
 //! | `resolve` | what to conclude from what was seen; pure |
 //! | `end` | how a Parquet file ends: page indexes and footer |
@@ -18,6 +19,7 @@ mod digests;
 pub(crate) mod end;
 mod flat;
 mod footer;
+mod listing;
 pub(crate) mod names;
 mod publish;
 mod resolve;
@@ -31,7 +33,8 @@ use crate::error::{Error, Result};
 use crate::inspect::{self, FirstBatch, Holdings};
 use crate::progress::{Progress, Run};
 use crate::stage::{Account, Closing, Listen, Opened};
-use crate::store::{Cause, Entry, EntryKind, Store, StoreError};
+use crate::store::{Cause, Entry, EntryKind, Store, StoreError, below_staging};
+use listing::Name;
 use names::DataFile;
 use parquet::file::metadata::KeyValue;
 use std::collections::BTreeSet;
@@ -109,9 +112,13 @@ pub(crate) struct Archive {
 }
 
 impl Archive {
-    /// A path below the directory, for people.
+    /// A path below the directory or the staging directory, for people.
     pub(crate) fn path(&self, path: &str) -> String {
-        if path.is_empty() { self.place.clone() } else { names::join(&self.place, path) }
+        let (directory, path) = match below_staging(path) {
+            Some(below) => (self.store.staging_place(), below),
+            None => (self.place.clone(), path),
+        };
+        if path.is_empty() { directory } else { names::join(&directory, path) }
     }
 
     /// When a file was written.
@@ -139,13 +146,7 @@ impl Archive {
     /// Refuses a directory whose names are not those of this layout.
     fn check_layout(&self, layout: &str, root: &[Entry]) -> Result<()> {
         for Entry { name, .. } in root {
-            let of = if batches::is_of(name) {
-                "batches"
-            } else if flat::is_of(name) {
-                "flat"
-            } else {
-                continue;
-            };
+            let Some(of) = Name::parse(name).layout() else { continue };
             if of != layout {
                 return Err(self.refused(format!(
                     "it was written with layout = \"{of}\" ({name} is there); set that, or give this flow another \

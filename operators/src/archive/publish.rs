@@ -7,13 +7,20 @@
 //! What others left is moved aside before anything is made, as it may be what fills a quota. What is read last shuts a
 //! paused older copy out: what it staged cannot be published any more, and whatever it published before is read. What it
 //! stages anew can only be published under the number after the newest, and for that name two runs race and one loses.
+//!
+//! Files are staged outside of the archive, so that readers never see one that isn't committed. Earlier versions stage
+//! them within, in `_staging`: a run that takes over moves aside what is there too. An earlier version that starts next to
+//! a run of this one doesn't know its staging directory, and moves nothing aside; neither does a run with another
+//! `staging`. Then only the numbers keep the two apart, which is enough: both follow the same batch, one rename gets the
+//! next number, and the other run stops as fenced with none of its rows in that batch.
 
 use super::Archive;
-use super::names::{self, Staged};
+use super::names::{self, LEGACY_STAGING, PROBE, Staged};
 use super::resolve::{self, Author, Incomplete, Verdict};
 use crate::error::{Error, Result};
 use crate::progress::Run;
-use crate::store::{Cause, Entry, StoreError};
+use crate::store::{Cause, Entry, STAGING, StoreError};
+use std::io::ErrorKind;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,28 +28,74 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Archive {
-    /// Creates the directory and renames in it once, so that a place which cannot do that is refused before the first
-    /// row is read.
+    /// Creates the directory and renames once from the staging directory into it, as commits do, so that a place which
+    /// cannot do that is refused before the first row is read.
     pub(super) fn prove(&self, run: &Run) -> Result<()> {
         let staging = names::staging(run);
-        let (from, to) = (names::join(&staging, "probe"), names::join(&staging, "probed"));
+        let from = names::join(&staging, "probe");
         let prove = || {
             self.write(&names::join(&from, "empty"), b"")?;
-            self.store.rename(&from, &to)?;
+            self.move_probe(&from)?;
+            self.store.delete(PROBE)?;
             self.store.delete(&staging)
         };
-        prove().map(drop).map_err(|e| self.lost(run, e))
+        prove().map(drop).map_err(|error| match &error.cause {
+            Cause::Failed(refused) if is_of_the_place(refused.kind()) => self.unusable(error),
+            _ => self.lost(run, error),
+        })
+    }
+
+    fn move_probe(&self, from: &str) -> Result<(), StoreError> {
+        let mut patience = Patience::new();
+        loop {
+            match self.store.rename(from, PROBE) {
+                // A crash left it there, or another copy starts at this moment.
+                Err(StoreError { cause: Cause::AlreadyExists, .. }) if patience.wait() => {
+                    self.store.delete(PROBE)?;
+                }
+                moved => return moved,
+            }
+        }
+    }
+
+    /// What it means that a run can't stage files and rename them into the archive.
+    pub(crate) fn unusable(&self, error: StoreError) -> Error {
+        let StoreError { action, path, cause } = match self.store.root() {
+            Err(closed) => return self.unwritable(closed),
+            Ok(_) => error,
+        };
+        self.refused(format!(
+            "files are staged in {} and renamed from there into the archive, but this can't {action} {}: {cause}. To use \
+             another place, {}",
+            self.store.staging_place(),
+            self.path(&path),
+            self.store.staging_advice()
+        ))
+    }
+
+    /// What it means that the archive's own directory can't be written to.
+    pub(crate) fn unwritable(&self, error: StoreError) -> Error {
+        match error.cause {
+            Cause::Failed(refused) if refused.kind() == ErrorKind::PermissionDenied => {
+                self.refused(format!("{refused}. Let this user write there, run as another, or name another directory"))
+            }
+            _ => self.failed(error),
+        }
     }
 
     /// Moves aside what other runs have staged, each in one step, and then deletes it.
     pub(super) fn fence(&self, run: &Run) -> Result<()> {
+        [STAGING, LEGACY_STAGING].into_iter().try_for_each(|directory| self.fence_in(directory, run))
+    }
+
+    fn fence_in(&self, directory: &str, run: &Run) -> Result<()> {
         let (mut round, mut patience) = (0, Patience::new());
         loop {
-            let staging = self.staging()?;
+            let Some(staged) = self.staged(directory)? else { return Ok(()) };
             let mut unanswered = None;
-            for other in resolve::other_runs(&staging, run) {
-                let from = names::join(names::STAGING, &format!("run={other}"));
-                match self.store.rename(&from, &names::dead(run, round, other)) {
+            for other in resolve::other_runs(&staged, run) {
+                let from = names::join(directory, &names::of_run(other));
+                match self.store.rename(&from, &names::join(directory, &names::dead(run, round, other))) {
                     Ok(()) | Err(StoreError { cause: Cause::NotFound, .. }) => {}
                     Err(error @ StoreError { cause: Cause::Unknown(_), .. }) => unanswered = Some(error),
                     Err(error) => return Err(self.failed(error)),
@@ -54,16 +107,32 @@ impl Archive {
                 Some(error) => return Err(self.failed(error)),
             }
         }
-        for entry in self.staging()?.iter().filter(|entry| Staged::parse(&entry.name) == Staged::Dead) {
-            self.store.delete(&names::join(names::STAGING, &entry.name)).map_err(|e| self.failed(e))?;
+        let left = self.staged(directory)?.unwrap_or_default();
+        for entry in left.iter().filter(|entry| Staged::parse(&entry.name) == Staged::Dead) {
+            self.store.delete(&names::join(directory, &entry.name)).map_err(|e| self.failed(e))?;
+        }
+        if directory == LEGACY_STAGING {
+            self.store.delete_empty(directory).map_err(|e| self.failed(e))?;
         }
         Ok(())
     }
 
-    fn staging(&self) -> Result<Vec<Entry>> {
-        match self.store.list(names::STAGING) {
-            Err(StoreError { cause: Cause::NotFound, .. }) => Ok(Vec::new()),
-            listed => listed.map_err(|e| self.failed(e)),
+    /// What a directory for staged files holds; `None` when it is not there.
+    fn staged(&self, directory: &str) -> Result<Option<Vec<Entry>>> {
+        match self.store.list(directory) {
+            Err(StoreError { cause: Cause::NotFound, .. }) => Ok(None),
+            listed => listed.map(Some).map_err(|e| self.failed(e)),
+        }
+    }
+
+    /// Leaves no empty directories after the last commit of a run. Whatever goes wrong, the next run deletes them.
+    pub(super) fn tidy(&self, run: &Run) {
+        let tidy = || {
+            self.store.delete_empty(&names::staging(run))?;
+            self.store.delete_empty(STAGING)
+        };
+        if let Err(error) = tidy() {
+            tracing::debug!(%error, "an empty directory of staged files is left");
         }
     }
 
@@ -131,6 +200,17 @@ impl Archive {
              while the flow ran. {next} was not published; start again to resume from what is there now"
         ))
     }
+}
+
+/// Whether no other try would help: the staging directory can't be used, or not together with the archive's.
+fn is_of_the_place(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::PermissionDenied
+            | ErrorKind::ReadOnlyFilesystem
+            | ErrorKind::CrossesDevices
+            | ErrorKind::NotADirectory
+    )
 }
 
 /// Waits longer and longer between tries, until it has waited enough.

@@ -96,6 +96,7 @@ impl KafkaConfig {
         let fingerprint = vec![("topic", self.topic.clone()), ("partitions", kafka.partitions.to_string())];
         Ok(BuiltSink {
             place: kafka.place.id(),
+            staging: None,
             about: About { summary: kafka.place.to_string(), fingerprint },
             sink: Arc::new(KafkaSink(Arc::new(kafka))),
         })

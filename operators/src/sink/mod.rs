@@ -5,7 +5,7 @@ pub mod parquet;
 pub mod table;
 pub mod topic;
 
-pub use parquet::parquet_file;
+pub use parquet::{is_parquet_file, parquet_file};
 
 use crate::config::Context;
 use crate::error::Problem;

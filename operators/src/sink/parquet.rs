@@ -1,25 +1,24 @@
 //! `sink.parquet`: batches of Parquet files, each published with its positions by one rename.
 
+mod place;
 mod writer;
 
-use crate::archive::{self, Archive, Batches, Flat};
-use crate::config::{Context, masked, shown};
-use crate::error::{Error, Problem, Result};
+use crate::archive::{self, Archive, Batches, Flat, names};
+use crate::config::Context;
+use crate::error::{Problem, Result};
 use crate::inspect::{Ground, Holdings, Inspect, Seen, StoredRows, Which};
 use crate::progress::{Progress, Run};
 use crate::schema::{Schema, type_name};
 use crate::stage::{About, Account, Audit, BuiltSink, Inflow, Listen, Opened, Sink, Writer};
-use crate::store::hdfs::Hdfs;
-use crate::store::local::Local;
-use crate::store::{Cause, Store};
+use crate::store::Store;
 use arrow::datatypes::{DataType, SchemaRef};
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::basic::ZstdLevel;
 use parquet::file::properties::{BloomFilterPosition, EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
+use place::Place;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 use writer::ParquetWriter;
@@ -37,6 +36,12 @@ pub struct ParquetConfig {
     /// The directory: `file:PATH`, `hdfs://HOST:PORT/PATH` or `hdfs://NAMESERVICE/PATH`. For HDFS the configuration of
     /// Hadoop is read from `HADOOP_CONF_DIR` or `HADOOP_HOME`, and the user is `HADOOP_USER_NAME`.
     pub url: String,
+    /// A directory for files that are not committed yet, on the file system of `url`: a path, relative to this file, or
+    /// for HDFS an absolute path on the same NameNode. In it the archive gets a directory of its own, so that several
+    /// archives may share it. Needed where this program may not write next to `url`, or where that is another file system
+    /// or encryption zone. Without it files are staged in `_staging-NAME` next to the directory NAME of `url`.
+    #[serde(default)]
+    pub staging: Option<String>,
     /// How column chunks are compressed.
     #[serde(default)]
     pub compression: Compression,
@@ -76,7 +81,7 @@ pub enum Compression {
 
 impl ParquetConfig {
     pub(super) fn build(&self, input: &Schema, inflow: Inflow, context: &Context) -> Result<BuiltSink, Vec<Problem>> {
-        let place = self.place(context);
+        let place = Place::of(self, context);
         let problems = [check_columns(input), check_layout(self.layout, inflow)].into_iter().filter_map(Result::err);
         let problems: Vec<_> = problems.chain(check_bloom(&self.bloom, input)).collect();
         let (Ok(place), true) = (&place, problems.is_empty()) else {
@@ -86,41 +91,8 @@ impl ParquetConfig {
         let sink =
             ParquetSink::new(Arc::clone(&place.store), place.shown.clone(), input, self.compression, self.layout);
         let sink = sink.with_bloom_filters(&self.bloom);
-        Ok(BuiltSink { sink: Arc::new(sink), place: place.id.clone(), about })
+        Ok(BuiltSink { sink: Arc::new(sink), place: place.id.clone(), staging: Some(place.staging.clone()), about })
     }
-
-    fn place(&self, context: &Context) -> Result<Place, Problem> {
-        match self.url.split_once(':') {
-            Some(("file", path)) if !path.is_empty() => {
-                let directory = context.path(path);
-                let (id, shown) = (format!("file:{}", directory.display()), shown(&directory));
-                Ok(Place { store: Arc::new(Local::new(directory)), id, shown })
-            }
-            Some(("hdfs", _)) => {
-                let hdfs = Hdfs::new(&self.url).map_err(|reason| {
-                    Problem::at("url", reason).help(
-                        "write host and port of the NameNode and a directory, as in \"hdfs://boss:9000/data\", or a \
-                         nameservice that hdfs-site.xml in HADOOP_CONF_DIR explains",
-                    )
-                })?;
-                let id = hdfs.place();
-                Ok(Place { store: Arc::new(hdfs), shown: id.clone(), id })
-            }
-            _ => Err(Problem::at("url", format!("`{}` is no place for Parquet files", masked(&self.url))).help(
-                "write `file:` and the path of a directory, as in \"file:../data/archive\", or a directory of HDFS, as \
-                 in \"hdfs://boss:9000/data\"",
-            )),
-        }
-    }
-}
-
-/// Where the files go.
-struct Place {
-    store: Arc<dyn Store>,
-    /// The same for every spelling.
-    id: String,
-    /// For people.
-    shown: String,
 }
 
 fn check_columns(input: &Schema) -> Result<(), Problem> {
@@ -215,20 +187,22 @@ impl ParquetSink {
 
 impl Inspect for ParquetSink {
     fn connect(&self, _flow: &str) -> Vec<Result<Seen>> {
-        let place = &self.archive.place;
-        let asked = self.archive.store.root().map_err(|error| match error.cause {
-            Cause::Failed(refused) if refused.kind() == ErrorKind::PermissionDenied => Error::Refused {
-                place: place.clone(),
-                reason: format!("{refused}. Let this user write there, run as another, or name another directory"),
-            },
-            _ => self.archive.failed(error),
-        });
-        vec![asked.map(|ground| match ground {
-            Ground::There => Seen::Fine(format!("directory {place} may be written to")),
-            Ground::Below(above) => {
+        let (archive, place, staging) = (&self.archive, &self.archive.place, self.archive.store.staging_place());
+        let root = match archive.store.root().map_err(|error| archive.unwritable(error)) {
+            Ok(Ground::There) => Seen::Fine(format!("directory {place} may be written to")),
+            Ok(Ground::Below(above)) => {
                 Seen::NotYet(format!("directory {place} is not there yet; it will be made, and {above} allows that"))
             }
-        })]
+            Err(error) => return vec![Err(error)],
+        };
+        let staged = archive.store.staging().map_err(|error| archive.unusable(error));
+        let staged = staged.map(|ground| {
+            Seen::Fine(match ground {
+                Ground::There => format!("files are staged in {staging}, which may be written to"),
+                Ground::Below(above) => format!("files are staged in {staging}, which {above} allows to be made"),
+            })
+        });
+        vec![Ok(root), staged]
     }
 }
 
@@ -261,6 +235,11 @@ impl Audit for ParquetSink {
     fn holdings(&self, _flow: &str) -> Result<Holdings> {
         self.layout.holdings()
     }
+}
+
+/// Whether this is the name of a Parquet file: of rows or, as this product names them, of dead letters.
+pub fn is_parquet_file(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| names::is_parquet(&name.to_string_lossy()))
 }
 
 /// The rows of a Parquet file of this machine, whoever wrote it.

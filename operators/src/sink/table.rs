@@ -57,6 +57,7 @@ impl TableConfig {
     fn built<D: Dialect>(&self, place: String, table: Table<D>) -> Result<BuiltSink, Vec<Problem>> {
         Ok(BuiltSink {
             place,
+            staging: None,
             about: About { summary: table.place.to_string(), fingerprint: vec![("table", self.table.clone())] },
             sink: Arc::new(SqlSink::new(table)),
         })

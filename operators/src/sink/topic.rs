@@ -48,6 +48,7 @@ impl TopicConfig {
         let fingerprint = vec![("topic", self.topic.clone()), ("partitions", topic.partitions.to_string())];
         Ok(BuiltSink {
             place: topic.place.id(),
+            staging: None,
             about: About { summary: topic.place.to_string(), fingerprint },
             sink: Arc::new(SqlSink::new(topic)),
         })

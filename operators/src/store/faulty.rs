@@ -3,7 +3,7 @@
 //! Calls are numbered from 0 in the order they are made, reads and single writes included. Each number may be given
 //! one [`Fault`]; all others go through to the store below.
 
-use super::{Cause, Entry, Result, Store, StoreError, StoreFile, StoreReader};
+use super::{Cause, Entry, Result, STAGING, Store, StoreError, StoreFile, StoreReader};
 use crate::inspect::Ground;
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -50,10 +50,14 @@ pub enum Call {
     Replace,
     /// [`Store::delete`]
     Delete,
+    /// [`Store::delete_empty`]
+    DeleteEmpty,
     /// [`Store::modified`]
     Modified,
     /// [`Store::root`]
     Root,
+    /// [`Store::staging`]
+    Staging,
 }
 
 /// One program's view of a store; clones are the same view.
@@ -211,12 +215,28 @@ impl Store for Faulty {
         self.at(Call::Delete, "delete", path, |below, path| below.delete(path))
     }
 
+    fn delete_empty(&self, path: &str) -> Result<bool> {
+        self.at(Call::DeleteEmpty, "delete", path, |below, path| below.delete_empty(path))
+    }
+
     fn modified(&self, path: &str) -> Result<SystemTime> {
         self.at(Call::Modified, "look at", path, |below, path| below.modified(path))
     }
 
     fn root(&self) -> Result<Ground> {
         self.at(Call::Root, "write to", "", |below, _| below.root())
+    }
+
+    fn staging(&self) -> Result<Ground> {
+        self.at(Call::Staging, "rename files from", STAGING, |below, _| below.staging())
+    }
+
+    fn staging_place(&self) -> String {
+        self.below.staging_place()
+    }
+
+    fn staging_advice(&self) -> String {
+        self.below.staging_advice()
     }
 }
 

@@ -1,13 +1,16 @@
 //! A directory of this machine. Files and names are synced to disk before a call returns.
 
-use super::{Cause, Entry, EntryKind, Result, Store, StoreError, StoreFile, StoreReader, parent};
+use super::{
+    Cause, Entry, EntryKind, Result, STAGING, Store, StoreError, StoreFile, StoreReader, below_staging, parent, sibling,
+};
+use crate::config::shown;
 use crate::inspect::{Ground, ground};
 use bytes::Bytes;
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::fs::{AtFlags, CWD, RenameFlags, StatxFlags, renameat_with, statx};
 use rustix::io::Errno;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -15,16 +18,33 @@ use std::time::SystemTime;
 #[derive(Clone, Debug)]
 pub struct Local {
     root: PathBuf,
+    staging: PathBuf,
 }
 
+/// How often a file is created again because another run deleted the directory above, which was empty until then.
+const CREATED_AGAIN: usize = 3;
+
 impl Local {
-    /// A store below a directory; touches nothing yet.
+    /// A store below a directory, with the staging directory next to it; touches nothing yet.
     pub fn new(root: PathBuf) -> Self {
-        Self { root }
+        let name = root.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let staging = root.with_file_name(sibling(&name));
+        Self { root, staging }
+    }
+
+    /// The same root, with a staging directory elsewhere on its file system.
+    pub fn staged_in(self, staging: PathBuf) -> Self {
+        Self { staging, ..self }
+    }
+
+    /// The staging directory.
+    pub(crate) fn staging_directory(&self) -> &Path {
+        &self.staging
     }
 
     fn path(&self, path: &str) -> PathBuf {
-        if path.is_empty() { self.root.clone() } else { self.root.join(path) }
+        let (directory, path) = below_staging(path).map_or((&self.root, path), |below| (&self.staging, below));
+        if path.is_empty() { directory.clone() } else { directory.join(path) }
     }
 
     /// Moves a name, and makes that last.
@@ -51,7 +71,15 @@ impl Store for Local {
             make_directory(&self.path(parent(path)))?;
             File::create_new(&full)
         };
-        let file = create().map_err(|e| StoreError::new("create", path, e))?;
+        let is_missing = |file: &io::Result<File>| file.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::NotFound);
+        let mut created = create();
+        for _ in 0..CREATED_AGAIN {
+            if !is_missing(&created) {
+                break;
+            }
+            created = create();
+        }
+        let file = created.map_err(|e| StoreError::new("create", path, e))?;
         Ok(Box::new(LocalFile { file, full, path: path.to_owned() }))
     }
 
@@ -73,9 +101,16 @@ impl Store for Local {
     fn list(&self, path: &str) -> Result<Vec<Entry>> {
         // A directory's metadata is not asked for: a segment holds 100,000 of them.
         let kind = |entry: &fs::DirEntry| -> io::Result<EntryKind> {
-            Ok(match entry.file_type()?.is_dir() {
-                true => EntryKind::Directory,
-                false => EntryKind::File(entry.metadata()?.len()),
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
+                return Ok(EntryKind::Directory);
+            }
+            // A link is what it leads to; one that leads nowhere stays visible.
+            let linked = if kind.is_symlink() { fs::metadata(entry.path()).ok() } else { None };
+            Ok(match linked {
+                Some(target) if target.is_dir() => EntryKind::Directory,
+                Some(target) => EntryKind::File(target.len()),
+                None => EntryKind::File(entry.metadata()?.len()),
             })
         };
         let list = || -> io::Result<Vec<Entry>> {
@@ -118,6 +153,14 @@ impl Store for Local {
         }
     }
 
+    fn delete_empty(&self, path: &str) -> Result<bool> {
+        match fs::remove_dir(self.path(path)) {
+            Ok(()) => Ok(true),
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => Ok(false),
+            Err(e) => Err(StoreError::new("delete", path, e)),
+        }
+    }
+
     fn modified(&self, path: &str) -> Result<SystemTime> {
         let modified = fs::metadata(self.path(path)).and_then(|data| data.modified());
         modified.map_err(|e| StoreError::new("look at", path, e))
@@ -126,6 +169,57 @@ impl Store for Local {
     fn root(&self) -> Result<Ground> {
         ground(&self.root).map_err(|e| StoreError::new("write to", "", e))
     }
+
+    fn staging(&self) -> Result<Ground> {
+        let asked = || {
+            let ground = ground(&self.staging)?;
+            match is_one_file_system(nearest(&self.staging), nearest(&self.root))? {
+                true => Ok(ground),
+                false => Err(Errno::XDEV.into()),
+            }
+        };
+        asked().map_err(|e: io::Error| StoreError::new("rename files from", STAGING, e))
+    }
+
+    fn staging_place(&self) -> String {
+        shown(&self.staging)
+    }
+
+    fn staging_advice(&self) -> String {
+        let place = shown(&self.root);
+        let real = self.root.canonicalize().unwrap_or_else(|_| self.root.clone());
+        match real.parent().map(|above| (above, is_one_file_system(above, &real))) {
+            // The root is a link to another file system, or `staging` names one.
+            Some((above, Ok(true))) if self.staging.parent() != Some(above) => format!(
+                "set `staging` to a directory on the file system of {place}, such as staging = \"{}\"",
+                above.display()
+            ),
+            Some((_, Ok(false))) => format!(
+                "{place} is the root of a file system, so that no other directory is on it: move the archive into a \
+                 directory below, and let `url` name that one, such as url = \"file:{place}/archive\""
+            ),
+            _ => format!(
+                "set `staging` to a directory that this user may write to, on the file system of {place} and outside of \
+                 it, such as staging = \"../staging\""
+            ),
+        }
+    }
+}
+
+/// The directory itself, or the nearest above it that is there.
+fn nearest(directory: &Path) -> &Path {
+    directory.ancestors().find(|above| above.exists()).unwrap_or(directory)
+}
+
+/// Whether a rename can move names between two directories: both are on one device and, where the kernel tells, below one
+/// mount.
+fn is_one_file_system(one: &Path, other: &Path) -> io::Result<bool> {
+    let mount = |path: &Path| {
+        let found = statx(CWD, path, AtFlags::empty(), StatxFlags::MNT_ID).ok()?;
+        (found.stx_mask & StatxFlags::MNT_ID.bits() != 0).then_some(found.stx_mnt_id)
+    };
+    let mounts = mount(one).zip(mount(other));
+    Ok(one.metadata()?.dev() == other.metadata()?.dev() && mounts.is_none_or(|(one, other)| one == other))
 }
 
 /// Looking first and renaming then would let two copies of a pipeline overwrite each other, so there is no fallback.

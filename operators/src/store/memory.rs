@@ -1,6 +1,6 @@
 //! A store in memory: the contract of the others, and crashes.
 
-use super::{Cause, Entry, EntryKind, Result, Store, StoreError, StoreFile, StoreReader};
+use super::{Cause, Entry, EntryKind, Result, STAGING, Store, StoreError, StoreFile, StoreReader, below_staging};
 use crate::inspect::Ground;
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -11,9 +11,12 @@ use std::time::SystemTime;
 /// Files in memory, shared by all clones. A file that was not finished may be lost or cut by [`Memory::crash`].
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
-    /// `None` until something is created, as with a directory that does not exist.
-    root: Arc<Mutex<Option<Directory>>>,
+    /// Holds the root and the staging directory, each from the first call on that creates something in it.
+    top: Arc<Mutex<Directory>>,
 }
+
+/// The root's name next to [`STAGING`].
+const ROOT: &str = "root";
 
 type Directory = BTreeMap<String, Node>;
 
@@ -36,9 +39,7 @@ impl Memory {
     /// The machine stops: every file that was not finished is lost or keeps only a beginning, as `chance` has it, and
     /// handles from before write into nothing.
     pub fn crash(&self, chance: u64) {
-        if let Some(root) = lock(&self.root).as_mut() {
-            crash(root, &mut chance.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        }
+        crash(&mut lock(&self.top), &mut chance.wrapping_mul(0x9E37_79B9_7F4A_7C15));
     }
 }
 
@@ -69,8 +70,9 @@ impl Store for Memory {
     fn create(&self, path: &str) -> Result<Box<dyn StoreFile>> {
         let file = Arc::new(Mutex::new(Content::default()));
         let insert = || -> Result<(), Cause> {
-            let mut root = lock(&self.root);
-            let (above, name) = made(&mut root, path)?;
+            let path = placed(path);
+            let mut top = lock(&self.top);
+            let (above, name) = made(&mut top, &path)?;
             if above.contains_key(name) {
                 return Err(Cause::AlreadyExists);
             }
@@ -99,8 +101,8 @@ impl Store for Memory {
             };
             Entry { name: name.clone(), kind }
         };
-        let mut root = lock(&self.root);
-        let directory = found(&mut root, path);
+        let mut top = lock(&self.top);
+        let directory = found(&mut top, &placed(path));
         directory.map(|d| d.iter().map(entry).collect()).map_err(|cause| StoreError::new("list", path, cause))
     }
 
@@ -114,12 +116,24 @@ impl Store for Memory {
     }
 
     fn delete(&self, path: &str) -> Result<bool> {
-        let mut root = lock(&self.root);
-        match above(&mut root, path) {
+        let mut top = lock(&self.top);
+        match above(&mut top, &placed(path)) {
             Ok((directory, name)) => Ok(directory.remove(name).is_some()),
             Err(Cause::NotFound) => Ok(false),
             Err(cause) => Err(StoreError::new("delete", path, cause)),
         }
+    }
+
+    fn delete_empty(&self, path: &str) -> Result<bool> {
+        let mut top = lock(&self.top);
+        let failed = |cause| StoreError::new("delete", path, cause);
+        match found(&mut top, &placed(path)) {
+            Ok(directory) if directory.is_empty() => {}
+            Ok(_) | Err(Cause::NotFound) => return Ok(false),
+            Err(cause) => return Err(failed(cause)),
+        }
+        let path = placed(path);
+        above(&mut top, &path).map(|(directory, name)| directory.remove(name).is_some()).map_err(failed)
     }
 
     fn modified(&self, path: &str) -> Result<SystemTime> {
@@ -128,17 +142,34 @@ impl Store for Memory {
     }
 
     fn root(&self) -> Result<Ground> {
-        Ok(if lock(&self.root).is_some() { Ground::There } else { Ground::Below("memory".to_owned()) })
+        Ok(self.ground(ROOT))
+    }
+
+    fn staging(&self) -> Result<Ground> {
+        Ok(self.ground(STAGING))
+    }
+
+    fn staging_place(&self) -> String {
+        STAGING.to_owned()
+    }
+
+    fn staging_advice(&self) -> String {
+        "set `staging` to another directory".to_owned()
     }
 }
 
 impl Memory {
+    fn ground(&self, name: &str) -> Ground {
+        if lock(&self.top).contains_key(name) { Ground::There } else { Ground::Below("memory".to_owned()) }
+    }
+
     /// Moves a name to one that is free, or whose node may give way.
     fn shift(&self, from: &str, to: &str, may_go: impl Fn(&Node) -> bool) -> Result<(), Cause> {
-        let mut root = lock(&self.root);
-        let (target, new) = made(&mut root, to)?;
+        let (from, to) = (placed(from), placed(to));
+        let mut top = lock(&self.top);
+        let (target, new) = made(&mut top, &to)?;
         let taken = target.get(new).is_some_and(|node| !may_go(node));
-        let (source, old) = above(&mut root, from)?;
+        let (source, old) = above(&mut top, &from)?;
         if !source.contains_key(old) {
             return Err(Cause::NotFound);
         }
@@ -146,14 +177,15 @@ impl Memory {
             return Err(Cause::AlreadyExists);
         }
         let node = source.remove(old).ok_or(Cause::NotFound)?;
-        let (target, new) = made(&mut root, to)?;
+        let (target, new) = made(&mut top, &to)?;
         target.insert(new.to_owned(), node);
         Ok(())
     }
 
     fn file(&self, path: &str) -> Result<Arc<Mutex<Content>>, Cause> {
-        let mut root = lock(&self.root);
-        let (directory, name) = above(&mut root, path)?;
+        let path = placed(path);
+        let mut top = lock(&self.top);
+        let (directory, name) = above(&mut top, &path)?;
         match directory.get(name) {
             Some(Node::File(file)) => Ok(Arc::clone(file)),
             Some(Node::Directory(_)) => Err(io::Error::from(io::ErrorKind::IsADirectory).into()),
@@ -162,9 +194,18 @@ impl Memory {
     }
 }
 
+/// A path below the directory that holds both.
+fn placed(path: &str) -> String {
+    match below_staging(path) {
+        Some(_) => path.to_owned(),
+        None if path.is_empty() => ROOT.to_owned(),
+        None => format!("{ROOT}/{path}"),
+    }
+}
+
 /// The directory of this path.
-fn found<'a>(root: &'a mut Option<Directory>, path: &str) -> Result<&'a mut Directory, Cause> {
-    let mut directory = root.as_mut().ok_or(Cause::NotFound)?;
+fn found<'a>(top: &'a mut Directory, path: &str) -> Result<&'a mut Directory, Cause> {
+    let mut directory = top;
     for part in path.split('/').filter(|part| !part.is_empty()) {
         directory = match directory.get_mut(part) {
             Some(Node::Directory(below)) => below,
@@ -176,15 +217,15 @@ fn found<'a>(root: &'a mut Option<Directory>, path: &str) -> Result<&'a mut Dire
 }
 
 /// The directory above this path, and the path's last part.
-fn above<'a, 'p>(root: &'a mut Option<Directory>, path: &'p str) -> Result<(&'a mut Directory, &'p str), Cause> {
+fn above<'a, 'p>(top: &'a mut Directory, path: &'p str) -> Result<(&'a mut Directory, &'p str), Cause> {
     let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
-    Ok((found(root, parent)?, name))
+    Ok((found(top, parent)?, name))
 }
 
 /// As [`above`], making what is missing on the way.
-fn made<'a, 'p>(root: &'a mut Option<Directory>, path: &'p str) -> Result<(&'a mut Directory, &'p str), Cause> {
+fn made<'a, 'p>(top: &'a mut Directory, path: &'p str) -> Result<(&'a mut Directory, &'p str), Cause> {
     let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
-    let mut directory = root.get_or_insert_default();
+    let mut directory = top;
     for part in parent.split('/').filter(|part| !part.is_empty()) {
         let below = directory.entry(part.to_owned()).or_insert_with(|| Node::Directory(Directory::new()));
         let Node::Directory(below) = below else { return Err(not_a_directory()) };

@@ -1,6 +1,9 @@
 //! Files under the Parquet sink: the few things a place must be able to do, and do reliably.
 //!
-//! Paths are relative to the root of a store, in parts joined by `/`; `""` is the root itself.
+//! A store has two directories, which lie next to each other or wherever the pipeline file says, on one file system: the
+//! *root*, whose content readers see, and the *staging directory* for files that aren't committed yet. Paths are in parts
+//! joined by `/`. A path whose first part is [`STAGING`] lies in the staging directory, every other path in the root; `""`
+//! is the root itself, and a listing of the root never shows [`STAGING`].
 //!
 //! | store | what it is |
 //! |---|---|
@@ -18,6 +21,9 @@ use crate::inspect::Ground;
 use bytes::Bytes;
 use std::io;
 use std::time::SystemTime;
+
+/// The first part of every path in the staging directory, and the path of that directory.
+pub const STAGING: &str = "@staging";
 
 /// Result of one store call.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
@@ -49,11 +55,24 @@ pub trait Store: Send + Sync {
     /// Deletes a file, or a directory with all it holds; `false` when nothing was there.
     fn delete(&self, path: &str) -> Result<bool>;
 
+    /// Deletes a directory if it is empty, in one step; `false` when it holds something or isn't there.
+    fn delete_empty(&self, path: &str) -> Result<bool>;
+
     /// When a file was written.
     fn modified(&self, path: &str) -> Result<SystemTime>;
 
     /// Asks whether files could be made here, and makes none; an error when they could not.
     fn root(&self) -> Result<Ground>;
+
+    /// Asks the same of the staging directory, and as far as that can be told whether a rename could move files from
+    /// there into the root.
+    fn staging(&self) -> Result<Ground>;
+
+    /// The staging directory's name, for people.
+    fn staging_place(&self) -> String;
+
+    /// What to do where files can't be staged there, for people, as an imperative.
+    fn staging_advice(&self) -> String;
 
     /// How many files are finished side by side sooner than one after the other.
     fn files_at_once(&self) -> usize {
@@ -169,4 +188,17 @@ impl StoreError {
 /// The directory a path lies in; the root for a name without directory.
 fn parent(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(parent, _)| parent)
+}
+
+/// The part of a path below the staging directory, `""` for that directory itself; `None` for a path in the root.
+pub(crate) fn below_staging(path: &str) -> Option<&str> {
+    match path.strip_prefix(STAGING)? {
+        "" => Some(""),
+        rest => rest.strip_prefix('/'),
+    }
+}
+
+/// The staging directory of a root, unless the pipeline file names another: its name, next to the root.
+fn sibling(name: &str) -> String {
+    format!("_staging-{name}")
 }

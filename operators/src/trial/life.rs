@@ -6,7 +6,6 @@
 //! | during commit N | what it had published before one of its steps: a rename of files, or COMMIT |
 //! | after commit N | all of it, and nobody was told |
 
-use crate::archive::names;
 use crate::error::{Error, Result};
 use crate::inspect::{Ground, Holdings, Inspect, StoredRows, Which};
 use crate::progress::{Commit, Progress, Run};
@@ -217,7 +216,7 @@ impl MortalStore {
             path: from.to_owned(),
             cause: Cause::Failed(io::Error::other(stopped)),
         };
-        if names::is_staged(to) { Ok(()) } else { self.life.step().map_err(stopped) }
+        if store::below_staging(to).is_some() { Ok(()) } else { self.life.step().map_err(stopped) }
     }
 }
 
@@ -252,11 +251,27 @@ impl Store for MortalStore {
         self.files.delete(path)
     }
 
+    fn delete_empty(&self, path: &str) -> store::Result<bool> {
+        self.files.delete_empty(path)
+    }
+
     fn modified(&self, path: &str) -> store::Result<SystemTime> {
         self.files.modified(path)
     }
 
     fn root(&self) -> store::Result<Ground> {
         self.files.root()
+    }
+
+    fn staging(&self) -> store::Result<Ground> {
+        self.files.staging()
+    }
+
+    fn staging_place(&self) -> String {
+        self.files.staging_place()
+    }
+
+    fn staging_advice(&self) -> String {
+        self.files.staging_advice()
     }
 }

@@ -159,7 +159,8 @@ impl World<'_> {
             place: "test source".to_owned(),
             about: about(),
         };
-        let sink = BuiltSink { sink: self.storage.sink(&life)?, place: "test sink".to_owned(), about: about() };
+        let (sink, place) = (self.storage.sink(&life)?, "test sink".to_owned());
+        let sink = BuiltSink { sink, place, staging: None, about: about() };
         Ok((source, sink, Lived(life)))
     }
 

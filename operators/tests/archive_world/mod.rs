@@ -6,11 +6,12 @@ use arrow::array::{ArrayRef, AsArray, Float64Array, RecordBatch, StringArray, UI
 use arrow::datatypes::{DataType, Field, Float64Type};
 use bytes::Bytes;
 use operators::chunk::Kind;
+use operators::inspect::Ground;
 use operators::position::Anchor;
 use operators::progress::{Commit, Fingerprint, Progress, Receipt, Run, Tally, Version};
 use operators::sink::parquet::{Compression, Layout, ParquetSink};
 use operators::stage::{Account, Audit, Closing, Finding, Opened, Sink};
-use operators::store::{EntryKind, Store};
+use operators::store::{self, Entry, EntryKind, STAGING, Store, StoreFile, StoreReader};
 use operators::{Chunk, Error, Position, Schema, Span};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -18,6 +19,7 @@ use parquet::file::metadata::KeyValue;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 pub const FLOW: &str = "weather/archive";
 
@@ -267,21 +269,19 @@ pub fn first_commit(job: Job, run: &Run, receipts: Vec<Receipt>) -> Commit {
     Commit { receipts, ..one.laid_out(Layout::Batches).next(None, run).unwrap() }
 }
 
-/// Reads every row that Hive-style readers would see, and the dead letters, batch after batch, with the parquet crate
-/// alone.
+/// Reads every file that ends in `.parquet`, whatever its name and wherever it lies, and the dead letters, batch after
+/// batch, with the parquet crate alone.
 pub fn rows(store: &dyn Store) -> BTreeMap<u32, Rows> {
     let mut all = BTreeMap::<u32, Rows>::new();
-    let mut paths: Vec<_> = files(store, "").into_iter().filter(|path| path.ends_with(".parquet")).collect();
-    paths.retain(|path| !path.starts_with('_'));
-    let batch =
-        |path: &str| path.rsplit_once("-batch-").unwrap().1.trim_end_matches(".parquet").parse::<u64>().unwrap();
+    let mut paths = files(store, "");
+    paths.retain(|path| path.ends_with(".parquet") || path.ends_with(".dlq"));
+    let batch = |path: &str| {
+        let (_, number) = path.rsplit_once("-batch-").unwrap();
+        number.split('.').next().unwrap().parse::<u64>().unwrap()
+    };
     paths.sort_by_key(|path| batch(path));
     for path in paths {
-        let name = path.rsplit('/').next().unwrap();
-        let dead = name.starts_with("_dead-letters-");
-        if !dead && name.starts_with('_') {
-            continue;
-        }
+        let dead = path.ends_with(".dlq");
         let bytes = Bytes::from(store.read(&path).unwrap());
         for batch in ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap().build().unwrap() {
             let batch = batch.unwrap();
@@ -363,6 +363,74 @@ pub fn write(store: &dyn Store, path: &str, bytes: &[u8]) {
     let mut file = store.create(path).unwrap();
     file.write_all(bytes).unwrap();
     file.finish().unwrap();
+}
+
+/// A store as versions see it that stage within the archive, in `_staging`, and know of no other place.
+#[derive(Clone)]
+pub struct Earlier<S>(pub S);
+
+impl<S> Earlier<S> {
+    fn path(path: &str) -> String {
+        match path.strip_prefix(STAGING) {
+            Some(below) => format!("_staging{below}"),
+            None => path.to_owned(),
+        }
+    }
+}
+
+impl<S: Store> Store for Earlier<S> {
+    fn create(&self, path: &str) -> store::Result<Box<dyn StoreFile>> {
+        self.0.create(&Self::path(path))
+    }
+
+    fn read(&self, path: &str) -> store::Result<Vec<u8>> {
+        self.0.read(&Self::path(path))
+    }
+
+    fn open(&self, path: &str) -> store::Result<Box<dyn StoreReader>> {
+        self.0.open(&Self::path(path))
+    }
+
+    fn list(&self, path: &str) -> store::Result<Vec<Entry>> {
+        self.0.list(&Self::path(path))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> store::Result<()> {
+        self.0.rename(&Self::path(from), &Self::path(to))
+    }
+
+    fn replace(&self, from: &str, to: &str) -> store::Result<()> {
+        self.0.replace(&Self::path(from), &Self::path(to))
+    }
+
+    fn delete(&self, path: &str) -> store::Result<bool> {
+        self.0.delete(&Self::path(path))
+    }
+
+    /// They never remove `_staging`.
+    fn delete_empty(&self, _path: &str) -> store::Result<bool> {
+        Ok(false)
+    }
+
+    fn modified(&self, path: &str) -> store::Result<SystemTime> {
+        self.0.modified(&Self::path(path))
+    }
+
+    fn root(&self) -> store::Result<Ground> {
+        self.0.root()
+    }
+
+    fn staging(&self) -> store::Result<Ground> {
+        self.0.root()
+    }
+
+    fn staging_place(&self) -> String {
+        "archive/_staging".to_owned()
+    }
+
+    fn staging_advice(&self) -> String {
+        self.0.staging_advice()
+    }
 }
 
 /// Puts other bytes in the place of a file.

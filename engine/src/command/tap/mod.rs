@@ -15,6 +15,7 @@ mod target;
 
 use super::Failed;
 use clap::{Args, ValueEnum};
+use operators::sink::is_parquet_file;
 use operators::transform::filter::{FilterConfig, Scalar};
 use output::Output;
 use std::path::PathBuf;
@@ -111,7 +112,7 @@ impl FromStr for Condition {
 
 pub(crate) fn tap(args: &TapArgs) -> Result<(), Failed> {
     let mut output = Output::new(args);
-    if args.file.extension().is_some_and(|extension| extension == "parquet") {
+    if is_parquet_file(&args.file) {
         return stored::file(args, &mut output);
     }
     let loaded = super::load(&args.file)?;

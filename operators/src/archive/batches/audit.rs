@@ -6,10 +6,11 @@ use super::Batches;
 use super::footer::Footer;
 use super::layout::{self, Segment};
 use super::manifest::{Manifest, StoredManifest};
-use crate::archive::Archive;
 use crate::archive::footer::{Check, ReadBack, ToRead};
+use crate::archive::listing::{Name, Told};
 use crate::archive::names::{self, DataFile};
 use crate::archive::side_by_side::side_by_side;
+use crate::archive::{Archive, Layout};
 use crate::error::{Error, Result};
 use crate::position::{Checkpoint, Span};
 use crate::progress::{FileEntry, Tally, Version};
@@ -23,11 +24,12 @@ const AT_ONCE: usize = 16;
 
 /// Checks everything committed by a flow, giving each finding as it is met.
 pub(super) fn audit(batches: &Batches, flow: &str, listener: &mut dyn Listen) -> Result<Account> {
+    let mut told = Told::new(listener, batches.progress(flow))?;
     let mut audit = Audit {
         batches,
         archive: &batches.archive,
         flow,
-        listener,
+        listener: &mut told,
         account: Account::default(),
         spans: BTreeMap::new(),
         expected: Version::FIRST,
@@ -35,7 +37,9 @@ pub(super) fn audit(batches: &Batches, flow: &str, listener: &mut dyn Listen) ->
         has_digests: false,
     };
     audit.root()?;
-    Ok(Account { spans: audit.spans.into_values().collect(), ..audit.account })
+    let account = Account { spans: audit.spans.into_values().collect(), ..audit.account };
+    told.end();
+    Ok(account)
 }
 
 struct Audit<'a> {
@@ -74,9 +78,11 @@ impl Audit<'_> {
     fn root(&mut self) -> Result<()> {
         let mut segments = Vec::new();
         for Entry { name, kind } in list(self.archive, "")? {
-            match (Segment::parse(&name), kind) {
-                (Some(segment), EntryKind::Directory) => segments.push(segment),
-                (None, EntryKind::Directory) if name == names::STAGING => {}
+            match (Name::parse(&name), kind) {
+                (Name::Segment(segment), EntryKind::Directory) => segments.push(segment),
+                // It stops a run, and is told as that.
+                (Name::Segment(_), EntryKind::File(_)) => {}
+                (Name::Leftover, EntryKind::Directory) | (Name::Ignored, _) => {}
                 _ => self.stray(&name),
             }
         }

@@ -41,6 +41,10 @@ impl Committer for Publisher {
         (self.next, self.before) = (version.next(), Some(digest));
         Ok(())
     }
+
+    fn tidy(&mut self) {
+        self.batches.archive.tidy(&self.run);
+    }
 }
 
 impl Publisher {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! segment=000000/batch=00000000000000000042/partition-3-batch-42.parquet
-//!                                          /_dead-letters-0-batch-42.parquet
+//!                                          /_dead-letters-0-batch-42.dlq
 //!                                          /_checkpoint.json
 //! ```
 
@@ -17,7 +17,7 @@ const BATCHES_PER_SEGMENT: u64 = 100_000;
 
 /// A directory of up to 100,000 batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Segment(u64);
+pub(in crate::archive) struct Segment(u64);
 
 impl Segment {
     pub(super) fn of(version: Version) -> Self {

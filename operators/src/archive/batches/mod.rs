@@ -17,6 +17,8 @@ mod layout;
 mod manifest;
 mod newest;
 
+pub(super) use layout::Segment;
+
 use super::names::DataFile;
 use super::resolve::{self, Incomplete};
 use super::{Archive, CommittedFile, DigestIn, Files, Layout, Sealed, Unsealed, data_files, names};
@@ -27,15 +29,9 @@ use crate::stage::{Account, Closing, Listen, Opened};
 use crate::store::{Cause, StoreError};
 use commit::Publisher;
 use footer::Footer;
-use layout::Segment;
 use manifest::StoredManifest;
 use newest::Newest;
 use std::iter;
-
-/// Whether a name in the directory belongs to this layout.
-pub(super) fn is_of(name: &str) -> bool {
-    Segment::parse(name).is_some()
-}
 
 /// A directory of batches.
 #[derive(Clone)]
@@ -81,6 +77,10 @@ impl Batches {
             listed => listed.map_err(|e| self.archive.failed(e))?,
         };
         self.archive.check_layout("batches", &root)?;
+        if let Some(segment) = newest::not_a_directory(&root) {
+            let reason = "it is not a directory, nor a link to one that is there; put the directory back";
+            return Err(self.archive.damaged(&segment.name(), reason));
+        }
         let mut newest = Newest::NoBatch;
         for segment in newest::last_two_segments(&root) {
             let entries = self.archive.store.list(&segment.name()).map_err(|e| self.archive.failed(e))?;
@@ -152,7 +152,7 @@ impl Layout for Batches {
         let committed_at = self.archive.modified(&names::join(&layout::batch(version), layout::CHECKPOINT))?;
         let list = |path: &str| self.archive.store.list(path).map_err(|e| self.archive.failed(e));
         let mut files = inspect::Files::default();
-        for segment in list("")?.iter().filter_map(|entry| Segment::parse(&entry.name)) {
+        for segment in newest::segments(&list("")?) {
             let batches = list(&segment.name())?;
             let batches = batches.iter().filter_map(|entry| segment.batch(&entry.name));
             let count = |version, ()| Ok(data_files(&list(&layout::batch(version))?));

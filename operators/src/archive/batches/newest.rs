@@ -1,12 +1,27 @@
 //! Which batch is the newest, from the names in two segments. Nothing here makes a call.
 
 use super::layout::Segment;
+use crate::archive::listing::Name;
 use crate::progress::Version;
-use crate::store::Entry;
+use crate::store::{Entry, EntryKind};
+
+/// The segments among these names, in no order.
+pub(super) fn segments(root: &[Entry]) -> impl Iterator<Item = Segment> {
+    root.iter().filter_map(|entry| match Name::parse(&entry.name) {
+        Name::Segment(segment) => Some(segment),
+        _ => None,
+    })
+}
+
+/// A segment whose name is that of a file.
+pub(super) fn not_a_directory(root: &[Entry]) -> Option<Segment> {
+    let mut files = root.iter().filter(|entry| entry.kind != EntryKind::Directory);
+    files.find_map(|entry| segments(std::slice::from_ref(entry)).next())
+}
 
 /// The last segment and the one before, last first.
 pub(super) fn last_two_segments(root: &[Entry]) -> Vec<Segment> {
-    let mut segments: Vec<_> = root.iter().filter_map(|entry| Segment::parse(&entry.name)).collect();
+    let mut segments: Vec<_> = segments(root).collect();
     segments.sort_unstable_by(|a, b| b.cmp(a));
     segments.truncate(2);
     segments
@@ -41,7 +56,6 @@ impl Newest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::EntryKind;
 
     fn entries(names: &[&str]) -> Vec<Entry> {
         names.iter().map(|name| Entry { name: (*name).to_owned(), kind: EntryKind::Directory }).collect()

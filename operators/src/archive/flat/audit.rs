@@ -4,8 +4,10 @@ use super::hint::{self, Hint};
 use super::newest;
 use super::record::Record;
 use super::{COMPLETE, Flat, PARTITIONS, RECENT, data, parse_marker};
+use crate::archive::Layout;
 use crate::archive::footer::{Check, ReadBack, Rows, ToRead};
-use crate::archive::names::{self, DataFile};
+use crate::archive::listing::{Name, Told};
+use crate::archive::names;
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::position::Span;
@@ -16,9 +18,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Checks everything committed by a flow, giving each finding as it is met.
 pub(super) fn audit(flat: &Flat, flow: &str, listener: &mut dyn Listen) -> Result<Account> {
-    let mut audit = Audit { flat, flow, listener, account: Account::default(), first: None, known: 0 };
+    let mut told = Told::new(listener, flat.progress(flow))?;
+    let mut audit = Audit { flat, flow, listener: &mut told, account: Account::default(), first: None, known: 0 };
     audit.directory()?;
-    Ok(audit.account)
+    let account = audit.account;
+    told.end();
+    Ok(account)
 }
 
 /// Files that are read back before the first of them is checked against those before it.
@@ -73,16 +78,15 @@ impl Audit<'_> {
         let (mut marked, mut there) = (BTreeSet::new(), BTreeSet::new());
         for entry in self.flat.entries("")?.unwrap_or_default() {
             let name = entry.name.as_str();
-            match (DataFile::parse(name), hint::parse_name(name), entry.kind) {
-                (Some((DataFile::Rows(partition), batch)), _, EntryKind::File(_)) => {
+            match (Name::parse(name), entry.kind) {
+                (Name::Rows { partition, batch }, EntryKind::File(_)) => {
                     there.insert(partition);
                     if newest.get(&partition).is_some_and(|newest| batch <= *newest) {
                         files.entry(partition).or_default().insert(batch);
                     }
                 }
-                (_, Some(_), EntryKind::File(_)) => {}
-                (_, _, EntryKind::Directory) if name == names::STAGING => {}
-                (_, _, EntryKind::Directory) if name == PARTITIONS => marked = self.markers()?,
+                (Name::Hint(_), EntryKind::File(_)) | (Name::Leftover, EntryKind::Directory) | (Name::Ignored, _) => {}
+                (Name::Partitions, EntryKind::Directory) => marked = self.markers()?,
                 _ => self.stray(name),
             }
         }

@@ -64,6 +64,10 @@ impl Committer for Publisher {
         self.next = version.next();
         Ok(())
     }
+
+    fn tidy(&mut self) {
+        self.flat.archive.tidy(&self.run);
+    }
 }
 
 impl Publisher {

@@ -23,7 +23,7 @@ pub(super) fn name(partition: u32) -> String {
 }
 
 /// The partition whose hint has this name, if it is spelled exactly as [`name`] would.
-pub(super) fn parse_name(file: &str) -> Option<u32> {
+pub(in crate::archive) fn parse_name(file: &str) -> Option<u32> {
     let partition = file.strip_prefix("partition-")?.strip_suffix(".json")?.parse().ok()?;
     (name(partition) == file).then_some(partition)
 }

@@ -25,6 +25,8 @@ mod hint;
 mod newest;
 mod record;
 
+pub(super) use hint::parse_name as parse_hint;
+
 use super::names::{self, DataFile};
 use super::{Archive, CommittedFile, DigestIn, Files, Layout, Sealed, Unsealed, data_files};
 use crate::digest::Digest;
@@ -43,16 +45,9 @@ use std::iter;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Names every partition that has files, so that none is missed without listing all of them.
-const PARTITIONS: &str = "_partitions";
+pub(super) const PARTITIONS: &str = "_partitions";
 /// Comes into [`PARTITIONS`] after those that had files before; without it the others do not count.
 const COMPLETE: &str = "_complete";
-
-/// Whether a name in the directory belongs to this layout.
-pub(super) fn is_of(name: &str) -> bool {
-    name == PARTITIONS
-        || matches!(DataFile::parse(name), Some((DataFile::Rows(_), _)))
-        || hint::parse_name(name).is_some()
-}
 
 /// The file of one batch of a partition.
 fn data(partition: u32, batch: u64) -> String {

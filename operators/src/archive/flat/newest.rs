@@ -4,7 +4,8 @@ use super::hint::Hint;
 use super::record::Record;
 use super::{COMPLETE, Flat, PARTITIONS, Standing, data, marker, parse_marker, recent};
 use crate::archive::Archive;
-use crate::archive::names::{self, DataFile};
+use crate::archive::listing::Name;
+use crate::archive::names;
 use crate::error::Result;
 use crate::position::{Anchors, Checkpoint, Position};
 use crate::progress::{Progress, Tally};
@@ -153,7 +154,7 @@ impl Listed<'_> {
 pub(super) fn of_names(entries: &[Entry]) -> BTreeMap<u32, u64> {
     let mut newest = BTreeMap::new();
     for Entry { name, .. } in entries {
-        if let Some((DataFile::Rows(partition), batch)) = DataFile::parse(name) {
+        if let Name::Rows { partition, batch } = Name::parse(name) {
             let newest = newest.entry(partition).or_insert(batch);
             *newest = batch.max(*newest);
         }

@@ -86,6 +86,8 @@ fn exception(class: &str, text: &str) -> Cause {
         "RecoveryInProgressException" => Cause::AlreadyExists,
         // A rename of a file to the name of a directory, or the other way round.
         "IOException" if text.ends_with("must both be directories") => Cause::AlreadyExists,
+        "IOException" if text.contains("encryption zone") => failed(ErrorKind::CrossesDevices, text),
+        "PathIsNotEmptyDirectoryException" => failed(ErrorKind::DirectoryNotEmpty, text),
         "ParentNotDirectoryException" => failed(ErrorKind::NotADirectory, text),
         "AccessControlException" | "AuthorizationException" => failed(ErrorKind::PermissionDenied, text),
         "InvalidPathException"
@@ -194,6 +196,8 @@ mod tests {
             let causes = rpc(class, "no");
             assert!(matches!(causes, [Cause::Failed(_), Cause::Failed(_)]), "{class}: {causes:?}");
         }
+        let zone = rpc("java.io.IOException", "/staging/x can't be moved into an encryption zone.\n\tat java.base");
+        assert!(matches!(&zone, [_, Cause::Failed(e)] if e.kind() == ErrorKind::CrossesDevices), "{zone:?}");
         let full = Call::Change.failed(HdfsError::RPCError(
             "org.apache.hadoop.hdfs.protocol.FSLimitException$MaxDirectoryItemsExceededException".into(),
             "The directory item limit of /data is exceeded: limit=1048576 items=1048576\n\tat java.base".into(),

@@ -14,7 +14,7 @@ mod configuration;
 mod file;
 mod session;
 
-use super::{Cause, Entry, EntryKind, Result, Store, StoreError, StoreFile, StoreReader, parent};
+use super::{Cause, Entry, EntryKind, Result, STAGING, Store, StoreError, StoreFile, StoreReader, parent};
 use crate::inspect::Ground;
 use address::Address;
 use answer::Call;
@@ -45,6 +45,12 @@ impl Hdfs {
         Ok(Self { address: Arc::new(address), session: Arc::new(Mutex::new(Arc::new(session))) })
     }
 
+    /// The same directory, with a staging directory of this absolute path on the same NameNode.
+    pub fn staged_in(self, staging: &str) -> Result<Self, String> {
+        let address = Address::clone(&self.address).staged_in(staging)?;
+        Ok(Self { address: Arc::new(address), ..self })
+    }
+
     /// The directory's name, the same for every spelling.
     pub fn place(&self) -> String {
         self.address.place()
@@ -71,9 +77,9 @@ impl Hdfs {
 
     /// Asks by deleting, in the nearest directory there is, a name that nothing has: the NameNode first looks whether
     /// this user may write there, with all it knows of groups and access lists, and then finds nothing to delete.
-    fn ground(&self) -> Result<Ground, Cause> {
+    fn ground(&self, wanted: &str) -> Result<Ground, Cause> {
         let session = self.session()?;
-        let mut directory = self.address.root.as_str();
+        let mut directory = wanted;
         let found = loop {
             let name = directory.to_owned();
             let looking = |client: Client| async move { client.get_file_info(&name).await };
@@ -89,7 +95,7 @@ impl Hdfs {
         let nothing = format!("{}/{}", directory.trim_end_matches('/'), no_name());
         let deleting = |client: Client| async move { client.delete(&nothing, false).await };
         session.ask(Call::Harmless, NAMENODE, deleting)?;
-        Ok(if directory == self.address.root { Ground::There } else { Ground::Below(directory.to_owned()) })
+        Ok(if directory == wanted { Ground::There } else { Ground::Below(directory.to_owned()) })
     }
 
     /// Moves a name to one that is free or, where that is allowed, has a file that gives way.
@@ -198,6 +204,14 @@ impl Store for Hdfs {
         self.ask(Call::Change, path, deleting).map_err(|cause| StoreError::new("delete", path, cause))
     }
 
+    fn delete_empty(&self, path: &str) -> Result<bool> {
+        let deleting = |client: Client, path: String| async move { client.delete(&path, false).await };
+        match self.ask(Call::Change, path, deleting) {
+            Err(Cause::Failed(error)) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(false),
+            deleted => deleted.map_err(|cause| StoreError::new("delete", path, cause)),
+        }
+    }
+
     fn modified(&self, path: &str) -> Result<SystemTime> {
         let looking = |client: Client, path: String| async move { client.get_file_info(&path).await };
         let status =
@@ -206,7 +220,23 @@ impl Store for Hdfs {
     }
 
     fn root(&self) -> Result<Ground> {
-        self.ground().map_err(|cause| StoreError::new("write to", "", cause))
+        self.ground(&self.address.root).map_err(|cause| StoreError::new("write to", "", cause))
+    }
+
+    /// Whether both directories lie in one encryption zone, which a rename can't leave, the client has no call to ask.
+    fn staging(&self) -> Result<Ground> {
+        let ground = self.ground(&self.address.staging);
+        ground.map_err(|cause| StoreError::new("write to", STAGING, cause))
+    }
+
+    fn staging_place(&self) -> String {
+        self.address.staging_place()
+    }
+
+    fn staging_advice(&self) -> String {
+        "set `staging` to a directory of the same cluster that this user may write to, in the same encryption zone if \
+         there is one, such as staging = \"/user/NAME/staging\""
+            .to_owned()
     }
 
     /// A small cluster closes 2 to 50 files a second one after the other, and several times as many at once.
