@@ -94,7 +94,7 @@ fn all_columns_have_the_order_of_their_type() {
 
 /// Spark and DuckDB sort NaN above all numbers: `degrees > 5` finds it, and must not skip it.
 #[test]
-fn a_chunk_with_nan_has_no_bounds() {
+fn a_column_with_nan_has_no_bounds() {
     for values in [
         vec![Some(1.0), Some(f64::NAN), None, Some(2.0)],
         vec![Some(f64::NAN), Some(-f64::NAN), None],
@@ -143,38 +143,62 @@ fn a_chunk_of_nulls_counts_them() {
     assert_eq!(pages.null_count(0), Some(3));
 }
 
-/// A NaN in one row group costs the others nothing, and each page has bounds of its own.
 #[test]
 fn each_row_group_and_page_has_its_own_bounds() {
-    const ROWS: usize = 1 << 20;
-    let total = 2 * ROWS + 30_000;
-    let values = (0..total).map(|row| if row == ROWS + 7 { f64::NAN } else { row as f64 });
-    let columns: [(&str, ArrayRef); 2] = [
-        ("degrees", Arc::new(Float64Array::from_iter_values(values))),
-        ("row", Arc::new(Int64Array::from_iter_values(0..total as i64))),
-    ];
-    let file = file(&columns, &[], 1 << 17);
+    let file = three_row_groups(|row| row as f64);
     let metadata = file.metadata();
-    let rows: Vec<_> = metadata.row_groups().iter().map(|group| group.num_rows()).collect();
-    assert_eq!(rows, [ROWS as i64, ROWS as i64, 30_000]);
     let index = metadata.page_index().unwrap();
-    for (row_group, first, last) in [(0, 0, ROWS - 1), (1, ROWS, 2 * ROWS - 1), (2, 2 * ROWS, total - 1)] {
+    for (row_group, first, last) in [(0, 0, ROWS - 1), (1, ROWS, 2 * ROWS - 1), (2, 2 * ROWS, TOTAL - 1)] {
         let (Statistics::Double(degrees), Statistics::Int64(row)) =
             (statistics(metadata, row_group, 0), statistics(metadata, row_group, 1))
         else {
             panic!("other types")
         };
-        let expected = (row_group != 1).then_some((first as f64, last as f64));
-        assert_eq!(degrees.min_opt().copied().zip(degrees.max_opt().copied()), expected);
+        assert_eq!(degrees.min_opt().zip(degrees.max_opt()), Some((&(first as f64), &(last as f64))));
         assert_eq!(row.min_opt().zip(row.max_opt()), Some((&(first as i64), &(last as i64))));
-        let Some(ColumnIndexMetaData::INT64(pages)) = index.column_index(row_group, 1) else { panic!("no index") };
-        assert!(pages.num_pages() > 1);
-        let mins = pages.min_values().iter();
-        assert!(mins.zip(pages.max_values()).all(|(min, max)| first as i64 <= *min && min < max));
-        let pages = index.column_index(row_group, 0).map(ColumnIndexMetaData::num_pages);
-        assert_eq!(pages.is_some(), row_group != 1, "pages with bounds, except where a NaN is");
+        let (Some(ColumnIndexMetaData::DOUBLE(degrees)), Some(ColumnIndexMetaData::INT64(rows))) =
+            (index.column_index(row_group, 0), index.column_index(row_group, 1))
+        else {
+            panic!("no column index")
+        };
+        assert!(degrees.num_pages() > 1 && rows.num_pages() > 1);
+        let of_pages =
+            |mins: &[i64], maxs: &[i64]| mins.iter().zip(maxs).all(|(min, max)| first as i64 <= *min && min < max);
+        assert!(of_pages(rows.min_values(), rows.max_values()));
+        let whole = |values: &[f64]| values.iter().map(|&value| value as i64).collect::<Vec<_>>();
+        assert!(of_pages(&whole(degrees.min_values()), &whole(degrees.max_values())));
+    }
+}
+
+/// DataFusion takes the bounds of the row groups that have some for those of the file, and would skip the NaN.
+#[test]
+fn a_nan_in_one_row_group_leaves_its_column_without_bounds_in_all() {
+    let file = three_row_groups(|row| if row == ROWS + 7 { f64::NAN } else { row as f64 });
+    let metadata = file.metadata();
+    let index = metadata.page_index().unwrap();
+    for row_group in 0..3 {
+        let (degrees, row) = (statistics(metadata, row_group, 0), statistics(metadata, row_group, 1));
+        assert_eq!((degrees.min_bytes_opt(), degrees.max_bytes_opt()), (None, None));
+        assert_eq!(degrees.nan_count_opt(), Some(u64::from(row_group == 1)));
+        assert!(row.min_bytes_opt().is_some() && row.max_bytes_opt().is_some());
+        assert!(index.column_index(row_group, 0).is_none() && index.column_index(row_group, 1).is_some());
         assert!(index.offset_index(row_group, 0).is_some());
     }
+}
+
+const ROWS: usize = 1 << 20;
+const TOTAL: usize = 2 * ROWS + 30_000;
+
+/// Two whole row groups and the beginning of a third.
+fn three_row_groups(degrees: impl Fn(usize) -> f64) -> SerializedFileReader<Bytes> {
+    let columns: [(&str, ArrayRef); 2] = [
+        ("degrees", Arc::new(Float64Array::from_iter_values((0..TOTAL).map(degrees)))),
+        ("row", Arc::new(Int64Array::from_iter_values(0..TOTAL as i64))),
+    ];
+    let file = file(&columns, &[], 1 << 17);
+    let rows: Vec<_> = file.metadata().row_groups().iter().map(|group| group.num_rows()).collect();
+    assert_eq!(rows, [ROWS as i64, ROWS as i64, 30_000]);
+    file
 }
 
 #[test]
