@@ -74,13 +74,18 @@ enum Command {
     /// Print rows as they pass, of the source's output or of any stage's, and committed ones; changes nothing.
     Tap(tap::TapArgs),
     /// Prove from what is committed that no row was lost or doubled.
-    Verify {
-        /// The pipeline file.
-        file: PathBuf,
-        /// Print findings and accounts as JSON, one object a line.
-        #[arg(long)]
-        json: bool,
-    },
+    ///
+    /// It reads everything back that the sinks hold, and counts the rows in the sources again. A source that was recreated,
+    /// is gone, or has had rows removed since they were committed is reported and is no failure, unless `--require-source`
+    /// is given; a source that doesn't answer is a failure.
+    ///
+    /// As JSON each finding is an object with `path` and `problem`, and each flow one with `flow`, `sink`, `batches`,
+    /// `files`, `rows`, `totals`, `spans`, `findings` and `source`, or with `flow` and `error` where it could not be read.
+    /// `source` is `{"counted": ROWS}`; `{"fewer": {"counted": ROWS, "removed": ROWS, "partitions": [...]}}` after a
+    /// removal, for each partition `partition`, `counted`, `removed` where it is known, and `by`: `retention`,
+    /// `compaction`, `unknown`, `delete` or `last_day`; `{"other": {"reason": TEXT}}` for another source or a changed file;
+    /// or `"gone"`.
+    Verify(verify::VerifyArgs),
 }
 
 /// The command line, as help, completions and the manual page show it.
@@ -114,7 +119,7 @@ pub fn main() -> ExitCode {
         Command::Man => man::man(self::command()),
         Command::Tap(args) => tap::tap(&args),
         Command::Test { files, filter } => test::test(&files, filter.as_deref()),
-        Command::Verify { file, json } => verify::verify(&file, json, voice),
+        Command::Verify(args) => verify::verify(&args, voice),
     };
     let Err(failed) = result else { return ExitCode::SUCCESS };
     let status = match failed {

@@ -123,33 +123,49 @@ fn resume(flow: &BuiltFlow) -> Resume {
     })
 }
 
-/// Whether stored positions mean what the file now says they mean.
+/// Why a flow can't resume from its last commit: the stored positions don't apply to what is there now.
+pub(crate) enum Misfit {
+    /// The file was changed, or another source has taken the place of the one that was read.
+    Other(Error),
+    /// The source that was read doesn't exist any more.
+    Gone(Error),
+}
+
+/// Ensures that stored positions mean what the file now says they mean.
 pub(crate) fn fits(flow: &BuiltFlow, progress: &Progress) -> Result<(), Error> {
+    match misfit(flow, progress)? {
+        None => Ok(()),
+        Some(Misfit::Other(refusal) | Misfit::Gone(refusal)) => Err(refusal),
+    }
+}
+
+/// Compares what a commit says about its flow and its source with what they are now; `None` where nothing differs.
+pub(crate) fn misfit(flow: &BuiltFlow, progress: &Progress) -> Result<Option<Misfit>, Error> {
     let differences = flow.fingerprint.differences(&progress.fingerprint);
     if !differences.is_empty() {
-        return Err(Error::Refused {
+        return Ok(Some(Misfit::Other(Error::Refused {
             place: flow.sink.place.clone(),
             reason: format!(
-                "its last commit (version {}) was made by another form of this flow, whose positions would mean other \
-                 rows: {}. Change the file back, or give the flow a new sink and let it begin there",
+                "its last commit (version {}) was written by an incompatible version of this flow, so its positions don't \
+                 apply: {}. Change the file back, or give the flow a new sink, where it starts from the beginning",
                 progress.version,
                 differences.join("; ")
             ),
-        });
+        })));
     }
     let (source, now) = (&flow.source.source, flow.source.source.identity()?);
-    if let Some(stored) = &progress.source
-        && let Some(advice) = source.if_another(stored, now.as_deref())
-    {
-        let is = now.map_or("is gone".to_owned(), |now| format!("is now {now}"));
-        return Err(Error::Refused {
-            place: flow.source.place.clone(),
-            reason: format!(
-                "version {} of {} was read from its identity {stored}, which {is}: it was deleted or recreated, and the \
-                 stored positions ({}) would mean other rows. {advice}",
-                progress.version, flow.sink.place, progress.positions,
-            ),
-        });
-    }
-    Ok(())
+    let Some(stored) = &progress.source else { return Ok(None) };
+    let Some(advice) = source.if_another(stored, now.as_deref()) else { return Ok(None) };
+    let refusal = |is: &str| Error::Refused {
+        place: flow.source.place.clone(),
+        reason: format!(
+            "version {} of {} was read from its identity {stored}, which {is}: it was deleted or recreated, so the \
+             stored positions ({}) don't apply. {advice}",
+            progress.version, flow.sink.place, progress.positions,
+        ),
+    };
+    Ok(Some(match now {
+        Some(now) => Misfit::Other(refusal(&format!("is now {now}"))),
+        None => Misfit::Gone(refusal("is gone")),
+    }))
 }

@@ -11,7 +11,7 @@ use engine::plan::Plan;
 use engine::run::Running;
 use operators::inspect::Inspect;
 use operators::progress::{Progress, Run};
-use operators::stage::{Account, Audit, Listen, Opened, Read, Reader, Share, Sink, Source, Writer};
+use operators::stage::{Account, Audit, Listen, Opened, Read, Reader, Recount, Share, Sink, Source, Writer};
 use operators::{Checkpoint, Error, Lag, Position, Span};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -132,7 +132,7 @@ impl Source for Slow {
         self.source.identity()
     }
 
-    fn count(&self, span: &Span, more: &mut dyn FnMut(u64)) -> operators::Result<Option<u64>> {
+    fn count(&self, span: &Span, more: &mut dyn FnMut(u64)) -> operators::Result<Recount> {
         self.source.count(span, more)
     }
 }
@@ -216,8 +216,8 @@ impl Source for Uneven {
         Ok(None)
     }
 
-    fn count(&self, _: &Span, _: &mut dyn FnMut(u64)) -> operators::Result<Option<u64>> {
-        Ok(None)
+    fn count(&self, _: &Span, _: &mut dyn FnMut(u64)) -> operators::Result<Recount> {
+        Ok(Recount::Gone)
     }
 }
 

@@ -201,7 +201,7 @@ fn servers_tell_where_a_job_stands_and_stay_as_they_are() {
     assert_eq!((&flows[1]["partitions"][0]["position"], &flows[2]["behind"]["rows"]), (&201.into(), &0.into()));
     assert!(flows[2]["files"]["count"].as_u64().unwrap() >= 4, "{}", flows[2]);
 
-    // Another form of the flow: the stored positions would mean other rows.
+    // An incompatible change of the file: the stored positions don't apply.
     let file = fs::read_to_string(job.file()).unwrap();
     fs::write(job.file(), file.replace("cursor = \"id\"", "cursor = \"other\"")).unwrap();
     let output = job.output("status", &[]);

@@ -248,7 +248,7 @@ fn edits_that_break_the_meaning_of_positions_are_refused_and_others_go_through()
             let output = job.output("run", &["--drain"]);
             assert_eq!(output.status.code(), Some(1), "{to}: {}", both(&output));
             assert!(
-                both(&output).contains(says) && both(&output).contains("would mean other rows"),
+                both(&output).contains(says) && both(&output).contains("positions don't apply"),
                 "{}",
                 both(&output)
             );

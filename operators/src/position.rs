@@ -90,6 +90,17 @@ impl Span {
     }
 }
 
+/// Adds the spans of one commit to all that was read before it, which is one span for each partition.
+pub(crate) fn join(all: &mut Vec<Span>, steps: &[Span]) -> Result<(), SpanError> {
+    for step in steps {
+        match all.iter_mut().find(|span| span.partition == step.partition) {
+            Some(span) => span.extend(step)?,
+            None => all.push(*step),
+        }
+    }
+    Ok(())
+}
+
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "partition {} [{}, {})", self.partition, self.from, self.to)

@@ -36,7 +36,7 @@ pub trait Source: Inspect + Send + Sync {
         Ok(Checkpoint::default())
     }
 
-    /// Is told, before it is opened at stored positions, of the last rows before them.
+    /// Receives the last rows before stored positions, before the source is opened there or counts what was read.
     fn anchored(&self, _anchors: &Anchors) {}
 
     /// Opens a reader of this worker's share at the given positions; a partition without one starts where
@@ -52,9 +52,8 @@ pub trait Source: Inspect + Send + Sync {
         (now != Some(stored)).then(|| "Bring the old one back, or give the flow a new sink".to_owned())
     }
 
-    /// Counts the rows of a span anew, for `verify`; `None` when the source does not have them any more. Where it reads
-    /// them one by one, it tells how many more it has read.
-    fn count(&self, span: &Span, more: &mut dyn FnMut(u64)) -> Result<Option<u64>>;
+    /// Counts the rows of a span again, for `verify`. A source that reads them one by one reports each step to `more`.
+    fn count(&self, span: &Span, more: &mut dyn FnMut(u64)) -> Result<Recount>;
 
     /// What each partition holds now, without reading it; empty where there is nothing yet, or no such thing.
     fn extents(&self) -> Result<Vec<Extent>> {
@@ -66,6 +65,65 @@ pub trait Source: Inspect + Send + Sync {
 
     /// The flow has come to its end: waits, some seconds at most, until the last of what it was told is shown.
     fn ended(&self) {}
+}
+
+/// What a source finds when it counts the rows of a span that was read before.
+///
+/// | source | answer |
+/// |---|---|
+/// | `weather` | `Complete`; `Partial` when `last_day` was moved before the end of the span |
+/// | `table` | `Partial`: a row may be deleted at any time; `Gone` without the table |
+/// | `topic` | `Complete`; `Partial` when the oldest messages were deleted; `Truncated` when the newest were; `Gone` without the topic |
+/// | `kafka` | `Complete`; `Partial` after retention and under compaction; `Truncated` when the log lost its end; `Gone` without the topic or the partition |
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recount {
+    /// The source keeps all rows of the span, and has this many. Any other number than was read is a finding.
+    Complete(u64),
+    /// The source has this many rows, and others may have been removed since they were read. Fewer than were read is
+    /// explained, more is a finding.
+    Partial(u64, Removal),
+    /// The source has this many rows, and lost others that it should have kept: a finding.
+    Truncated(u64, String),
+    /// The source, or this partition of it, doesn't exist any more.
+    Gone,
+}
+
+impl Recount {
+    /// Rows that are there.
+    pub fn rows(&self) -> u64 {
+        match self {
+            Self::Complete(rows) | Self::Partial(rows, _) | Self::Truncated(rows, _) => *rows,
+            Self::Gone => 0,
+        }
+    }
+}
+
+/// What may have removed rows from a source after they were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Removal {
+    /// The oldest rows: the retention of a topic, or an administrator.
+    Retention,
+    /// The compaction of a topic.
+    Compaction,
+    /// Perhaps compaction: the brokers don't show this user the settings of the topic.
+    Unknown,
+    /// A DELETE in a table.
+    Delete,
+    /// The newest rows: `last_day` is earlier now.
+    LastDay,
+}
+
+impl std::fmt::Display for Removal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Retention => "by retention or an administrator",
+            Self::Compaction => "by compaction",
+            Self::Unknown => "perhaps by compaction: the brokers don't show this user the topic's settings",
+            Self::Delete => "by a DELETE",
+            Self::LastDay => "because last_day is earlier now",
+        })
+    }
 }
 
 /// What one call of [`Reader::read`] found.

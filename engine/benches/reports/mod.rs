@@ -12,7 +12,7 @@ use input::PARTITIONS;
 use operators::encode::EncodeConfig;
 use operators::inspect::Inspect;
 use operators::source::weather::WeatherConfig;
-use operators::stage::{Read, Reader, Share, Source};
+use operators::stage::{Read, Reader, Recount, Share, Source};
 use operators::{Checkpoint, Chunk, Lag, Position, Result, Span};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -81,8 +81,8 @@ impl Source for Reports {
         Ok(None)
     }
 
-    fn count(&self, _: &Span, _: &mut dyn FnMut(u64)) -> Result<Option<u64>> {
-        Ok(None)
+    fn count(&self, _: &Span, _: &mut dyn FnMut(u64)) -> Result<Recount> {
+        Ok(Recount::Gone)
     }
 }
 

@@ -1,25 +1,32 @@
 //! `verify`: proves from what is committed, and from the sources where they still have the rows, that nothing was
-//! lost or doubled. It believes neither the engine nor a counter that it can count anew.
+//! lost or doubled. It believes neither the engine nor a counter that it can count again.
+
+mod recount;
 
 use super::Failed;
 use crate::config::BuiltFlow;
 use crate::report::{Said, Voice, counted, json_or_error, left_out, printed_lines, say, tell};
+use clap::Args;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
-use operators::Error;
 use operators::stage::{Account, Finding, Listen};
 use operators::terminal::printed;
+use operators::{Error, Span};
+use recount::{Source, recount};
 use serde::Serialize;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
-/// Rows of the source, counted anew, beside those of the sink.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Source {
-    /// The source still has every row.
-    Counted(u64),
-    /// The source does not have them any more.
-    Gone,
+/// What `verify` can be told.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The pipeline file.
+    file: PathBuf,
+    /// Print findings and accounts as JSON, one object a line.
+    #[arg(long)]
+    json: bool,
+    /// Also fail when a source no longer holds all rows that were read from it, so that they can't be compared.
+    #[arg(long)]
+    require_source: bool,
 }
 
 /// What one flow's sink holds.
@@ -33,43 +40,78 @@ struct Verified {
     findings: u64,
 }
 
-pub(crate) fn verify(file: &Path, json: bool, voice: Voice) -> Result<(), Failed> {
+/// What all flows come to.
+#[derive(Default)]
+struct Outcome {
+    findings: u64,
+    /// Flows that could not be read to the end.
+    unread: u64,
+    /// Names of the flows that could not be compared with all they had read.
+    not_compared: Vec<String>,
+}
+
+pub(crate) fn verify(args: &VerifyArgs, voice: Voice) -> Result<(), Failed> {
+    let VerifyArgs { file, json, require_source } = args;
     let loaded = super::load(file)?;
-    let (mut findings, mut unread) = (0, 0);
+    let mut outcome = Outcome::default();
     for flow in &loaded.built {
-        let mut listener = Listener::new(&flow.name, json, voice);
+        let mut listener = Listener::new(&flow.name, *json, voice);
         let verified = flow_of(flow, &mut listener);
         listener.bar.finish_and_clear();
-        findings += listener.findings;
+        outcome.findings += listener.findings;
         listener.said?;
         match verified {
-            Ok(verified) if json => say(json_or_error(serde_json::to_string(&verified)))?,
-            Ok(verified) => tell(text(&verified))?,
+            Ok(verified) => {
+                if !verified.source.is_complete() {
+                    outcome.not_compared.push(flow.name.clone());
+                }
+                match *json {
+                    true => say(json_or_error(serde_json::to_string(&verified)))?,
+                    false => tell(text(&verified))?,
+                }
+            }
             // What cannot be read of one says nothing of the others.
             Err(error) => {
-                unread += 1;
+                outcome.unread += 1;
                 let error = error.to_string();
-                if json {
-                    say(serde_json::json!({"flow": flow.name, "error": error}))?;
-                } else {
-                    tell(format!("{}: not proved: {}", flow.name, printed_lines(&error)))?;
+                match *json {
+                    true => say(serde_json::json!({"flow": flow.name, "error": error}))?,
+                    false => tell(format!("{}: not proved: {}", flow.name, printed_lines(&error)))?,
                 }
             }
         }
     }
-    if findings > 0 && !json {
-        say(format!("{}: something was lost, doubled or damaged", counted(findings, "finding")))?;
-    }
-    if unread > 0 && !json {
-        say(format!("{} could not be read to the end, and nothing is proved of it", counted(unread, "flow")))?;
-    }
-    if findings > 0 || unread > 0 {
-        return Err(Failed::Said);
-    }
     if !json {
-        say("nothing lost, nothing doubled")?;
+        outcome.conclusion(*require_source).into_iter().try_for_each(say)?;
     }
-    Ok(())
+    let is_proved = outcome.findings == 0 && outcome.unread == 0;
+    let is_enough = outcome.not_compared.is_empty() || !require_source;
+    if is_proved && is_enough { Ok(()) } else { Err(Failed::Said) }
+}
+
+impl Outcome {
+    /// The last lines, which claim no more than was proved.
+    fn conclusion(&self, require_source: bool) -> Vec<String> {
+        let Self { findings, unread, not_compared } = self;
+        let mut lines = Vec::new();
+        if *findings > 0 {
+            lines.push(format!("{}: something was lost, doubled or damaged", counted(*findings, "finding")));
+        }
+        if *unread > 0 {
+            let flows = counted(*unread, "flow");
+            lines.push(format!("{flows} could not be read to the end, and nothing is proved of it"));
+        }
+        let scope = if not_compared.is_empty() { "" } else { ", as far as the sinks alone can prove it" };
+        if lines.is_empty() {
+            lines.push(format!("nothing lost, nothing doubled{scope}"));
+        }
+        if !not_compared.is_empty() {
+            let required = if require_source { ", which --require-source asks for" } else { "" };
+            let flows = not_compared.join(", ");
+            lines.push(format!("not every row could be compared with its source{required}: {flows}"));
+        }
+        lines
+    }
 }
 
 /// Tells findings as they are met, and on a terminal how far the work is.
@@ -148,33 +190,12 @@ fn flow_of(flow: &BuiltFlow, listener: &mut Listener) -> Result<Verified, Error>
         // What else is wrong with it is the audit's to tell.
         progress => progress.ok().flatten(),
     };
-    listener.begin("reading back", committed.map(|progress| progress.totals.written));
+    listener.begin("reading back", committed.as_ref().map(|progress| progress.totals.written));
     let account = flow.sink.sink.audit(&flow.id, listener)?;
     listener.begin("counting in the source", Some(account.totals.read));
-    let source = count(flow, &account, listener)?;
-    if let Source::Counted(rows) = source
-        && rows != account.totals.read
-    {
-        let (read, place) = (HumanCount(account.totals.read), &flow.source.about.summary);
-        let ranges = ranges(&account);
-        let rows = HumanCount(rows);
-        let problem =
-            format!("has {rows} rows in the range that was read, {ranges}, but the commits account for {read}");
-        listener.found(Finding { path: place.clone(), problem });
-    }
+    let source = recount(flow, committed.as_ref(), &account, listener)?;
     let findings = listener.findings;
     Ok(Verified { flow: flow.name.clone(), sink: flow.sink.about.summary.clone(), account, source, findings })
-}
-
-fn count(flow: &BuiltFlow, account: &Account, listener: &mut Listener) -> Result<Source, Error> {
-    let mut rows = 0;
-    for span in &account.spans {
-        match flow.source.source.count(span, &mut |rows| listener.checked(rows))? {
-            Some(counted) => rows += counted,
-            None => return Ok(Source::Gone),
-        }
-    }
-    Ok(Source::Counted(rows))
 }
 
 fn text(verified: &Verified) -> String {
@@ -188,19 +209,15 @@ fn text(verified: &Verified) -> String {
         let batches = if account.batches == 1 { "batch" } else { "batches" };
         text += &format!(", {} {batches}, {}", HumanCount(account.batches), counted(account.files, "file"));
     }
-    text += &format!("\n  read {}{}", ranges(account), left_out(&account.totals));
-    text += &match source {
-        Source::Counted(rows) => format!("\n  the source has {} rows there", HumanCount(*rows)),
-        Source::Gone => "\n  the source does not have these rows any more, so they were not counted there".to_owned(),
-    };
+    text += &format!("\n  read {}{}", ranges(&account.spans), left_out(&account.totals));
+    text += &format!("\n  {}", source.text());
     text
 }
 
 /// `0 [0, 120) 1 [0, 80)`
-fn ranges(account: &Account) -> String {
-    let ranges: Vec<_> =
-        account.spans.iter().map(|span| format!("{} [{}, {})", span.partition, span.from, span.to)).collect();
-    ranges.join(" ")
+fn ranges<'s>(spans: impl IntoIterator<Item = &'s Span>) -> String {
+    let range = |span: &Span| format!("{} [{}, {})", span.partition, span.from, span.to);
+    spans.into_iter().map(range).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -225,5 +242,23 @@ mod tests {
         listener.begin("reading back", None);
         listener.checked(5);
         assert_eq!(stands(&listener), (5, None));
+    }
+
+    #[test]
+    fn the_last_line_claims_no_more_than_was_proved() {
+        let conclusion = |findings, unread, not_compared: &[&str], require_source| {
+            let not_compared = not_compared.iter().map(|&flow| flow.to_owned()).collect();
+            Outcome { findings, unread, not_compared }.conclusion(require_source).join("\n")
+        };
+        assert_eq!(conclusion(0, 0, &[], true), "nothing lost, nothing doubled");
+        assert_eq!(
+            conclusion(0, 0, &["a", "b"], false),
+            "nothing lost, nothing doubled, as far as the sinks alone can prove it\n\
+             not every row could be compared with its source: a, b"
+        );
+        assert!(conclusion(0, 0, &["a"], true).ends_with("which --require-source asks for: a"));
+        let bad = conclusion(1, 1, &["a"], false);
+        assert!(bad.starts_with("1 finding: something was lost") && !bad.contains("nothing lost"), "{bad}");
+        assert!(bad.contains("1 flow could not be read") && bad.ends_with("its source: a"), "{bad}");
     }
 }

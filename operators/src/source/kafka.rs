@@ -20,7 +20,7 @@ use crate::kafka::inspect;
 use crate::kafka::topic::{Client, Moment, Operation, Topic};
 use crate::position::{Anchors, Checkpoint, Position, Span};
 use crate::schema::Schema;
-use crate::stage::{About, BuiltSource, Reader, Share, Source};
+use crate::stage::{About, BuiltSource, Reader, Recount, Share, Source};
 use begin::First;
 use group::Group;
 use page::Column;
@@ -201,8 +201,9 @@ impl Source for KafkaSource {
         Ok(topic.id)
     }
 
-    fn count(&self, span: &Span, more: &mut dyn FnMut(u64)) -> Result<Option<u64>> {
-        count::count(&self.shared.place, span, more)
+    fn count(&self, span: &Span, more: &mut dyn FnMut(u64)) -> Result<Recount> {
+        let anchor = self.shared.known().anchors.0.get(&span.partition).copied();
+        count::count(&self.shared.place, span, anchor, more)
     }
 
     /// From the first message that is still there to behind the last that is committed, as lag is counted.

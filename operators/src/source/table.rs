@@ -16,7 +16,7 @@ use crate::sql::mysql::{Login, identity};
 use crate::sql::place::TablePlace;
 use crate::sql::stored::Values;
 use crate::sql::{Dialect, Place, statement};
-use crate::stage::{About, BuiltSource, Read, Reader, Share, Source};
+use crate::stage::{About, BuiltSource, Read, Reader, Recount, Removal, Share, Source};
 use arrow::datatypes::Field;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -167,8 +167,8 @@ impl Source for TableSource<Sqlite> {
         Ok(None)
     }
 
-    fn count(&self, span: &Span, more: &mut dyn FnMut(u64)) -> Result<Option<u64>> {
-        self.0.count(span, more)
+    fn count(&self, span: &Span, _: &mut dyn FnMut(u64)) -> Result<Recount> {
+        self.0.count(span)
     }
 
     fn extents(&self) -> Result<Vec<Extent>> {
@@ -204,8 +204,8 @@ impl Source for TableSource<MySql> {
         self.0.if_another(stored, now)
     }
 
-    fn count(&self, span: &Span, more: &mut dyn FnMut(u64)) -> Result<Option<u64>> {
-        self.0.count(span, more)
+    fn count(&self, span: &Span, _: &mut dyn FnMut(u64)) -> Result<Recount> {
+        self.0.count(span)
     }
 
     fn extents(&self) -> Result<Vec<Extent>> {
@@ -253,19 +253,24 @@ impl<D: Dialect> Table<D> {
         self.select("count(*)", &format!("WHERE {cursor} >= ? AND {cursor} < ?"))
     }
 
-    fn count(&self, span: &Span, _: &mut dyn FnMut(u64)) -> Result<Option<u64>> {
+    /// Counts the rows that are left of a span: any of them may have been deleted.
+    fn count(&self, span: &Span) -> Result<Recount> {
+        if span.partition != 0 {
+            return Ok(Recount::Gone);
+        }
         let counted = D::look(&self.place.database, async |connection: &mut D::Connection| {
             let there = D::answer(D::columns(connection, &self.config.table)).await;
             if find(&there.map_err(self.place.failed("count rows"))?, &self.config.cursor).is_none() {
-                return Ok(None);
+                return Ok(Recount::Gone);
             }
             let mut ends = Values::<D>::default();
             ends.unsigned(span.from.0)?;
             ends.unsigned(span.to.0)?;
             let query = statement::<D>(self.select_count(), ends.arguments());
-            count_by::<D>(connection, query).await.map(Some).map_err(self.place.failed("count rows"))
+            let rows = count_by::<D>(connection, query).await.map_err(self.place.failed("count rows"))?;
+            Ok(Recount::Partial(rows, Removal::Delete))
         });
-        Ok(wait(counted)?.flatten())
+        Ok(wait(counted)?.unwrap_or(Recount::Gone))
     }
 
     /// Asks the database, and what the table is like: `fits` says it in words, or `None` where there is none.

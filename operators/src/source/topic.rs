@@ -12,7 +12,7 @@ use crate::sql::sqlite::database::Opened;
 use crate::sql::sqlite::topic::{self, Topic};
 use crate::sql::sqlite::{Statement, page, statement};
 use crate::sql::{Kind, Place, signed};
-use crate::stage::{About, BuiltSource, Read, Reader, Share, Source};
+use crate::stage::{About, BuiltSource, Read, Reader, Recount, Removal, Share, Source};
 use arrow::array::{BinaryBuilder, RecordBatch, UInt64Array};
 use arrow::datatypes::{DataType, Field};
 use schemars::JsonSchema;
@@ -84,15 +84,25 @@ impl Source for TopicSource {
         Ok(topic.flatten().map(|topic| topic.id))
     }
 
-    fn count(&self, span: &Span, _: &mut dyn FnMut(u64)) -> Result<Option<u64>> {
+    fn count(&self, span: &Span, _: &mut dyn FnMut(u64)) -> Result<Recount> {
         let place = &self.place;
         let counted = place.database.look(async |connection| {
-            if topic::find(connection, place).await?.is_none() {
-                return Ok(None);
+            let found = topic::find(connection, place).await?;
+            if found.is_none_or(|topic| topic.partitions <= span.partition) {
+                return Ok(Recount::Gone);
             }
-            topic::count(connection, place, span).await.map(Some)
+            let rows = topic::count(connection, place, span).await?;
+            let first = topic::first(connection, place, span.partition).await?;
+            let end = topic::end(connection, place, span.partition).await?;
+            Ok(if end < span.to.0 {
+                Recount::Truncated(rows, ends_early(span.partition, end, span.to.0))
+            } else if first > span.from.0 {
+                Recount::Partial(rows, Removal::Retention)
+            } else {
+                Recount::Complete(rows)
+            })
         });
-        Ok(wait(counted)?.flatten())
+        Ok(wait(counted)?.unwrap_or(Recount::Gone))
     }
 
     fn extents(&self) -> Result<Vec<Extent>> {
@@ -109,6 +119,14 @@ impl Source for TopicSource {
         });
         Ok(wait(asked)?.unwrap_or_default())
     }
+}
+
+/// What is said of a partition that ends before what was read of it.
+fn ends_early(partition: u32, end: u64, read: u64) -> String {
+    format!(
+        "partition {partition} ends at {end}, and the flow stands at {read}: the topic was truncated, recreated or \
+         restored from an old copy"
+    )
 }
 
 struct TopicReader {
@@ -209,8 +227,7 @@ impl TopicReader {
         let next = at(&self.next, partition);
         let end = topic::end(connection, &self.place, partition).await?;
         if end < next {
-            let what = format!("partition {partition} ends at {end}, and the flow stands at {next}");
-            return Err(self.lost(&format!("{what}: the topic was truncated, recreated or put back from a copy")));
+            return Err(self.lost(&ends_early(partition, end, next)));
         }
         Ok(())
     }

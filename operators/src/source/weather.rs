@@ -9,7 +9,7 @@ use crate::error::{Error, Problem, Result};
 use crate::inspect::Inspect;
 use crate::position::{Checkpoint, Lag, Position, Span};
 use crate::schema::Schema;
-use crate::stage::{About, BuiltSource, Read, Reader, Share, Source};
+use crate::stage::{About, BuiltSource, Read, Reader, Recount, Removal, Share, Source};
 use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringBuilder, UInt64Array};
 use arrow::datatypes::{DataType, Field};
 use chrono::{Datelike, Days, NaiveDate};
@@ -229,9 +229,14 @@ impl Source for Weather {
         Ok(None)
     }
 
-    fn count(&self, span: &Span, _: &mut dyn FnMut(u64)) -> Result<Option<u64>> {
-        let end = if span.partition == PARTITION { self.config.rows() } else { 0 };
-        Ok(Some(span.to.0.min(end).saturating_sub(span.from.0)))
+    fn count(&self, span: &Span, _: &mut dyn FnMut(u64)) -> Result<Recount> {
+        if span.partition != PARTITION {
+            return Ok(Recount::Gone);
+        }
+        let end = self.config.rows();
+        let rows = span.to.0.min(end).saturating_sub(span.from.0);
+        let is_whole = span.to.0 <= end;
+        Ok(if is_whole { Recount::Complete(rows) } else { Recount::Partial(rows, Removal::LastDay) })
     }
 }
 

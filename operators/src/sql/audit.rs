@@ -1,6 +1,7 @@
 //! Reads back what a SQL sink has committed, and counts it against what the commits say.
 
 use super::insert::count_dead_letters;
+use super::progress::{Held, ReadSoFar};
 use super::sink::{SqlSink, Target};
 use super::{Dialect, Place, progress};
 use crate::error::{Error, Result};
@@ -9,6 +10,7 @@ use crate::position::{Position, Span};
 use crate::progress::Progress;
 use crate::runtime::wait;
 use crate::stage::{Account, Audit, Finding, Listen};
+use std::collections::BTreeMap;
 
 impl<T: Target> Audit for SqlSink<T> {
     fn audit(&self, flow: &str, listener: &mut dyn Listen) -> Result<Account> {
@@ -39,11 +41,18 @@ async fn audit<T: Target>(
     let mut snapshot = snapshot.map_err(place.failed("begin to verify"))?;
     let connection = &mut *snapshot;
     let mut found = Vec::new();
-    let last = match progress::read(connection, place, flow).await {
-        Ok(held) => held.and_then(|held| held.progress),
+    let (last, spans) = match progress::read(connection, place, flow).await {
+        Ok(Some(Held { progress: Some(last), read, .. })) => {
+            let spans = spans(&last, read).unwrap_or_else(|problem| {
+                found.push(finding(place, problem));
+                Vec::new()
+            });
+            (Some(last), spans)
+        }
+        Ok(_) => (None, Vec::new()),
         Err(Error::Damaged { reason, .. }) => {
             found.push(finding(place, reason));
-            None
+            (None, Vec::new())
         }
         Err(error) => return Err(error),
     };
@@ -61,7 +70,6 @@ async fn audit<T: Target>(
     let rejected = difference("dead letters", dead_letters, totals.dead_letters, flow);
     found.extend(rejected.map(|problem| finding(place, problem)));
     let batches = last.as_ref().map_or(0, |last| last.version.0 + 1);
-    let spans = last.map(|last| spans(&last)).unwrap_or_default();
     Ok((Account { batches, without_digests: 0, files: 0, rows, totals, spans }, found))
 }
 
@@ -80,12 +88,33 @@ fn difference(what: &str, there: u64, committed: u64, flow: &str) -> Option<Stri
     }
 }
 
-/// All that was read of each source partition. How many rows that was is known exactly for a single partition; of
-/// several, only the sum is, and each counts as one without gaps.
-fn spans(last: &Progress) -> Vec<Span> {
+/// All that was read of each source partition, or why what is recorded of it is wrong. Where an earlier version of this
+/// program recorded nothing, each partition counts from its beginning; how many rows that was is known exactly for a
+/// single one, and of several only the sum is.
+fn spans(last: &Progress, read: ReadSoFar) -> std::result::Result<Vec<Span>, String> {
     let positions = &last.positions.0;
-    let rows = |to: Position| if positions.len() == 1 { last.totals.read } else { to.0 };
-    let span =
-        |(&partition, &to): (&u32, &Position)| Span { partition, from: Position(0), to, rows: rows(to), anchor: None };
-    positions.iter().map(span).collect()
+    let spans = match read {
+        ReadSoFar::Spans(spans) => spans,
+        ReadSoFar::Unknown => {
+            let rows = |to: Position| if positions.len() == 1 { last.totals.read } else { to.0 };
+            let span = |(&partition, &to): (&u32, &Position)| Span {
+                partition,
+                from: Position(0),
+                to,
+                rows: rows(to),
+                anchor: None,
+            };
+            return Ok(positions.iter().map(span).collect());
+        }
+    };
+    let rows: u64 = spans.iter().map(|span| span.rows).sum();
+    let ends: BTreeMap<_, _> = spans.iter().map(|span| (span.partition, span.to)).collect();
+    if rows != last.totals.read || ends != *positions {
+        let flow = &last.run.flow;
+        return Err(format!(
+            "the spans of flow {flow} hold {rows} rows and end at {ends:?}, not at [{}]",
+            last.positions
+        ));
+    }
+    Ok(spans)
 }

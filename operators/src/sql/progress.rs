@@ -5,7 +5,7 @@
 //! | `flow` | whose positions these are |
 //! | `run` | who may commit: the copy of the flow that was opened last |
 //! | `version` | number of the last commit; null before the first |
-//! | `progress` | what is known after it, as JSON, and when it was made; null before the first |
+//! | `progress` | what is known after it, as JSON, when it was made, and all that was read so far; null before the first |
 
 use super::dialect::{Dialect, has_table};
 use super::inspect::Need;
@@ -13,6 +13,7 @@ use super::place::Place;
 use super::stored::Values;
 use super::{Transaction, signed, statement};
 use crate::error::{Error, Result};
+use crate::position::{self, Span, SpanError};
 use crate::progress::{Progress, Run, Version};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,34 @@ pub(super) struct Held {
     pub(super) progress: Option<Progress>,
     /// When it was made.
     pub(super) committed_at: Option<SystemTime>,
+    /// All that was read since the first commit.
+    pub(super) read: ReadSoFar,
+}
+
+/// All that was read since the first commit of a flow.
+#[derive(Clone, Debug)]
+pub(super) enum ReadSoFar {
+    /// One span for each source partition.
+    Spans(Vec<Span>),
+    /// Not recorded: an earlier version of this program made the first commits.
+    Unknown,
+}
+
+impl ReadSoFar {
+    /// What is read once one more commit is made.
+    pub(super) fn after(&self, steps: &[Span]) -> Result<Self, SpanError> {
+        let Self::Spans(all) = self else { return Ok(Self::Unknown) };
+        let mut all = all.clone();
+        position::join(&mut all, steps)?;
+        Ok(Self::Spans(all))
+    }
+
+    fn spans(&self) -> Option<&[Span]> {
+        match self {
+            Self::Spans(spans) => Some(spans),
+            Self::Unknown => None,
+        }
+    }
 }
 
 /// The text of a commit.
@@ -37,12 +66,15 @@ struct Written<'p> {
     #[serde(flatten)]
     progress: &'p Progress,
     committed_at: DateTime<Utc>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spans: Option<&'p [Span]>,
 }
 
-/// What such a text says beside the progress; for people alone, and older ones lack it.
+/// What such a text says in addition to the progress, for people and for the audit; older ones lack it.
 #[derive(Deserialize)]
 struct Beside {
     committed_at: Option<DateTime<Utc>>,
+    spans: Option<Vec<Span>>,
 }
 
 /// Creates the table of all flows of a database.
@@ -74,20 +106,20 @@ fn update<D: Dialect>() -> String {
     format!("UPDATE {TABLE} SET version = ?, progress = ? WHERE flow = ? AND run = ? AND version {} ?", D::SAME)
 }
 
-/// Makes this run the only one that may commit, and only then reads where the flow stands. An older run that is in
+/// Makes this run the only one that may commit, and only then reads the flow's row. An older run that is in
 /// the midst of a commit holds the row: the answer comes after its end, and with what it left.
 pub(super) async fn take_over<D: Dialect>(
     tx: &mut Transaction<'_, D>,
     place: &Place<D>,
     run: &Run,
-) -> Result<Option<Progress>> {
+) -> Result<Option<Held>> {
     let mut values = Values::<D>::default();
     values.text(run.flow.as_str())?;
     values.text(run.id.as_str())?;
     values.text(run.id.as_str())?;
     tx.execute("take over the progress row", statement::<D>(own::<D>(), values.arguments)).await?;
     let row = tx.first("read the last commit", select::<D>(&run.flow)?).await?;
-    row.map_or(Ok(None), |row| Ok(held(&row, place, &run.flow)?.progress))
+    row.map(|row| held(&row, place, &run.flow)).transpose()
 }
 
 fn select<'q, D: Dialect>(flow: &str) -> Result<super::Statement<'q, D>> {
@@ -114,8 +146,9 @@ pub(super) async fn advance<D: Dialect>(
     tx: &mut Transaction<'_, D>,
     place: &Place<D>,
     progress: &Progress,
+    read: &ReadSoFar,
 ) -> Result<()> {
-    let json = serde_json::to_string(&Written { progress, committed_at: Utc::now() })
+    let json = serde_json::to_string(&Written { progress, committed_at: Utc::now(), spans: read.spans() })
         .map_err(|error| Error::Other(format!("the progress of {} cannot be written: {error}", progress.run.flow)))?;
     let mut values = Values::<D>::default();
     values.integer(signed(progress.version.0))?;
@@ -167,6 +200,9 @@ fn held<D: Dialect>(row: &D::Row, place: &Place<D>, flow: &str) -> Result<Held> 
     if progress.as_ref().is_some_and(|p| p.run.flow != flow) {
         return Err(damaged("holds the progress of another flow".into()));
     }
-    let committed_at = beside.and_then(|beside: Beside| beside.committed_at).map(SystemTime::from);
-    Ok(Held { owner, progress, committed_at })
+    let (committed_at, read) = match beside {
+        None => (None, ReadSoFar::Spans(Vec::new())),
+        Some(Beside { committed_at, spans }) => (committed_at, spans.map_or(ReadSoFar::Unknown, ReadSoFar::Spans)),
+    };
+    Ok(Held { owner, progress, committed_at: committed_at.map(SystemTime::from), read })
 }

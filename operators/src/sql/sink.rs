@@ -3,6 +3,7 @@
 use super::dialect::Dialect;
 use super::failpoint::Failpoints;
 use super::inspect::{Need, not_transactional};
+use super::progress::ReadSoFar;
 use super::{Place, Transaction, insert, progress};
 use crate::chunk::Chunk;
 use crate::error::{Error, Result};
@@ -89,14 +90,15 @@ impl<T: Target> Sink for SqlSink<T> {
     fn open(&self, run: &Run) -> Result<Opened> {
         let (target, failpoints) = (Arc::clone(&self.target), self.failpoints.clone());
         let place = target.place();
-        let (connected, progress) = wait(async {
+        let (connected, held) = wait(async {
             let mut connected = T::Dialect::write(&place.database).await?;
             let connection = T::Dialect::connection(&mut connected);
             let mut tx = Transaction::begin("start taking over", connection, &failpoints, place).await?;
             progress::create_table(&mut tx, place).await?;
             insert::create_dead_letters(&mut tx, place).await?;
-            let last = progress::take_over(&mut tx, place, run).await?;
-            target.create(&mut tx, last.as_ref()).await?;
+            let held = progress::take_over(&mut tx, place, run).await?;
+            let last = held.as_ref().and_then(|held| held.progress.as_ref());
+            target.create(&mut tx, last).await?;
             for table in [progress::TABLE, insert::DEAD_LETTERS, &place.name] {
                 let answer = T::Dialect::answer(T::Dialect::not_transactional(tx.connection(), table)).await;
                 if let Some(reason) = answer.map_err(place.failed("look at the tables"))? {
@@ -105,9 +107,11 @@ impl<T: Target> Sink for SqlSink<T> {
             }
             const DONE: &str = "finish taking over";
             tx.commit(DONE).await.map_err(place.failed(DONE))?;
-            Ok((connected, last))
+            Ok((connected, held))
         })?;
-        let committer = Box::new(SqlCommitter { target, failpoints, connected: Some(connected), run: run.clone() });
+        let (progress, read) = held.map_or((None, ReadSoFar::Spans(Vec::new())), |held| (held.progress, held.read));
+        let connected = Some(connected);
+        let committer = Box::new(SqlCommitter { target, failpoints, connected, run: run.clone(), read });
         Ok(Opened { committer, progress })
     }
 
@@ -122,11 +126,17 @@ struct SqlCommitter<T: Target> {
     /// `None` after a commit whose outcome could not be found out.
     connected: Option<<T::Dialect as Dialect>::Opened>,
     run: Run,
+    /// Up to the last commit.
+    read: ReadSoFar,
 }
 
 impl<T: Target> Committer for SqlCommitter<T> {
     fn commit(&mut self, commit: Commit) -> Result<()> {
-        wait(self.publish(commit))
+        let read = self.read.after(&commit.spans);
+        let read = read.map_err(|error| Error::Other(format!("{}: {error}; this is a bug", self.target.place())))?;
+        wait(self.publish(commit, &read))?;
+        self.read = read;
+        Ok(())
     }
 }
 
@@ -139,8 +149,9 @@ enum Failed {
 }
 
 impl<T: Target> SqlCommitter<T> {
-    async fn publish(&mut self, mut commit: Commit) -> Result<()> {
-        let Self { target, failpoints, connected, run } = self;
+    /// `read` is all that is read once the commit is made.
+    async fn publish(&mut self, mut commit: Commit, read: &ReadSoFar) -> Result<()> {
+        let Self { target, failpoints, connected, run, .. } = self;
         let place = target.place();
         let gathered = Gathered::take(&mut commit, run, &place.to_string())?;
         let progress = commit.progress;
@@ -151,7 +162,7 @@ impl<T: Target> SqlCommitter<T> {
         loop {
             T::Dialect::still_open(place, connected).await?;
             let connection = T::Dialect::connection(connected);
-            match transact(&**target, connection, failpoints, &progress, &gathered).await {
+            match transact(&**target, connection, failpoints, (&progress, read), &gathered).await {
                 Ok(()) => return Ok(()),
                 // A deadlock, a lock held too long, a connection lost: the whole transaction is done again.
                 Err(Failed::Before(Error::Unavailable { .. })) if tries.next().is_some() => {}
@@ -188,13 +199,13 @@ async fn transact<T: Target>(
     target: &T,
     connection: &mut <T::Dialect as sqlx::Database>::Connection,
     failpoints: &Failpoints,
-    progress: &Progress,
+    (progress, read): (&Progress, &ReadSoFar),
     gathered: &Gathered,
 ) -> Result<(), Failed> {
     let place = target.place();
     let before = async {
         let mut tx = Transaction::begin("start the commit", connection, failpoints, place).await?;
-        progress::advance(&mut tx, place, progress).await?;
+        progress::advance(&mut tx, place, progress, read).await?;
         target.insert(&mut tx, &gathered.rows).await?;
         insert::dead_letters(&mut tx, &progress.run.flow, &gathered.dead_letters).await?;
         Ok(tx)

@@ -9,7 +9,7 @@ use crate::chunk::Chunk;
 use crate::error::Result;
 use crate::inspect::Inspect;
 use crate::position::{Checkpoint, Lag, Position, Span};
-use crate::stage::{Read, Reader, Share, Source};
+use crate::stage::{Read, Reader, Recount, Share, Source};
 use arrow::array::UInt64Array;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
@@ -83,9 +83,9 @@ impl Source for TrialSource {
         Ok(None)
     }
 
-    fn count(&self, span: &Span, _: &mut dyn FnMut(u64)) -> Result<Option<u64>> {
+    fn count(&self, span: &Span, _: &mut dyn FnMut(u64)) -> Result<Recount> {
         let end = self.ends.position(span.partition).unwrap_or_default();
-        Ok(Some(span.to.min(end).0.saturating_sub(span.from.0)))
+        Ok(Recount::Complete(span.to.min(end).0.saturating_sub(span.from.0)))
     }
 
     fn committed(&self, positions: &Checkpoint) {

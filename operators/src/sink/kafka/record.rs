@@ -7,7 +7,7 @@
 //! | `commit` | what is known after the last commit | in the transaction of the rows |
 
 use super::written::Written;
-use crate::position::Span;
+use crate::position::{self, Span};
 use crate::progress::{Commit, Progress, Run, Tally};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -71,12 +71,7 @@ impl Record {
     ) -> Result<Self, String> {
         let Commit { progress, spans: steps, tally, .. } = commit;
         let mut spans = before.map(|before| before.spans.clone()).unwrap_or_default();
-        for step in steps {
-            match spans.iter_mut().find(|span| span.partition == step.partition) {
-                Some(span) => span.extend(&step).map_err(|error| format!("the source: {error}"))?,
-                None => spans.push(step),
-            }
-        }
+        position::join(&mut spans, &steps).map_err(|error| format!("the source: {error}"))?;
         let mut rows = before.map(|before| before.rows.clone()).unwrap_or_default();
         for (partition, written) in stored.rows {
             let joined = join(rows.get(&partition).copied(), written);

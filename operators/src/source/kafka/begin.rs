@@ -139,10 +139,15 @@ pub(super) fn check(shared: &Shared, client: &Client, partition: u32, at: u64, (
         )));
     }
     if at > end {
-        return Err(shared.lost(&format!(
-            "partition {partition} ends at {end}, and the flow stands at {at}: the topic was truncated, or put back \
-             from an old copy"
-        )));
+        return Err(shared.lost(&ends_early(partition, end, at)));
     }
     Ok(end)
+}
+
+/// What is said of a partition that ends before what was read of it.
+pub(super) fn ends_early(partition: u32, end: u64, read: u64) -> String {
+    format!(
+        "partition {partition} ends at {end}, and the flow stands at {read}: the topic was truncated, or restored from an \
+         old copy"
+    )
 }

@@ -1,34 +1,103 @@
-//! Counts the messages of a span anew, for `verify`.
+//! Counts the messages of a span again, for `verify`.
 
+use super::begin::ends_early;
+use super::footing::written_again;
 use crate::error::Result;
 use crate::kafka::Place;
+use crate::kafka::batch::Message;
 use crate::kafka::scan::scan;
 use crate::kafka::topic::Client;
-use crate::position::Span;
+use crate::position::{Anchor, Span};
+use crate::stage::{Recount, Removal};
 
-/// Reads the span once more, telling of each message; `None` when the topic has not all of it any more, or may have removed some of it.
-pub(super) fn count(place: &Place, span: &Span, more: &mut dyn FnMut(u64)) -> Result<Option<u64>> {
-    if span.from == span.to {
-        return Ok(Some(0));
+/// How often a partition is read again when its oldest messages are removed while it is read.
+const TRIES: usize = 3;
+
+/// Reads what is left of the span once more, and reports each message to `more`. `anchor` is the last message that was
+/// read of the partition, where that is known: a log that lost its end and was written to again has the same offsets.
+pub(super) fn count(place: &Place, span: &Span, anchor: Option<Anchor>, more: &mut dyn FnMut(u64)) -> Result<Recount> {
+    let Span { partition, from, to, .. } = *span;
+    if from == to {
+        return Ok(Recount::Complete(0));
     }
     let client = Client::new(place, &[])?;
-    let there =
-        client.settled(span.partition.saturating_add(1))?.is_some_and(|topic| span.partition < topic.partitions);
-    let compacted = client.is_compacted()?;
-    if !there || compacted == Some(true) {
-        return Ok(None);
+    let topic = client.settled(partition.saturating_add(1))?;
+    if topic.is_none_or(|topic| topic.partitions <= partition) {
+        return Ok(Recount::Gone);
     }
-    let (low, end) = client.range(span.partition)?;
-    if low > span.from.0 || end < span.to.0 {
-        return Ok(None);
+    let compaction = match client.is_compacted()? {
+        Some(false) => None,
+        Some(true) => Some(Removal::Compaction),
+        None => Some(Removal::Unknown),
+    };
+    for _ in 0..TRIES {
+        let (low, end) = client.range_up_to(partition, to.0)?;
+        let stretch = from.0.max(low)..to.0.min(end);
+        let mut last_read = LastRead::new(anchor.filter(|anchor| stretch.contains(&anchor.at.0)));
+        let mut rows = 0;
+        let is_whole = scan(place, partition, stretch, &mut |message| {
+            last_read.compare(&message);
+            rows += 1;
+            more(1);
+            Ok(())
+        })?;
+        if !is_whole {
+            continue;
+        }
+        let retention = (low > from.0).then_some(Removal::Retention);
+        return Ok(if end < to.0 {
+            Recount::Truncated(rows, ends_early(partition, end, to.0))
+        } else if let Some(reason) = last_read.contradiction(partition, to.0, compaction.is_some()) {
+            Recount::Truncated(rows, reason)
+        } else if let Some(removal) = retention.or(compaction) {
+            Recount::Partial(rows, removal)
+        } else {
+            Recount::Complete(rows)
+        });
     }
-    let mut counted = 0;
-    let whole = scan(place, span.partition, span.from.0..span.to.0, &mut |_| {
-        counted += 1;
-        more(1);
-        Ok(())
-    })?;
-    // Who may not know what became of messages cannot call them lost.
-    let is_told = counted >= span.rows || compacted.is_some();
-    Ok((whole && is_told).then_some(counted))
+    Err(place
+        .unavailable(format!("the oldest messages of partition {partition} are being removed while they are counted")))
+}
+
+/// The last message that was read of a partition, looked for in its log.
+enum LastRead {
+    /// It can't be looked for: it isn't known, or was removed with the oldest messages.
+    Unknown,
+    /// It hasn't come.
+    Missing(Anchor),
+    /// It is still there.
+    Same,
+    /// Its offset belongs to a message of this leader epoch now.
+    Other(Anchor, u32),
+}
+
+impl LastRead {
+    fn new(anchor: Option<Anchor>) -> Self {
+        anchor.map_or(Self::Unknown, Self::Missing)
+    }
+
+    fn compare(&mut self, message: &Message<'_>) {
+        if let Self::Missing(anchor) = *self
+            && message.offset() == anchor.at.0
+        {
+            *self = match message.epoch() {
+                Some(epoch) if epoch != anchor.epoch => Self::Other(anchor, epoch),
+                _ => Self::Same,
+            };
+        }
+    }
+
+    /// Why the log isn't the one that was read up to `to`, if it isn't; compaction may have removed the message.
+    fn contradiction(&self, partition: u32, to: u64, may_be_compacted: bool) -> Option<String> {
+        match *self {
+            Self::Missing(anchor) if !may_be_compacted => {
+                Some(written_again(partition, to, anchor, "it is not there any more"))
+            }
+            Self::Other(anchor, epoch) => {
+                let now = format!("now there is {} of leader epoch {epoch}", anchor.at);
+                Some(written_again(partition, to, anchor, &now))
+            }
+            Self::Unknown | Self::Missing(_) | Self::Same => None,
+        }
+    }
 }

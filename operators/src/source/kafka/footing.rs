@@ -93,12 +93,19 @@ impl Slip {
                 return Err(shared.place.unavailable(reason));
             }
         };
-        Err(shared.place.refused(format!(
-            "partition {partition} was cut before {next}, where the flow stands, and written to again: the last message \
-             read was {} of leader epoch {}, and {now}. What was written since then before {next} would be lost; {ANEW}",
-            anchor.at, anchor.epoch
-        )))
+        let cut = written_again(partition, next, anchor, &now);
+        Err(shared.place.refused(format!("{cut}. What was written since then before {next} would be lost; {ANEW}")))
     }
+}
+
+/// What is said of a log that lost its end and was written to again; `now` is what is in the place of the last message
+/// read.
+pub(super) fn written_again(partition: u32, next: u64, anchor: Anchor, now: &str) -> String {
+    let Anchor { at, epoch } = anchor;
+    format!(
+        "partition {partition} was cut before {next}, where the flow stands, and written to again: the last message read \
+         was {at} of leader epoch {epoch}, and {now}"
+    )
 }
 
 #[cfg(test)]

@@ -243,10 +243,11 @@ fn counts_are_of_rows_that_exist() {
         let span = Span { partition, from: Position(from), to: Position(to), rows: 0, anchor: None };
         source.count(&span, &mut |_| {}).unwrap()
     };
-    assert_eq!(count(0, 7, 31), Some(24));
-    assert_eq!(count(0, 40, 60), Some(10));
-    assert_eq!(count(0, 60, 70), Some(0));
-    assert_eq!(count(1, 0, 10), Some(0));
+    assert_eq!(count(0, 7, 31), Recount::Complete(24));
+    assert_eq!(count(0, 40, 50), Recount::Complete(10));
+    assert_eq!(count(0, 40, 60), Recount::Partial(10, Removal::LastDay));
+    assert_eq!(count(0, 60, 70), Recount::Partial(0, Removal::LastDay));
+    assert_eq!(count(1, 0, 10), Recount::Gone);
 }
 
 #[test]

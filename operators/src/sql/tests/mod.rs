@@ -22,7 +22,7 @@ use crate::runtime::wait;
 use crate::schema::Schema;
 use crate::sink::{SinkConfig, table, topic};
 use crate::source::SourceConfig;
-use crate::stage::{BuiltSink, BuiltSource, Inflow, Read, Reader, Share, Sink};
+use crate::stage::{BuiltSink, BuiltSource, Inflow, Read, Reader, Recount, Removal, Share, Sink};
 use arrow::array::{ArrayRef, BinaryArray, Float64Array, RecordBatch, StringArray, UInt64Array};
 use sqlx::sqlite::SqliteConnection;
 use std::path::Path;
@@ -190,6 +190,16 @@ fn read_all(reader: &mut dyn Reader) -> crate::Result<Vec<(Chunk, Span)>> {
             Read::Pause(_) => unreachable!("a table never pauses"),
         }
     }
+}
+
+/// What a source finds when it counts a span again.
+fn recount(built: &BuiltSource, span: &Span) -> Recount {
+    built.source.count(span, &mut |_| {}).unwrap()
+}
+
+/// So many rows of a table, where others may have been deleted.
+fn left(rows: u64) -> Recount {
+    Recount::Partial(rows, Removal::Delete)
 }
 
 /// What a refusal says.

@@ -25,7 +25,7 @@ fn a_position_that_is_gone_stops_the_flow_with_the_numbers() {
     world.send(0, &["a", "b", "c", "d"]);
     let source = world.source(json!({}));
     let mut told = 0;
-    assert_eq!(source.count(&whole(0, 0, 4), &mut |rows| told += rows).unwrap(), Some(4));
+    assert_eq!(source.count(&whole(0, 0, 4), &mut |rows| told += rows).unwrap(), Recount::Complete(4));
     assert_eq!(told, 4, "each is told as it is read");
     world.delete_before(0, 3);
     refused(
@@ -33,10 +33,12 @@ fn a_position_that_is_gone_stops_the_flow_with_the_numbers() {
         &["partition 0 begins at 3", "stands at 1", "2 offsets are gone", "start the flow anew"],
     );
     assert_eq!(run(&*source, &checkpoint(&[(0, 3)])).unwrap().values(0), ["d"]);
-    assert_eq!(source.count(&whole(0, 0, 4), &mut |_| {}).unwrap(), None);
-    assert_eq!(source.count(&whole(0, 3, 4), &mut |_| {}).unwrap(), Some(1));
-    assert_eq!(source.count(&whole(0, 3, 5), &mut |_| {}).unwrap(), None, "not there yet, or not any more");
-    assert_eq!(source.count(&whole(7, 0, 5), &mut |_| {}).unwrap(), None);
+    let count = |span: Span| source.count(&span, &mut |_| {}).unwrap();
+    assert_eq!(count(whole(0, 0, 4)), Recount::Partial(1, Removal::Retention));
+    assert_eq!(count(whole(0, 3, 4)), Recount::Complete(1));
+    let truncated = count(whole(0, 3, 5));
+    assert!(matches!(&truncated, Recount::Truncated(1, reason) if reason.contains("ends at 4")), "{truncated:?}");
+    assert_eq!(count(whole(7, 0, 5)), Recount::Gone);
 }
 
 #[test]
@@ -61,6 +63,16 @@ fn a_position_belongs_to_the_message_before_it() {
     let source = world.source(json!({}));
     let given = run(&*source, &Checkpoint::default()).unwrap();
     let anchor = given.anchors.0[&0];
+    let recount = |anchor: Anchor| {
+        let source = world.source(json!({}));
+        source.anchored(&Anchors([(0, anchor)].into()));
+        source.count(&whole(0, 0, 4), &mut |_| {}).unwrap()
+    };
+    assert_eq!(recount(anchor), Recount::Complete(3));
+    for other in [Anchor { epoch: anchor.epoch + 1, ..anchor }, Anchor { at: Position(3), ..anchor }] {
+        let found = recount(other);
+        assert!(matches!(&found, Recount::Truncated(3, why) if why.contains("was cut before 4")), "{found:?}");
+    }
     assert_eq!(
         (given.next, anchor.at),
         (checkpoint(&[(0, 4)]), Position(2)),

@@ -13,7 +13,7 @@ use crate::kafka::{Place, topic};
 use crate::position::{Anchor, Anchors, Checkpoint, Position, Span};
 use crate::runtime::wait;
 use crate::servers;
-use crate::stage::{Read, Reader, Share, Source};
+use crate::stage::{Read, Reader, Recount, Removal, Share, Source};
 use arrow::array::{Array, AsArray};
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
