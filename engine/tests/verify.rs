@@ -66,7 +66,7 @@ fn a_recreated_topic_with_as_many_messages_is_not_taken_for_the_one_that_was_rea
     assert_eq!((&flows[2]["source"]["other"]["reason"], &flows[2]["rows"]), (&json!(reason), &json!(500)));
     let required = job.output("verify", &["--require-source"]);
     assert_eq!(required.status.code(), Some(1));
-    assert!(both(&required).contains("which --require-source asks for: archive"), "{}", both(&required));
+    assert!(both(&required).contains("as --require-source requires: archive"), "{}", both(&required));
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn other_settings_of_a_generator_give_other_rows() {
     pipeline.edit("2000-01-10", "2000-01-07");
     let partition = json!({ "partition": 0, "counted": 70, "removed": 30, "by": "last_day" });
     pipeline.assert_explained(
-        "partition 0: 70 left, 30 removed (last_day is earlier now)",
+        "partition 0: 70 left, 30 removed because last_day is earlier now",
         &json!({ "fewer": { "counted": 70, "removed": 30, "partitions": [partition] } }),
     );
     pipeline.edit("2000-01-10", "2000-02-10");
@@ -107,7 +107,7 @@ fn rows_deleted_from_a_table_after_their_commit_are_no_loss() {
     };
     pipeline.assert_explained("has 90 rows there, 10 were removed after they were committed", &fewer(90, 10));
     execute(&pipeline, "weather.db", "DELETE FROM t");
-    pipeline.assert_explained("partition 0: 0 left, 100 removed (a DELETE)", &fewer(0, 100));
+    pipeline.assert_explained("partition 0: 0 left, 100 removed by a DELETE", &fewer(0, 100));
     execute(&pipeline, "weather.db", "ALTER TABLE t RENAME TO u");
     pipeline.assert_explained("does not exist any more", &json!("gone"));
     fs::remove_file(pipeline.dir.path().join("weather.db")).unwrap();
@@ -133,7 +133,7 @@ fn a_topic_may_lose_its_oldest_messages_and_no_others() {
     execute(&pipeline, "topic.db", "DELETE FROM messages WHERE partition = 1 AND \"offset\" < 4");
     let partition = json!({ "partition": 1, "counted": 6, "removed": 4, "by": "retention" });
     pipeline.assert_explained(
-        "partition 1: 6 left, 4 removed (retention",
+        "partition 1: 6 left, 4 removed by retention",
         &json!({ "fewer": { "counted": 16, "removed": 4, "partitions": [partition] } }),
     );
     for (damage, words) in [

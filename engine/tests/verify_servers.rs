@@ -95,7 +95,7 @@ fn retention_is_no_loss_and_a_recreated_topic_proves_nothing() {
     topic.delete_before(1, 4);
     let partition = json!({ "partition": 1, "counted": 6, "removed": 4, "by": "retention" });
     pipeline.assert_explained(
-        "partition 1: 6 left, 4 removed (retention",
+        "partition 1: 6 left, 4 removed by retention",
         &json!({ "fewer": { "counted": 16, "removed": 4, "partitions": [partition] } }),
     );
     topic.delete_before(1, 10);
@@ -158,7 +158,7 @@ fn a_table_of_a_server_may_lose_rows_and_not_be_another() {
     sql(&format!("DELETE FROM {table} LIMIT 15"));
     let partition = json!({ "partition": 0, "counted": 25, "removed": 15, "by": "delete" });
     pipeline.assert_explained(
-        "partition 0: 25 left, 15 removed (a DELETE)",
+        "partition 0: 25 left, 15 removed by a DELETE",
         &json!({ "fewer": { "counted": 25, "removed": 15, "partitions": [partition] } }),
     );
     // As many rows, with the same ids.

@@ -119,7 +119,7 @@ impl std::fmt::Display for Removal {
         f.write_str(match self {
             Self::Retention => "by retention or an administrator",
             Self::Compaction => "by compaction",
-            Self::Unknown => "perhaps by compaction: the brokers don't show this user the topic's settings",
+            Self::Unknown => "perhaps by compaction, as the brokers don't show this user the topic's settings",
             Self::Delete => "by a DELETE",
             Self::LastDay => "because last_day is earlier now",
         })

@@ -106,7 +106,7 @@ impl Outcome {
             lines.push(format!("nothing lost, nothing doubled{scope}"));
         }
         if !not_compared.is_empty() {
-            let required = if require_source { ", which --require-source asks for" } else { "" };
+            let required = if require_source { ", as --require-source requires" } else { "" };
             let flows = not_compared.join(", ");
             lines.push(format!("not every row could be compared with its source{required}: {flows}"));
         }
@@ -261,7 +261,7 @@ mod tests {
             "nothing lost, nothing doubled, as far as the sinks alone can prove it\n\
              not every row could be compared with its source: a, b"
         );
-        assert!(conclusion(0, 0, &["a"], true).ends_with("which --require-source asks for: a"));
+        assert!(conclusion(0, 0, &["a"], true).ends_with("as --require-source requires: a"));
         let bad = conclusion(1, 1, &["a"], false);
         assert!(bad.starts_with("1 finding: something was lost") && !bad.contains("nothing lost"), "{bad}");
         assert!(bad.contains("1 flow could not be read") && bad.ends_with("its source: a"), "{bad}");

@@ -6,11 +6,10 @@ use super::sink::{SqlSink, Target};
 use super::{Dialect, Place, progress};
 use crate::error::{Error, Result};
 use crate::inspect::Holdings;
-use crate::position::{Position, Span};
+use crate::position::{Checkpoint, Position, Span};
 use crate::progress::Progress;
 use crate::runtime::wait;
 use crate::stage::{Account, Audit, Finding, Listen};
-use std::collections::BTreeMap;
 
 impl<T: Target> Audit for SqlSink<T> {
     fn audit(&self, flow: &str, listener: &mut dyn Listen) -> Result<Account> {
@@ -45,7 +44,7 @@ async fn audit<T: Target>(
         Ok(Some(Held { progress: Some(last), read, .. })) => {
             let spans = spans(&last, read).unwrap_or_else(|problem| {
                 found.push(finding(place, problem));
-                Vec::new()
+                unrecorded(&last)
             });
             (Some(last), spans)
         }
@@ -88,33 +87,24 @@ fn difference(what: &str, there: u64, committed: u64, flow: &str) -> Option<Stri
     }
 }
 
-/// All that was read of each source partition, or why what is recorded of it is wrong. Where an earlier version of this
-/// program recorded nothing, each partition counts from its beginning; how many rows that was is known exactly for a
-/// single one, and of several only the sum is.
+/// All that was read of each source partition, or why what is recorded of it is wrong.
 fn spans(last: &Progress, read: ReadSoFar) -> std::result::Result<Vec<Span>, String> {
-    let positions = &last.positions.0;
-    let spans = match read {
-        ReadSoFar::Spans(spans) => spans,
-        ReadSoFar::Unknown => {
-            let rows = |to: Position| if positions.len() == 1 { last.totals.read } else { to.0 };
-            let span = |(&partition, &to): (&u32, &Position)| Span {
-                partition,
-                from: Position(0),
-                to,
-                rows: rows(to),
-                anchor: None,
-            };
-            return Ok(positions.iter().map(span).collect());
-        }
-    };
+    let ReadSoFar::Spans(spans) = read else { return Ok(unrecorded(last)) };
     let rows: u64 = spans.iter().map(|span| span.rows).sum();
-    let ends: BTreeMap<_, _> = spans.iter().map(|span| (span.partition, span.to)).collect();
-    if rows != last.totals.read || ends != *positions {
-        let flow = &last.run.flow;
-        return Err(format!(
-            "the spans of flow {flow} hold {rows} rows and end at {ends:?}, not at [{}]",
-            last.positions
-        ));
+    let ends = Checkpoint(spans.iter().map(|span| (span.partition, span.to)).collect());
+    if rows != last.totals.read || ends != last.positions {
+        let (flow, positions) = (&last.run.flow, &last.positions);
+        return Err(format!("the spans of flow {flow} hold {rows} rows and end at [{ends}], not at [{positions}]"));
     }
     Ok(spans)
+}
+
+/// The same where it was not recorded: each partition counts from its beginning. How many rows that was is known exactly
+/// for a single partition; of several only the sum is, and each counts as one without gaps.
+fn unrecorded(last: &Progress) -> Vec<Span> {
+    let positions = &last.positions.0;
+    let rows = |to: Position| if positions.len() == 1 { last.totals.read } else { to.0 };
+    let span =
+        |(&partition, &to): (&u32, &Position)| Span { partition, from: Position(0), to, rows: rows(to), anchor: None };
+    positions.iter().map(span).collect()
 }

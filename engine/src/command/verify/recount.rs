@@ -74,7 +74,7 @@ impl Remainder {
     fn line(&self) -> String {
         let Self { partition, counted, removed, by } = self;
         let removed = removed.map_or("some".to_owned(), |removed| HumanCount(removed).to_string());
-        format!("\n    partition {partition}: {} left, {removed} removed ({by})", HumanCount(*counted))
+        format!("\n    partition {partition}: {} left, {removed} removed {by}", HumanCount(*counted))
     }
 }
 

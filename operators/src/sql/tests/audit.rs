@@ -12,6 +12,11 @@ fn audit(sink: &dyn Sink) -> (Account, Vec<String>) {
     (account, found)
 }
 
+/// Partition, end and rows of what was read.
+fn spans(account: &Account) -> Vec<(u32, u64, u64)> {
+    account.spans.iter().map(|span| (span.partition, span.to.0, span.rows)).collect()
+}
+
 #[test]
 fn finds_nothing_wrong_where_nothing_is() {
     let mysql = crate::servers::mysql().map(|_| Target::MySql);
@@ -23,14 +28,28 @@ fn finds_nothing_wrong_where_nothing_is() {
         let (account, found) = audit(&*sink);
         assert_eq!(found, [""; 0], "{target:?}");
         assert_eq!((account.batches, account.rows, account.totals), (3, 54, last.totals));
-        assert_eq!(
-            account.spans.iter().map(|span| (span.partition, span.to.0)).collect::<Vec<_>>(),
-            [(0, 30), (1, 30)]
-        );
+        assert_eq!(spans(&account), [(0, 30, 30), (1, 30, 30)]);
         // Another flow that never ran has committed nothing of what is there.
         let mut others = Vec::new();
         sink.audit("weather/other", &mut |finding| others.push(finding)).unwrap();
         assert!(others.len() == 1 && others[0].problem.contains("54 more"), "{others:?}");
+    }
+}
+
+/// Each commit records all that was read; where the first ones recorded nothing, no later one makes it up.
+#[test]
+fn what_an_earlier_version_has_committed_is_still_verified() {
+    for target in [Target::Table, Target::Topic] {
+        let dir = folder();
+        let sink = target.sink(dir.path(), Failpoints::default());
+        drive(&*sink, &run("one"), 2).unwrap();
+        execute(dir.path(), "UPDATE weatherflow_progress SET progress = json_remove(progress, '$.spans')");
+        for batches in [2, 4] {
+            drive(&*sink, &run("two"), batches).unwrap();
+            let (account, found) = audit(&*sink);
+            assert_eq!((found.len(), account.totals.read), (0, 20 * batches), "{target:?}: {found:?}");
+            assert_eq!(spans(&account), [(0, 10 * batches, 10 * batches), (1, 10 * batches, 10 * batches)]);
+        }
     }
 }
 
@@ -60,6 +79,14 @@ fn each_kind_of_damage_is_found() {
         ("UPDATE weatherflow_progress SET progress = replace(progress, 'weather/test', 'x')", "another flow"),
         ("UPDATE weatherflow_progress SET progress = json_replace(progress, '$.totals.read', 61)", "do not add up"),
         ("UPDATE weatherflow_progress SET progress = NULL", "another version"),
+        (
+            "UPDATE weatherflow_progress SET progress = json_replace(progress, '$.spans[0].rows', 29)",
+            "the spans of flow weather/test hold 59 rows",
+        ),
+        (
+            "UPDATE weatherflow_progress SET progress = json_replace(progress, '$.spans[1].to', 31)",
+            "not at [0: 30, 1: 30]",
+        ),
     ];
     let of =
         |target, damages: &[(&'static str, &'static str)]| damages.iter().map(|&d| (target, d)).collect::<Vec<_>>();
