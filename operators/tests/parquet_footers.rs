@@ -132,6 +132,20 @@ fn bounds_cover_infinities_and_both_zeros() {
     }
 }
 
+/// Spark would skip a chunk with -0.0 in its dictionary and no 0.0 for `degrees = 0.0`.
+#[test]
+fn no_footer_says_that_all_floats_are_in_a_dictionary() {
+    let columns: [(&str, ArrayRef); 2] = [
+        ("degrees", Arc::new(Float64Array::from(vec![-0.0; 100]))),
+        ("number", Arc::new(Int64Array::from(vec![1; 100]))),
+    ];
+    let file = file(&columns, &[], 100);
+    let column = |index| file.metadata().row_group(0).column(index);
+    assert!(column(0).dictionary_page_offset().is_some() && column(1).dictionary_page_offset().is_some());
+    assert!(column(0).page_encoding_stats().is_none() && column(0).page_encoding_stats_mask().is_none());
+    assert!(column(1).page_encoding_stats().is_some() || column(1).page_encoding_stats_mask().is_some());
+}
+
 #[test]
 fn a_chunk_of_nulls_counts_them() {
     let file = doubles(&[None, None, None]);

@@ -1,6 +1,6 @@
 //! How a data file ends: page indexes and footer, in the form that readers in use accept and may trust.
 //!
-//! The library writes this part and has no option for three things, so this module writes it again (the column chunks
+//! The library writes this part and has no option for these three things, so this module writes it again (the column chunks
 //! stay as they are):
 //!
 //! - **Column order.** Version 60 declares `IEEE_754_TOTAL_ORDER` for columns of floating-point numbers. Readers that
@@ -10,7 +10,8 @@
 //!   `x > max`. A column that holds a NaN has neither bounds nor column indexes, in any row group of the file: DataFusion
 //!   takes the bounds of those that have some for the bounds of the file.
 //! - **Zero.** In that order a bound of zero has to cover both signs: the least value is written as -0.0, the greatest
-//!   as 0.0.
+//!   as 0.0. Spark goes by the dictionaries of a chunk as well if the footer says that all its pages have one, and there
+//!   it takes the two zeros for different numbers; so the footer doesn't say it of columns of floating-point numbers.
 //!
 //! Once the library can write files in this form, `ArrowWriter::finish` replaces this module.
 
@@ -209,7 +210,7 @@ fn with_safe_bounds(row_group: &RowGroupMetaData, bounds: &[Bounds]) -> Result<R
             Some(Statistics::Double(written)) => Statistics::Double(safe_statistics::<DoubleType>(written, bounds)),
             _ => continue,
         };
-        *column = column.clone().into_builder().set_statistics(safe).build()?;
+        *column = column.clone().into_builder().set_statistics(safe).clear_page_encoding_stats().build()?;
     }
     Ok(row_group)
 }
