@@ -15,6 +15,11 @@ pub(crate) fn check(file: &Path, connect: bool) -> Result<(), Failed> {
     let loaded = super::load(file)?;
     let flows = counted(loaded.built.len() as u64, "flow");
     say(format!("{}: pipeline {} with {flows} is fine", printed(&file.display().to_string()), loaded.pipeline.name))?;
+    for BuiltFlow { name, sink_name, sink, .. } in &loaded.built {
+        for warning in sink.sink.warnings() {
+            say(format!("warning: {name}: {sink_name}: {warning}"))?;
+        }
+    }
     if connect { ask(&loaded) } else { Ok(()) }
 }
 

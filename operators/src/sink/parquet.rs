@@ -1,5 +1,6 @@
 //! `sink.parquet`: batches of Parquet files, each published with its positions by one rename.
 
+mod hive;
 mod writer;
 
 use crate::archive::{self, Archive, Batches, Flat};
@@ -13,6 +14,7 @@ use crate::store::hdfs::Hdfs;
 use crate::store::local::Local;
 use crate::store::{Cause, Store};
 use arrow::datatypes::{DataType, SchemaRef};
+use hive::HiddenColumns;
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::basic::ZstdLevel;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -80,7 +82,16 @@ impl ParquetConfig {
         let about = About { summary: format!("Parquet files in {}", place.shown), fingerprint: Vec::new() };
         let sink =
             ParquetSink::new(Arc::clone(&place.store), place.shown.clone(), input, self.compression, self.layout);
+        let sink = ParquetSink { hidden: HiddenColumns::find(self.layout, input), ..sink };
+        if let (Some(hidden), true) = (&sink.hidden, self.is_local() && sink.is_new()) {
+            return Err(vec![hidden.problem()]);
+        }
         Ok(BuiltSink { sink: Arc::new(sink), place: place.id.clone(), about })
+    }
+
+    /// Whether the directory can be looked at without asking a server.
+    fn is_local(&self) -> bool {
+        self.url.starts_with("file:")
     }
 
     fn place(&self, context: &Context) -> Result<Place, Problem> {
@@ -149,6 +160,8 @@ pub struct ParquetSink {
     layout: Arc<dyn archive::Layout>,
     schema: SchemaRef,
     properties: WriterProperties,
+    /// Looked for only where a pipeline file describes the sink.
+    hidden: Option<HiddenColumns>,
 }
 
 impl ParquetSink {
@@ -167,7 +180,13 @@ impl ParquetSink {
             Layout::Batches => Arc::new(Batches::new(archive.clone())),
             Layout::Flat => Arc::new(Flat::new(archive.clone(), Arc::clone(&schema), properties.clone())),
         };
-        Self { archive, layout, schema, properties }
+        Self { archive, layout, schema, properties, hidden: None }
+    }
+
+    /// Whether nothing is committed yet, of any flow; what can't be read isn't new.
+    fn is_new(&self) -> bool {
+        let any_flow = "";
+        matches!(self.layout.progress(any_flow), Ok(None))
     }
 }
 
@@ -188,14 +207,28 @@ impl Inspect for ParquetSink {
             }
         })]
     }
+
+    fn warnings(&self) -> Vec<String> {
+        self.hidden.iter().map(HiddenColumns::warning).collect()
+    }
 }
 
 impl Sink for ParquetSink {
     fn progress(&self, flow: &str) -> Result<Option<Progress>> {
-        self.layout.progress(flow)
+        let progress = self.layout.progress(flow)?;
+        match &self.hidden {
+            Some(hidden) if progress.is_none() => {
+                Err(Error::Refused { place: self.archive.place.clone(), reason: hidden.refusal() })
+            }
+            _ => Ok(progress),
+        }
     }
 
     fn open(&self, run: &Run) -> Result<Opened> {
+        if self.hidden.is_some() {
+            // A new archive is refused before anything is written.
+            self.progress(&run.flow)?;
+        }
         self.layout.open(run)
     }
 

@@ -26,6 +26,7 @@ use crate::stage::{Account, Closing, Listen, Opened};
 use crate::store::{Cause, StoreError};
 use commit::Publisher;
 use footer::Footer;
+pub(crate) use layout::DIRECTORY_KEYS;
 use layout::Segment;
 use manifest::Manifest;
 use newest::Newest;
