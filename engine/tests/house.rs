@@ -27,19 +27,29 @@ fn rust_files(below: &str) -> Vec<PathBuf> {
     files
 }
 
-/// Lines of code, with their places, that name a crate or module as a whole word.
-fn naming(file: &Path, word: &str) -> Vec<String> {
+/// Lines of code, with their places.
+fn lines(file: &Path, wanted: impl Fn(&str) -> bool) -> Vec<String> {
     let text = fs::read_to_string(file).unwrap();
     let code = text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"));
+    code.filter(|(_, line)| wanted(line))
+        .map(|(number, line)| format!("{}:{}: {}", file.display(), number + 1, line.trim()))
+        .collect()
+}
+
+/// Lines of code, with their places, that contain a text.
+fn containing(file: &Path, text: &str) -> Vec<String> {
+    lines(file, |line| line.contains(text))
+}
+
+/// Lines of code, with their places, that name a crate or module as a whole word.
+fn naming(file: &Path, word: &str) -> Vec<String> {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
-    code.filter(|(_, line)| {
+    lines(file, |line| {
         line.match_indices(word).any(|(at, _)| {
             !line[..at].ends_with(is_word) && line[at + word.len()..].starts_with("::")
                 || line.trim_start().starts_with(&format!("use {word};"))
         })
     })
-    .map(|(number, line)| format!("{}:{}: {}", file.display(), number + 1, line.trim()))
-    .collect()
 }
 
 fn assert_none(found: &[String], rule: &str) {
@@ -74,6 +84,22 @@ fn timely_stays_in_the_dataflow_folder() {
         rust_files("engine/src").into_iter().filter(|file| !file.starts_with(root().join("engine/src/dataflow")));
     let found: Vec<_> = files.flat_map(|file| naming(&file, "timely")).collect();
     assert_none(&found, "only the dataflow folder names timely");
+}
+
+/// What leaves a worker is on the list in `dataflow/exchange.rs`, whose test sends it through the wire form.
+#[test]
+fn only_listed_records_leave_a_worker() {
+    let files = rust_files("engine/src/dataflow").into_iter().filter(|file| !file.ends_with("exchange.rs"));
+    let ways = ["pact::Exchange", "Exchange::new", ".exchange(", ".broadcast("];
+    let found = files.flat_map(|file| ways.iter().flat_map(move |way| containing(&file, way)));
+    assert_none(&found.collect::<Vec<_>>(), "exchange records with the functions of dataflow/exchange.rs");
+}
+
+/// Bincode, which timely uses between processes, cannot read a value with a field left out.
+#[test]
+fn no_field_of_operators_is_left_out_when_it_is_written() {
+    let found = rust_files("operators/src").into_iter().flat_map(|file| containing(&file, "skip_serializing"));
+    assert_none(&found.collect::<Vec<_>>(), "write every field, and read a missing one with #[serde(default)]");
 }
 
 #[test]

@@ -19,6 +19,11 @@ pub trait Inspect {
     fn connect(&self, _flow: &str) -> Vec<Result<Seen>> {
         Vec::new()
     }
+
+    /// What a run accepts and its user should know, a sentence each; asks nothing that lies outside.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// What was seen of one thing, in a short sentence that names its place.

@@ -47,10 +47,6 @@ impl Anchors {
         let anchor = span.anchor_after(self.0.remove(&span.partition));
         self.0.extend(anchor.map(|anchor| (span.partition, anchor)));
     }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
 }
 
 /// A half-open advance `[from, to)` of one source partition, with the rows that were read in it.
@@ -67,7 +63,7 @@ pub struct Span {
     /// Rows read in it.
     pub rows: u64,
     /// The last row before `to`, where the source can tell.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub anchor: Option<Anchor>,
 }
 

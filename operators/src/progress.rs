@@ -122,7 +122,7 @@ pub struct Progress {
     /// Next position of every source partition.
     pub positions: Checkpoint,
     /// The last row before such a position, where the source can tell.
-    #[serde(default, skip_serializing_if = "Anchors::is_empty")]
+    #[serde(default)]
     pub anchors: Anchors,
     /// Rows of all commits so far.
     pub totals: Tally,
@@ -144,7 +144,7 @@ pub struct Commit {
 }
 
 /// What a writer leaves when it is closed: rows that are safe to publish.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Receipt {
     /// Rows written.
     pub rows: u64,
@@ -155,7 +155,7 @@ pub struct Receipt {
 }
 
 /// Rows between the close of a writer and the commit.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Contents {
     /// Closed, durable files in the staging directory of the attempt.
     Files(Vec<FileEntry>),

@@ -213,7 +213,9 @@ fn text(verified: &Verified) -> String {
     if account.without_digests > 0 {
         let batches = if account.without_digests == 1 { "batch has" } else { "batches have" };
         let count = HumanCount(account.without_digests);
-        text += &format!("\n  {count} {batches} no digests, as an earlier version wrote them: changed values would not show");
+        text += &format!(
+            "\n  {count} {batches} no digests, as an earlier version wrote them: changed values would not show"
+        );
     }
     text += &format!("\n  {}", source.text());
     text

@@ -87,7 +87,11 @@ fn load_with(path: &Path, env: &dyn Fn(&str) -> Result<String, VarError>) -> Res
     let tests = trial::build(&root, &built, &context, &mut found);
     match read::read::<Pipeline>(&root, &mut found) {
         Some(pipeline) if found.is_empty() => {
-            let warnings = places::warnings(&built);
+            let of_sinks = built.iter().flat_map(|flow| {
+                let warnings = flow.sink.sink.warnings();
+                warnings.into_iter().map(move |warning| format!("{}: {}: {warning}", flow.name, flow.sink_name))
+            });
+            let warnings = places::warnings(&built).into_iter().chain(of_sinks).collect();
             Ok(Loaded { pipeline, built, tests, warnings })
         }
         _ => Err(found),

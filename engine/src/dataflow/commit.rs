@@ -1,5 +1,6 @@
 //! Sink, second half: an epoch whose receipts and spans are all known goes to the committer, and ends when it is durable.
 
+use super::exchange::route;
 use super::parcel::{Delivery, Entry};
 use super::{Edge, Hold, waker};
 use crate::epoch::Epoch;
@@ -11,7 +12,6 @@ use operators::progress::Tally;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use timely::container::CapacityContainerBuilder;
-use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 
@@ -29,8 +29,8 @@ pub(super) fn commit<'scope>(
 ) -> Edge<'scope, ()> {
     let scope = deliveries.scope();
     let mut builder = OperatorBuilder::new("commit".to_owned(), scope);
-    let mut deliveries = builder.new_input(deliveries, Exchange::new(|_: &Delivery| COMMITTER as u64));
-    let mut entries = builder.new_input(entries, Exchange::new(|_: &Entry| COMMITTER as u64));
+    let mut deliveries = builder.new_input(deliveries, route(|_: &Delivery| COMMITTER as u64));
+    let mut entries = builder.new_input(entries, route(|_: &Entry| COMMITTER as u64));
     let (output, durable) = builder.new_output::<Vec<()>>();
     let mut output = OutputBuilder::<_, CapacityContainerBuilder<Vec<()>>>::from(output);
     let wake = waker(scope, &builder.operator_info().address);

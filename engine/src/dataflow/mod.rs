@@ -7,10 +7,12 @@
 //! | `write` | chunks, exchanged by partition, to receipts; versions the epochs |
 //! | `commit` | receipts and spans of an epoch that both frontiers have passed, to the committer |
 //! | `parcel` | what travels between them |
+//! | `exchange` | the edges between workers, and the list of what may travel on them |
 //! | `worker` | builds the graphs on each worker and drives them |
 
 mod apply;
 mod commit;
+mod exchange;
 pub(crate) mod parcel;
 mod read;
 pub(crate) mod worker;

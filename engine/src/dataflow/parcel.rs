@@ -49,7 +49,7 @@ impl Delivery {
 }
 
 /// What is known of an epoch beside its rows.
-#[derive(Clone, Copy, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Entry {
     /// A source partition moved.
     Read(Span),

@@ -1,5 +1,6 @@
 //! Sink, first half: rows of an epoch go to this worker's writer; when both frontiers have passed it, it is closed.
 
+use super::exchange::{route, to_every_worker};
 use super::parcel::{Delivery, Parcel};
 use super::{Edge, Hold, waker};
 use crate::epoch::Epoch;
@@ -11,10 +12,9 @@ use operators::progress::Version;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use timely::container::CapacityContainerBuilder;
-use timely::dataflow::channels::pact::{Exchange, Pipeline};
+use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
-use timely::dataflow::operators::vec::Broadcast;
 
 /// Adds the writers: chunks by partition, and every worker's spans, to one receipt per worker and epoch.
 ///
@@ -28,9 +28,9 @@ pub(super) fn write<'scope>(
 ) -> Edge<'scope, Delivery> {
     let scope = chunks.scope();
     let mut builder = OperatorBuilder::new("write".to_owned(), scope);
-    let by_partition = Exchange::new(|parcel: &Parcel| u64::from(parcel.chunk().partition));
+    let by_partition = route(|parcel: &Parcel| u64::from(parcel.chunk().partition));
     let mut chunks = builder.new_input(chunks, by_partition);
-    let mut spans = builder.new_input(spans.broadcast(), Pipeline);
+    let mut spans = builder.new_input(to_every_worker(spans), Pipeline);
     let (output, deliveries) = builder.new_output::<Vec<Delivery>>();
     let mut output = OutputBuilder::<_, CapacityContainerBuilder<Vec<Delivery>>>::from(output);
     let wake = waker(scope, &builder.operator_info().address);

@@ -26,7 +26,7 @@ mod resolve;
 mod side_by_side;
 pub(crate) mod stored;
 
-pub(crate) use batches::Batches;
+pub(crate) use batches::{Batches, DIRECTORY_KEYS};
 pub(crate) use flat::Flat;
 
 use crate::error::{Error, Result};

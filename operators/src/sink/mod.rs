@@ -29,7 +29,7 @@ pub enum SinkConfig {
 }
 
 impl SinkConfig {
-    /// Builds the stage; touches nothing outside.
+    /// Builds the stage; changes nothing and asks no server.
     pub fn build(&self, input: &Schema, inflow: Inflow, context: &Context) -> Result<BuiltSink, Vec<Problem>> {
         match self {
             Self::Kafka(config) => config.build(input, inflow.partitions, context),

@@ -1,5 +1,6 @@
 //! `sink.parquet`: batches of Parquet files, each published with its positions by one rename.
 
+mod hive;
 mod place;
 mod writer;
 
@@ -12,6 +13,7 @@ use crate::schema::{Schema, type_name};
 use crate::stage::{About, Account, Audit, BuiltSink, Inflow, Listen, Opened, Sink, Writer};
 use crate::store::Store;
 use arrow::datatypes::{DataType, SchemaRef};
+use hive::HiddenColumns;
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::basic::ZstdLevel;
 use parquet::file::properties::{BloomFilterPosition, EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
@@ -91,7 +93,16 @@ impl ParquetConfig {
         let sink =
             ParquetSink::new(Arc::clone(&place.store), place.shown.clone(), input, self.compression, self.layout);
         let sink = sink.with_bloom_filters(&self.bloom);
+        let sink = ParquetSink { hidden: HiddenColumns::find(self.layout, input), ..sink };
+        if let (Some(hidden), true) = (&sink.hidden, self.is_local() && sink.is_new()) {
+            return Err(vec![hidden.problem()]);
+        }
         Ok(BuiltSink { sink: Arc::new(sink), place: place.id.clone(), staging: Some(place.staging.clone()), about })
+    }
+
+    /// Whether the directory can be looked at without asking a server.
+    fn is_local(&self) -> bool {
+        self.url.starts_with("file:")
     }
 }
 
@@ -153,6 +164,8 @@ pub struct ParquetSink {
     layout: Arc<dyn archive::Layout>,
     schema: SchemaRef,
     properties: WriterProperties,
+    /// Looked for only where a pipeline file describes the sink.
+    hidden: Option<HiddenColumns>,
 }
 
 impl ParquetSink {
@@ -171,7 +184,13 @@ impl ParquetSink {
             Layout::Batches => Arc::new(Batches::new(archive.clone())),
             Layout::Flat => Arc::new(Flat::new(archive.clone(), Arc::clone(&schema), properties.clone())),
         };
-        Self { archive, layout, schema, properties }
+        Self { archive, layout, schema, properties, hidden: None }
+    }
+
+    /// Whether nothing is committed yet, of any flow; what can't be read isn't new.
+    fn is_new(&self) -> bool {
+        let any_flow = "";
+        matches!(self.layout.progress(any_flow), Ok(None))
     }
 
     /// The same sink, whose files have Bloom filters for these columns.
@@ -204,14 +223,28 @@ impl Inspect for ParquetSink {
         });
         vec![Ok(root), staged]
     }
+
+    fn warnings(&self) -> Vec<String> {
+        self.hidden.iter().map(HiddenColumns::warning).collect()
+    }
 }
 
 impl Sink for ParquetSink {
     fn progress(&self, flow: &str) -> Result<Option<Progress>> {
-        self.layout.progress(flow)
+        let progress = self.layout.progress(flow)?;
+        match &self.hidden {
+            Some(hidden) if progress.is_none() => {
+                Err(Error::Refused { place: self.archive.place.clone(), reason: hidden.refusal() })
+            }
+            _ => Ok(progress),
+        }
     }
 
     fn open(&self, run: &Run) -> Result<Opened> {
+        if self.hidden.is_some() {
+            // A new archive is refused before anything is written.
+            self.progress(&run.flow)?;
+        }
         self.layout.open(run)
     }
 

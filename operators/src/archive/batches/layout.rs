@@ -12,6 +12,9 @@ use crate::progress::Version;
 /// The record of a commit, in its batch directory.
 pub(super) const CHECKPOINT: &str = "_checkpoint.json";
 
+/// What stands before the `=` in the names of directories; readers that know Hive's convention take these for columns.
+pub(crate) const DIRECTORY_KEYS: [&str; 2] = ["segment", "batch"];
+
 /// Keeps directories well below HDFS's limit of about a million entries.
 const BATCHES_PER_SEGMENT: u64 = 100_000;
 

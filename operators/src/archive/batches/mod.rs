@@ -29,6 +29,7 @@ use crate::stage::{Account, Closing, Listen, Opened};
 use crate::store::{Cause, StoreError};
 use commit::Publisher;
 use footer::Footer;
+pub(crate) use layout::DIRECTORY_KEYS;
 use manifest::StoredManifest;
 use newest::Newest;
 use std::iter;
