@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Job, both, skipped};
+use common::{Job, assert_generated, both, read_archive, skipped};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -59,9 +59,15 @@ fn wait_until(what: &str, log: &Path, seen: impl Fn(&str) -> bool) {
     }
 }
 
+/// The main job with its archive in a directory of a disk.
+fn job() -> Job {
+    let moved = |file: String| file.replace("\"file:../data/archive\"", "\"file:../data/disk/archive\"");
+    Job::of("weather.toml", 10, 20_000, "1ms", "100ms", moved)
+}
+
 /// Runs the main job with a part of it on a disk that fills up, until `flow` says `words`.
 fn fill_under(part: &str, flow: &str, words: &str) {
-    let job = Job::new(10, 20_000, "1ms", "100ms");
+    let job = job();
     let Some(disk) = Disk::mount(job.dir.path().join(part)) else { return };
     let log = job.dir.path().join("run.log");
     let (output, mut run) = (File::create(&log).unwrap(), job.command("run", &[]));
@@ -82,15 +88,34 @@ fn fill_under(part: &str, flow: &str, words: &str) {
     wait_until("it goes on", &log, |said| commits(said) > before);
     program.kill().unwrap();
     program.wait().unwrap();
-    job.finish_and_prove();
+    job.finish();
+    assert_generated(job.stations, job.days, &read_archive(&job.dir.path().join("data/disk/archive")));
 }
 
 #[test]
 fn a_full_disk_under_the_archive_is_waited_out() {
-    fill_under("data/archive", "archive", "No space left on device");
+    fill_under("data/disk", "archive", "No space left on device");
 }
 
 #[test]
 fn a_full_disk_under_table_and_topic_is_waited_out() {
     fill_under("data", "generate", "database or disk is full");
+}
+
+/// Nothing else is on such a file system, and so no file could be staged on it: the refusal says what to do instead.
+#[test]
+fn an_archive_that_is_the_root_of_a_file_system_is_refused() {
+    let job = Job::new(10, 100, "0", "100ms");
+    let Some(_disk) = Disk::mount(job.archive()) else { return };
+    for (command, arguments) in [("check", &["--connect"][..]), ("run", &["--drain"])] {
+        let output = job.output(command, arguments);
+        let said = both(&output);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        let advised = format!("url = \"file:{}\"", job.archive().join("archive").display());
+        for part in ["data/_staging-archive", "is the root of a file system", &advised] {
+            assert!(said.contains(part), "`{part}` is missing in:\n{said}");
+        }
+    }
+    assert_eq!(fs::read_dir(job.archive()).unwrap().count(), 0);
 }

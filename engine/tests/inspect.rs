@@ -303,18 +303,22 @@ topic = "t"
 #[test]
 fn a_directory_of_another_user_is_told() {
     let dir = tempfile::tempdir().unwrap();
-    let closed = dir.path().join("closed");
+    let (closed, around) = (dir.path().join("closed"), dir.path().join("around"));
     fs::create_dir(&closed).unwrap();
+    fs::create_dir_all(around.join("archive")).unwrap();
     let file = pipeline(
         dir.path(),
         "name = \"x\"\n[[flow]]\nname = \"a\"\n[flow.source.weather]\n[flow.sink.parquet]\nurl = \"file:closed/archive\"\n\
-         [[flow]]\nname = \"b\"\n[flow.source.weather]\n[flow.sink.table]\nurl = \"sqlite:closed/weather.db\"\ntable = \"t\"\n",
+         [[flow]]\nname = \"b\"\n[flow.source.weather]\n[flow.sink.table]\nurl = \"sqlite:closed/weather.db\"\ntable = \"t\"\n\
+         [[flow]]\nname = \"c\"\n[flow.source.weather]\n[flow.sink.parquet]\nurl = \"file:around/archive\"\n",
     );
     let mut command = Command::new(env!("CARGO_BIN_EXE_weatherflow"));
     command.args(["check", "--connect"]).arg(&file);
     let mode =
         |path: &Path, mode| fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
     mode(&closed, 0o555);
+    mode(&around.join("archive"), 0o777);
+    mode(&around, 0o555);
     mode(dir.path(), 0o755);
     if rustix::process::geteuid().is_root() {
         // Nothing is closed to root. The program itself may lie where only root may go.
@@ -328,6 +332,8 @@ fn a_directory_of_another_user_is_told() {
     let output = command.output().unwrap();
     let said = both(&output);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert_eq!(said.matches("Permission denied").count(), 2, "{said}");
-    assert_says(&said, &["name another directory", "2 things in the way"]);
+    assert_eq!(said.matches("Permission denied").count(), 3, "{said}");
+    assert_says(&said, &["name another directory", "3 things in the way"]);
+    // Its own directory is open, and the one next to it can't be made.
+    assert_says(&said, &["around/_staging-archive", "set `staging` to a directory that this user may write to"]);
 }

@@ -94,6 +94,22 @@ fn the_open_file_of_a_dead_writer_is_in_nobodys_way() {
     assert_eq!(files(&other, STAGING), [""; 0]);
 }
 
+/// Files are staged where the pipeline file says, and a clean end leaves nothing there.
+#[test]
+fn a_staging_directory_elsewhere_on_the_cluster() {
+    let Some(store) = store("elsewhere") else { return };
+    let staging = format!("/tests-{}/staging/elsewhere", std::process::id());
+    let store = store.staged_in(&staging).unwrap();
+    let Ok(Seen::Fine(told)) = sink(&store).connect(FLOW).remove(1) else { panic!("{:?}", sink(&store).connect(FLOW)) };
+    assert!(told.contains(&staging) && told.contains("encryption zone"), "{told}");
+    JOB.live(&sink(&store), "one").unwrap();
+    assert_whole(&store, JOB, "staged elsewhere");
+    let names: Vec<_> = store.list("").unwrap().into_iter().map(|entry| entry.name).collect();
+    assert_eq!(names, ["segment=000000"]);
+    sink(&store).open(&run("two")).unwrap().committer.tidy();
+    assert!(matches!(store.list(STAGING), Err(StoreError { cause: Cause::NotFound, .. })));
+}
+
 /// An older copy with open files goes on after a newer one took over: it publishes nothing, and is told why.
 #[test]
 fn an_older_copy_is_fenced_wherever_it_stands() {

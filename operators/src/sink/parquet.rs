@@ -216,10 +216,12 @@ impl Inspect for ParquetSink {
         };
         let staged = archive.store.staging().map_err(|error| archive.unusable(error));
         let staged = staged.map(|ground| {
-            Seen::Fine(match ground {
-                Ground::There => format!("files are staged in {staging}, which may be written to"),
-                Ground::Below(above) => format!("files are staged in {staging}, which {above} allows to be made"),
-            })
+            let may = match ground {
+                Ground::There => "may be written to".to_owned(),
+                Ground::Below(above) => format!("{above} allows to be made"),
+            };
+            let doubt = archive.store.staging_doubt().map_or(String::new(), |doubt| format!("; {doubt}"));
+            Seen::Fine(format!("files are staged in {staging}, which {may}{doubt}"))
         });
         vec![Ok(root), staged]
     }

@@ -196,7 +196,8 @@ impl Store for Local {
             ),
             Some((_, Ok(false))) => format!(
                 "{place} is the root of a file system, so that no other directory is on it: move the archive into a \
-                 directory below, and let `url` name that one, such as url = \"file:{place}/archive\""
+                 directory below, and let `url` name that one, such as url = \"file:{}\"",
+                self.root.join("archive").display()
             ),
             _ => format!(
                 "set `staging` to a directory that this user may write to, on the file system of {place} and outside of \

@@ -74,6 +74,11 @@ pub trait Store: Send + Sync {
     /// What to do where files can't be staged there, for people, as an imperative.
     fn staging_advice(&self) -> String;
 
+    /// What [`Store::staging`] can't tell, for people.
+    fn staging_doubt(&self) -> Option<&'static str> {
+        None
+    }
+
     /// How many files are finished side by side sooner than one after the other.
     fn files_at_once(&self) -> usize {
         1

@@ -2,16 +2,19 @@
 //! reader that knows nothing of the sink.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, missing_docs)]
 
+mod earlier;
+
+pub use earlier::Earlier;
+
 use arrow::array::{ArrayRef, AsArray, Float64Array, RecordBatch, StringArray, UInt64Array};
 use arrow::datatypes::{DataType, Field, Float64Type};
 use bytes::Bytes;
 use operators::chunk::Kind;
-use operators::inspect::Ground;
 use operators::position::Anchor;
 use operators::progress::{Commit, Fingerprint, Progress, Receipt, Run, Tally, Version};
 use operators::sink::parquet::{Compression, Layout, ParquetSink};
 use operators::stage::{Account, Audit, Closing, Finding, Opened, Sink};
-use operators::store::{self, Entry, EntryKind, STAGING, Store, StoreFile, StoreReader};
+use operators::store::{EntryKind, Store};
 use operators::{Chunk, Error, Position, Schema, Span};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -19,7 +22,6 @@ use parquet::file::metadata::KeyValue;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 pub const FLOW: &str = "weather/archive";
 
@@ -363,74 +365,6 @@ pub fn write(store: &dyn Store, path: &str, bytes: &[u8]) {
     let mut file = store.create(path).unwrap();
     file.write_all(bytes).unwrap();
     file.finish().unwrap();
-}
-
-/// A store as versions see it that stage within the archive, in `_staging`, and know of no other place.
-#[derive(Clone)]
-pub struct Earlier<S>(pub S);
-
-impl<S> Earlier<S> {
-    fn path(path: &str) -> String {
-        match path.strip_prefix(STAGING) {
-            Some(below) => format!("_staging{below}"),
-            None => path.to_owned(),
-        }
-    }
-}
-
-impl<S: Store> Store for Earlier<S> {
-    fn create(&self, path: &str) -> store::Result<Box<dyn StoreFile>> {
-        self.0.create(&Self::path(path))
-    }
-
-    fn read(&self, path: &str) -> store::Result<Vec<u8>> {
-        self.0.read(&Self::path(path))
-    }
-
-    fn open(&self, path: &str) -> store::Result<Box<dyn StoreReader>> {
-        self.0.open(&Self::path(path))
-    }
-
-    fn list(&self, path: &str) -> store::Result<Vec<Entry>> {
-        self.0.list(&Self::path(path))
-    }
-
-    fn rename(&self, from: &str, to: &str) -> store::Result<()> {
-        self.0.rename(&Self::path(from), &Self::path(to))
-    }
-
-    fn replace(&self, from: &str, to: &str) -> store::Result<()> {
-        self.0.replace(&Self::path(from), &Self::path(to))
-    }
-
-    fn delete(&self, path: &str) -> store::Result<bool> {
-        self.0.delete(&Self::path(path))
-    }
-
-    /// They never remove `_staging`.
-    fn delete_empty(&self, _path: &str) -> store::Result<bool> {
-        Ok(false)
-    }
-
-    fn modified(&self, path: &str) -> store::Result<SystemTime> {
-        self.0.modified(&Self::path(path))
-    }
-
-    fn root(&self) -> store::Result<Ground> {
-        self.0.root()
-    }
-
-    fn staging(&self) -> store::Result<Ground> {
-        self.0.root()
-    }
-
-    fn staging_place(&self) -> String {
-        "archive/_staging".to_owned()
-    }
-
-    fn staging_advice(&self) -> String {
-        self.0.staging_advice()
-    }
 }
 
 /// Puts other bytes in the place of a file.

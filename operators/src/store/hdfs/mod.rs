@@ -223,7 +223,6 @@ impl Store for Hdfs {
         self.ground(&self.address.root).map_err(|cause| StoreError::new("write to", "", cause))
     }
 
-    /// Whether both directories lie in one encryption zone, which a rename can't leave, the client has no call to ask.
     fn staging(&self) -> Result<Ground> {
         let ground = self.ground(&self.address.staging);
         ground.map_err(|cause| StoreError::new("write to", STAGING, cause))
@@ -237,6 +236,11 @@ impl Store for Hdfs {
         "set `staging` to a directory of the same cluster that this user may write to, in the same encryption zone if \
          there is one, such as staging = \"/user/NAME/staging\""
             .to_owned()
+    }
+
+    /// A rename can't leave an encryption zone, and the client has no call that asks for zones.
+    fn staging_doubt(&self) -> Option<&'static str> {
+        Some("whether both are in one encryption zone, or in none, shows when a run starts")
     }
 
     /// A small cluster closes 2 to 50 files a second one after the other, and several times as many at once.
