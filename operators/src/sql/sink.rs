@@ -133,7 +133,8 @@ struct SqlCommitter<T: Target> {
 impl<T: Target> Committer for SqlCommitter<T> {
     fn commit(&mut self, commit: Commit) -> Result<()> {
         let read = self.read.after(&commit.spans);
-        let read = read.map_err(|error| Error::Other(format!("{}: {error}; this is a bug", self.target.place())))?;
+        let damaged = |error| format!("the spans recorded with the last commit don't lead up to the next one: {error}");
+        let read = read.map_err(|error| self.target.place().damaged(damaged(error)))?;
         wait(self.publish(commit, &read))?;
         self.read = read;
         Ok(())
