@@ -147,14 +147,14 @@ impl Running {
             committer.commit(commit).unwrap();
         }
         reference.finish().unwrap();
-        let [_closed, _writer] = [2, 3].map(|attempt| {
+        let [closed, _writer] = [2, 3].map(|attempt| {
             let mut writer = sink.writer(&run, attempt).unwrap();
             for (kind, partition, positions) in pieces(&NEXT, layout) {
                 writer.write(chunk(kind, partition, positions.clone(), rows(partition, positions))).unwrap();
             }
             writer
         });
-        _closed.close(&commit(2, &NEXT, before, layout).1).unwrap();
+        closed.close(&commit(2, &NEXT, before, layout).1).unwrap();
         Self { directory, _committer: committer, _writer }
     }
 }
