@@ -4,6 +4,7 @@
 
 mod archive_world;
 
+use archive_world::earlier::Earlier;
 use archive_world::{FLOW, Job, World, chunk_of, files, first_commit, run, schema, write};
 use operators::Error;
 use operators::config::Context;
@@ -58,7 +59,7 @@ fn stage(world: World, sink: &dyn Sink, id: &str, attempt: u64) -> operators::pr
 /// published.
 fn an_older_copy_that_staged_within_the_archive_is_fenced(layout: Layout) {
     let (memory, world) = (Memory::default(), JOB.laid_out(layout));
-    let earlier = archive_world::Earlier(memory.clone());
+    let earlier = Earlier(memory.clone());
     let sink = world.sink(&earlier);
     let mut opened = sink.open(&run("old")).unwrap();
     let receipt = stage(world, &sink, "old", 0);
@@ -218,6 +219,8 @@ fn a_staging_directory_on_another_file_system_is_refused_before_the_first_row() 
         assert!(reason.contains(elsewhere.to_str().unwrap()) && reason.contains("staging = \""), "{reason}");
         println!("{error}");
     }
+    let left = fs::read_dir(&elsewhere).map(|names| names.count()).unwrap_or_default();
+    assert_eq!(left, 0, "nothing is left in a place that can't be used");
     assert!(
         built("file:archive", Some(next_to_it.to_str().unwrap()), one.path()).unwrap().sink.open(&run("one")).is_ok()
     );

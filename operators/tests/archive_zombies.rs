@@ -6,7 +6,8 @@
 
 mod archive_world;
 
-use archive_world::{Chance, Earlier, Job};
+use archive_world::earlier::Earlier;
+use archive_world::{Chance, Job};
 use operators::Error;
 use operators::inspect::Ground;
 use operators::sink::parquet::Layout;

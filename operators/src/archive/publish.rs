@@ -40,7 +40,12 @@ impl Archive {
             self.store.delete(&staging)
         };
         prove().map(drop).map_err(|error| match &error.cause {
-            Cause::Failed(refused) if is_of_the_place(refused.kind()) => self.unusable(error),
+            Cause::Failed(refused) if is_of_the_place(refused.kind()) => {
+                // As far as it can be told, nothing of this run is left in a place that it can't use.
+                drop(self.store.delete(&staging));
+                self.tidy(run);
+                self.unusable(error)
+            }
             _ => self.lost(run, error),
         })
     }
@@ -65,8 +70,7 @@ impl Archive {
             Ok(_) => error,
         };
         self.refused(format!(
-            "files are staged in {} and renamed from there into the archive, but this can't {action} {}: {cause}. To use \
-             another place, {}",
+            "files are staged in {} and renamed from there into the archive, but this can't {action} {}: {cause}; {}",
             self.store.staging_place(),
             self.path(&path),
             self.store.staging_advice()

@@ -2,9 +2,7 @@
 //! reader that knows nothing of the sink.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, missing_docs)]
 
-mod earlier;
-
-pub use earlier::Earlier;
+pub mod earlier;
 
 use arrow::array::{ArrayRef, AsArray, Float64Array, RecordBatch, StringArray, UInt64Array};
 use arrow::datatypes::{DataType, Field, Float64Type};
