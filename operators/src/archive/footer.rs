@@ -3,18 +3,21 @@
 use super::Archive;
 use super::digests::Digests;
 use super::side_by_side::side_by_side;
+use super::sizes::{self, Chunks};
 use crate::digest::{Digest, Hasher};
 use crate::error::Error;
 use crate::store::memory::MemoryReader;
 use crate::store::{Cause, StoreError, StoreReader};
 use arrow::array::RecordBatch;
 use bytes::Bytes;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
-use parquet::errors::Result;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
+use parquet::errors::{ParquetError, Result};
 use parquet::file::FOOTER_SIZE;
 use parquet::file::metadata::{FileMetaData, FooterTail, ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::reader::{ChunkReader, Length};
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::num::NonZero;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -47,28 +50,33 @@ pub(super) fn glance<F>(
 /// The footer of a file.
 struct Footer {
     metadata: ParquetMetaData,
+    /// Where it begins.
+    start: u64,
     digests: Option<Digests>,
 }
 
 impl Footer {
     fn read(reader: &dyn StoreReader) -> Result<Self, Unread> {
-        let read = |from: Option<u64>, length| match from {
-            Some(from) => reader.read_at(from, length).map_err(Unread::Unavailable),
-            None => Err(unreadable_footer("the file is too short".to_owned())),
-        };
-        let end = reader.length().checked_sub(FOOTER_SIZE as u64);
-        let tail = read(end, FOOTER_SIZE)?;
+        let too_short = || unreadable_footer("the file is too short".to_owned());
+        let end = reader.length().checked_sub(FOOTER_SIZE as u64).ok_or_else(too_short)?;
+        let tail = reader.read_at(end, FOOTER_SIZE).map_err(Unread::Unavailable)?;
         let length = FooterTail::try_from(&*tail).map_err(|e| unreadable_footer(e.to_string()))?.metadata_length();
-        let start = end.and_then(|end| end.checked_sub(length as u64));
-        let bytes = read(start, length)?;
-        let metadata = guarded(|| ParquetMetaDataReader::decode_metadata(&bytes).map_err(|e| e.to_string()));
+        let start = end.checked_sub(length as u64).ok_or_else(too_short)?;
+        if length > sizes::FOOTER {
+            return Err(unreadable_footer(format!("it has {length} bytes; the limit is {}", sizes::FOOTER)));
+        }
+        let bytes = reader.read_at(start, length).map_err(Unread::Unavailable)?;
+        let metadata = guarded(|| {
+            sizes::check_footer(&bytes)?;
+            ParquetMetaDataReader::decode_metadata(&bytes).map_err(|e| e.to_string())
+        });
         let metadata = metadata.map_err(unreadable_footer)?;
         let digests = Digests::of(metadata.file_metadata()).map_err(unreadable_footer)?;
         if let Some(digests) = &digests {
-            let checked = digests.check_footer(&[&bytes[..], &tail[..]].concat(), start.unwrap_or_default());
+            let checked = digests.check_footer(&[&bytes[..], &tail[..]].concat(), start);
             checked.map_err(Unread::Damaged)?;
         }
-        Ok(Self { metadata, digests })
+        Ok(Self { metadata, start, digests })
     }
 }
 
@@ -142,7 +150,7 @@ impl Archive {
         };
         let read_back = InStore::small_whole(path, reader).and_then(|file| {
             file.check(*check)?;
-            file.read(|| decode(file.clone(), of))
+            decode(&file, of)
         });
         match read_back {
             Ok(rows) => Ok(Ok(rows)),
@@ -169,9 +177,9 @@ pub(super) struct Open {
 impl Open {
     pub(super) fn new(archive: &Archive, path: &str) -> crate::error::Result<Self> {
         let file = InStore::new(archive.store.open(path).map_err(|e| archive.failed(e))?);
-        let opened = file.read(|| {
-            let builder = ParquetRecordBatchReaderBuilder::try_new(file.clone()).map_err(|e| e.to_string())?;
-            builder.with_batch_size(SHOWN).build().map_err(|e| e.to_string())
+        let opened = file.rows().and_then(|rows| {
+            let build = || rows.with_batch_size(SHOWN).build().map_err(|e| e.to_string());
+            file.read(build)
         });
         let rows = opened.map_err(|unread| archive.unread(path, unread))?;
         Ok(Self { file, rows })
@@ -189,16 +197,18 @@ const SHOWN: usize = 1024;
 /// Rows decoded at a time.
 const DECODE: usize = 16_384;
 
-fn decode<F>(file: InStore, of: impl Fn(&FileMetaData) -> Result<F, String>) -> Result<Rows<F>, String> {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| e.to_string())?.with_batch_size(DECODE);
-    let metadata = builder.metadata().file_metadata();
-    let claimed = u64::try_from(metadata.num_rows()).map_err(|_| "its footer claims less than no rows")?;
-    let footer = of(metadata)?;
-    let mut decoded = 0;
-    for rows in builder.build().map_err(|e| e.to_string())? {
-        decoded += rows.map_err(|e| e.to_string())?.num_rows() as u64;
-    }
-    Ok(Rows { footer, claimed, decoded })
+fn decode<F>(file: &InStore, of: impl Fn(&FileMetaData) -> Result<F, String>) -> Result<Rows<F>, Unread> {
+    let rows = file.rows()?.with_batch_size(DECODE);
+    file.read(|| {
+        let metadata = rows.metadata().file_metadata();
+        let claimed = u64::try_from(metadata.num_rows()).map_err(|_| "its footer claims less than no rows")?;
+        let footer = of(metadata)?;
+        let mut decoded = 0;
+        for rows in rows.build().map_err(|e| e.to_string())? {
+            decoded += rows.map_err(|e| e.to_string())?.num_rows() as u64;
+        }
+        Ok(Rows { footer, claimed, decoded })
+    })
 }
 
 /// A file of a store, as the Parquet reader wants it.
@@ -207,6 +217,8 @@ struct InStore {
     reader: Arc<dyn StoreReader>,
     /// Kept here, as the decoder tells of errors in words only.
     unavailable: Arc<Mutex<Option<StoreError>>>,
+    /// Where its pages are, once its footer was read.
+    chunks: Arc<Chunks>,
 }
 
 /// Files up to this length are read once, and both checked and decoded from memory.
@@ -217,7 +229,18 @@ const BLOCK: u64 = 1 << 20;
 
 impl InStore {
     fn new(reader: Box<dyn StoreReader>) -> Self {
-        Self { reader: reader.into(), unavailable: Arc::default() }
+        Self { reader: reader.into(), unavailable: Arc::default(), chunks: Arc::default() }
+    }
+
+    /// What reads its rows. The sizes in its footer are checked; those of a page are when the reader gets there.
+    fn rows(&self) -> Result<ParquetRecordBatchReaderBuilder<Self>, Unread> {
+        let Footer { metadata, start, .. } = Footer::read(&*self.reader)?;
+        self.read(|| {
+            let chunks = Arc::new(Chunks::check(&metadata, start)?);
+            let metadata = ArrowReaderMetadata::try_new(Arc::new(metadata), ArrowReaderOptions::default());
+            let file = Self { chunks, ..self.clone() };
+            Ok(ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.map_err(|e| e.to_string())?))
+        })
     }
 
     fn small_whole(path: &str, reader: Box<dyn StoreReader>) -> Result<Self, Unread> {
@@ -269,6 +292,9 @@ impl InStore {
     }
 
     fn read_at(&self, offset: u64, length: usize) -> io::Result<Bytes> {
+        if offset.checked_add(length as u64).is_none_or(|end| end > self.len()) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
         self.reader.read_at(offset, length).map_err(|error| match error.cause {
             Cause::Unavailable(_) | Cause::Unknown(_) => {
                 *self.unavailable.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
@@ -279,6 +305,11 @@ impl InStore {
     }
 }
 
+/// Bytes read of a page to begin with; almost every header is shorter.
+const HEADER: usize = 8 << 10;
+/// Bytes of the longest header, with statistics.
+const LONGEST_HEADER: usize = 2 << 20;
+
 impl Length for InStore {
     fn len(&self) -> u64 {
         self.reader.length()
@@ -288,8 +319,17 @@ impl Length for InStore {
 impl ChunkReader for InStore {
     type T = BufReader<From>;
 
+    /// The decoder asks for it where a page begins.
     fn get_read(&self, start: u64) -> Result<Self::T> {
-        Ok(BufReader::new(From { file: self.clone(), at: start }))
+        let mut length = HEADER;
+        loop {
+            let mut read = BufReader::with_capacity(length, From { file: self.clone(), at: start });
+            let is_whole = self.chunks.check_page(start, read.fill_buf()?).map_err(ParquetError::General)?;
+            if is_whole || length >= LONGEST_HEADER {
+                return Ok(read);
+            }
+            length *= 16;
+        }
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {

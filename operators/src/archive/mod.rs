@@ -13,6 +13,7 @@
 //! | `digests` | the digests in a footer that is a record |
 //! | `stored` | the rows of files, for people who want to see them |
 //! | `side_by_side` | work on several files at once |
+//! | `sizes` | sizes that a damaged file declares, checked before they are believed |
 
 mod batches;
 mod digests;
@@ -24,6 +25,7 @@ pub(crate) mod names;
 mod publish;
 mod resolve;
 mod side_by_side;
+mod sizes;
 pub(crate) mod stored;
 
 pub(crate) use batches::{Batches, DIRECTORY_KEYS};
@@ -33,7 +35,7 @@ use crate::error::{Error, Result};
 use crate::inspect::{self, FirstBatch, Holdings};
 use crate::progress::{Progress, Run};
 use crate::stage::{Account, Closing, Listen, Opened};
-use crate::store::{Cause, Entry, EntryKind, Store, StoreError, below_staging};
+use crate::store::{Cause, Entry, EntryKind, SMALL, Store, StoreError, below_staging};
 use listing::Name;
 use names::DataFile;
 use parquet::file::metadata::KeyValue;
@@ -126,8 +128,12 @@ impl Archive {
         self.store.modified(path).map_err(|e| self.failed(e))
     }
 
-    /// Writes a small file whole.
+    /// Writes a small file whole; refuses one that could not be read again.
     fn write(&self, path: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        let length = bytes.len() as u64;
+        if length > SMALL {
+            return Err(StoreError { action: "write", path: path.to_owned(), cause: Cause::TooLarge(length) });
+        }
         let mut file = self.store.create(path)?;
         let written = file.write_all(bytes);
         written.map_err(|e| StoreError { action: "write", path: path.to_owned(), cause: e.into() })?;
@@ -172,6 +178,7 @@ impl Archive {
             Cause::Unknown(_) | Cause::Unavailable(_) => {
                 Error::Unavailable { place: self.path(&path), reason: format!("cannot {action} it: {cause}") }
             }
+            cause @ Cause::TooLarge(_) => self.damaged(&path, cause.to_string()),
             cause => Error::Io { action, path: self.path(&path), source: cause.into() },
         }
     }

@@ -74,7 +74,7 @@ pub(super) struct Author {
 pub(super) fn after_rename(answer: &Cause, what: &str, ours: &Author, there: Option<&Author>) -> Verdict {
     match (answer, there) {
         // The name may be there, but the store could not make it last: nobody may count on it.
-        (Cause::Failed(_), _) => Verdict::Failed,
+        (Cause::Failed(_) | Cause::TooLarge(_), _) => Verdict::Failed,
         (_, Some(there)) if there == ours => Verdict::Committed,
         (_, Some(there)) => Verdict::Fenced(format!("run {} was first with {what}", there.run)),
         (Cause::NotFound, None) => {

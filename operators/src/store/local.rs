@@ -1,7 +1,8 @@
 //! A directory of this machine. Files and names are synced to disk before a call returns.
 
 use super::{
-    Cause, Entry, EntryKind, Result, STAGING, Store, StoreError, StoreFile, StoreReader, below_staging, parent, sibling,
+    Cause, Entry, EntryKind, Result, SMALL, STAGING, Store, StoreError, StoreFile, StoreReader, below_staging,
+    check_small, parent, sibling,
 };
 use crate::config::shown;
 use crate::inspect::{Ground, ground};
@@ -9,7 +10,7 @@ use bytes::Bytes;
 use rustix::fs::{AtFlags, CWD, RenameFlags, StatxFlags, renameat_with, statx};
 use rustix::io::Errno;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -84,7 +85,14 @@ impl Store for Local {
     }
 
     fn read(&self, path: &str) -> Result<Vec<u8>> {
-        fs::read(self.path(path)).map_err(|e| StoreError::new("read", path, e))
+        let read = || {
+            let file = File::open(self.path(path))?;
+            check_small(file.metadata()?.len())?;
+            let mut bytes = Vec::new();
+            file.take(SMALL).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        read().map_err(|cause: Cause| StoreError::new("read", path, cause))
     }
 
     fn open(&self, path: &str) -> Result<Box<dyn StoreReader>> {

@@ -1,6 +1,8 @@
 //! A store in memory: the contract of the others, and crashes.
 
-use super::{Cause, Entry, EntryKind, Result, STAGING, Store, StoreError, StoreFile, StoreReader, below_staging};
+use super::{
+    Cause, Entry, EntryKind, Result, STAGING, Store, StoreError, StoreFile, StoreReader, below_staging, check_small,
+};
 use crate::inspect::Ground;
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -84,8 +86,13 @@ impl Store for Memory {
     }
 
     fn read(&self, path: &str) -> Result<Vec<u8>> {
-        let file = self.file(path).map_err(|cause| StoreError::new("read", path, cause))?;
-        Ok(lock(&file).bytes.clone())
+        let read = || {
+            let file = self.file(path)?;
+            let content = lock(&file);
+            check_small(content.bytes.len() as u64)?;
+            Ok(content.bytes.clone())
+        };
+        read().map_err(|cause: Cause| StoreError::new("read", path, cause))
     }
 
     fn open(&self, path: &str) -> Result<Box<dyn StoreReader>> {

@@ -22,6 +22,9 @@ use bytes::Bytes;
 use std::io;
 use std::time::SystemTime;
 
+/// Bytes of the largest file that is read whole: a record of about 150,000 source partitions.
+pub const SMALL: u64 = 32 << 20;
+
 /// The first part of every path in the staging directory, and the path of that directory.
 pub const STAGING: &str = "@staging";
 
@@ -34,7 +37,7 @@ pub trait Store: Send + Sync {
     /// written counts once [`StoreFile::finish`] is done, and not before.
     fn create(&self, path: &str) -> Result<Box<dyn StoreFile>>;
 
-    /// Reads a small file whole.
+    /// Reads a small file whole; [`Cause::TooLarge`] for one of more than [`SMALL`] bytes, of which nothing is read.
     fn read(&self, path: &str) -> Result<Vec<u8>>;
 
     /// Opens a file for reading any part of it.
@@ -155,6 +158,9 @@ pub enum Cause {
     /// It was not done, and may work later: a server that is not there, or full.
     #[error("not possible now: {0}")]
     Unavailable(String),
+    /// It is no small file, as every record of a commit is, and has this many bytes.
+    #[error("it has {0} bytes, and a record has {SMALL} at most")]
+    TooLarge(u64),
     /// It failed, and trying again would not help.
     #[error("{0}")]
     Failed(io::Error),
@@ -178,7 +184,7 @@ impl From<Cause> for io::Error {
         match cause {
             Cause::NotFound => io::ErrorKind::NotFound.into(),
             Cause::AlreadyExists => io::ErrorKind::AlreadyExists.into(),
-            Cause::Unknown(_) | Cause::Unavailable(_) => Self::other(cause),
+            Cause::Unknown(_) | Cause::Unavailable(_) | Cause::TooLarge(_) => Self::other(cause),
             Cause::Failed(error) => error,
         }
     }
@@ -188,6 +194,11 @@ impl StoreError {
     fn new(action: &'static str, path: &str, cause: impl Into<Cause>) -> Self {
         Self { action, path: path.to_owned(), cause: cause.into() }
     }
+}
+
+/// Refuses to read a file whole that is too large for it.
+fn check_small(length: u64) -> Result<(), Cause> {
+    if length > SMALL { Err(Cause::TooLarge(length)) } else { Ok(()) }
 }
 
 /// The directory a path lies in; the root for a name without directory.

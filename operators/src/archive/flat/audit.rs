@@ -275,9 +275,10 @@ impl Audit<'_> {
         let name = hint::name(chain.partition);
         let text = match self.flat.archive.store.read(&name) {
             Err(StoreError { cause: Cause::NotFound, .. }) => return Ok(()),
-            read => read.map_err(|e| self.flat.archive.failed(e))?,
+            Err(StoreError { cause: cause @ Cause::TooLarge(_), .. }) => Err(cause.to_string()),
+            read => Ok(read.map_err(|e| self.flat.archive.failed(e))?),
         };
-        match Hint::parse(&text) {
+        match text.and_then(|text| Hint::parse(&text)) {
             Err(reason) => self.find(&name, format!("{reason}; delete it, the next commit writes it anew")),
             Ok(hint) if chain.hints.contains(&Some(hint)) => {}
             Ok(hint) if hint.batch_id >= chain.expected && self.is_committed(chain.partition, hint)? => {}

@@ -47,7 +47,7 @@ impl Flat {
     /// What a partition's file says; `None` when it is not there or makes no sense.
     pub(super) fn hint(&self, partition: u32) -> Result<Option<Hint>> {
         match self.archive.store.read(&name(partition)) {
-            Err(StoreError { cause: Cause::NotFound, .. }) => Ok(None),
+            Err(StoreError { cause: Cause::NotFound | Cause::TooLarge(_), .. }) => Ok(None),
             read => Ok(Hint::parse(&read.map_err(|e| self.archive.failed(e))?).ok()),
         }
     }

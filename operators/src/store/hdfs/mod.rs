@@ -14,7 +14,7 @@ mod configuration;
 mod file;
 mod session;
 
-use super::{Cause, Entry, EntryKind, Result, STAGING, Store, StoreError, StoreFile, StoreReader, parent};
+use super::{Cause, Entry, EntryKind, Result, STAGING, Store, StoreError, StoreFile, StoreReader, check_small, parent};
 use crate::inspect::Ground;
 use address::Address;
 use answer::Call;
@@ -177,6 +177,7 @@ impl Store for Hdfs {
     fn read(&self, path: &str) -> Result<Vec<u8>> {
         let read = || {
             let reader = self.reader(path)?;
+            check_small(reader.length())?;
             reader.range(0, reader.length() as usize)
         };
         read().map(Vec::from).map_err(|cause: Cause| StoreError::new("read", path, cause))
