@@ -6,12 +6,12 @@ mod writer;
 
 use crate::archive::{self, Archive, Batches, Flat, names};
 use crate::config::Context;
-use crate::error::{Problem, Result};
+use crate::error::{Error, Problem, Result};
 use crate::inspect::{Ground, Holdings, Inspect, Seen, StoredRows, Which};
 use crate::progress::{Progress, Run};
 use crate::schema::{Schema, type_name};
 use crate::stage::{About, Account, Audit, BuiltSink, Inflow, Listen, Opened, Sink, Writer};
-use crate::store::Store;
+use crate::store::{Cause, Store};
 use arrow::datatypes::{DataType, SchemaRef};
 use hive::HiddenColumns;
 use parquet::arrow::ArrowSchemaConverter;
@@ -21,6 +21,7 @@ use parquet::schema::types::ColumnPath;
 use place::Place;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 use writer::ParquetWriter;
@@ -202,6 +203,16 @@ impl ParquetSink {
         self.properties = columns.iter().fold(self.properties.into_builder(), with).build();
         self
     }
+
+    fn check_redundancy(&self) -> Result<()> {
+        self.archive.store.check_redundancy().map_err(|error| match error.cause {
+            Cause::Failed(refused) if refused.kind() == ErrorKind::Unsupported => {
+                Error::Refused { place: self.archive.place.clone(), reason: refused.to_string() }
+            }
+            Cause::Failed(ref refused) if refused.kind() == ErrorKind::PermissionDenied => self.archive.unusable(error),
+            _ => self.archive.failed(error),
+        })
+    }
 }
 
 impl Inspect for ParquetSink {
@@ -223,7 +234,9 @@ impl Inspect for ParquetSink {
             let doubt = archive.store.staging_doubt().map_or(String::new(), |doubt| format!("; {doubt}"));
             Seen::Fine(format!("files are staged in {staging}, which {may}{doubt}"))
         });
-        vec![Ok(root), staged]
+        // Where files can't be staged, that is all there is to say of them.
+        let redundancy = if staged.is_ok() { self.check_redundancy() } else { Ok(()) };
+        vec![redundancy.map(|()| root), staged]
     }
 
     fn warnings(&self) -> Vec<String> {
@@ -247,6 +260,7 @@ impl Sink for ParquetSink {
             // A new archive is refused before anything is written.
             self.progress(&run.flow)?;
         }
+        self.check_redundancy()?;
         self.layout.open(run)
     }
 

@@ -82,6 +82,11 @@ pub trait Store: Send + Sync {
         None
     }
 
+    /// Refuses a place that would spoil the files made in it once a disk or server is lost. Leaves nothing behind.
+    fn check_redundancy(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// How many files are finished side by side sooner than one after the other.
     fn files_at_once(&self) -> usize {
         1
