@@ -330,6 +330,7 @@ fn a_directory_of_another_user_is_told() {
         command.args(["check", "--connect"]).arg(&file);
     }
     let output = command.output().unwrap();
+    mode(&around, 0o755);
     let said = both(&output);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert_eq!(said.matches("Permission denied").count(), 3, "{said}");
