@@ -134,7 +134,8 @@ hdfs_shell() {
         dfs) class=org.apache.hadoop.fs.FsShell ;;
         dfsadmin) class=org.apache.hadoop.hdfs.tools.DFSAdmin ;;
         fsck) class=org.apache.hadoop.hdfs.tools.DFSck ;;
-        *) echo "servers: hdfs dfs|dfsadmin|fsck ARGS..." >&2; exit 2 ;;
+        ec) class=org.apache.hadoop.hdfs.tools.ECAdmin ;;
+        *) echo "servers: hdfs dfs|dfsadmin|fsck|ec ARGS..." >&2; exit 2 ;;
     esac
     shift
     hadoop "$class" "$@"

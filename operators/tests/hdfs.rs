@@ -285,3 +285,37 @@ fn a_directory_tells_what_it_holds_and_whether_it_may_be_written_to() {
     assert!(held.committed_at.unwrap() + Duration::from_millis(1) > begun);
     assert_eq!(files(&store, ""), before);
 }
+
+/// Under XOR the client would write parity from which HDFS rebuilds other bytes than were written.
+#[test]
+fn a_directory_gets_replicas_or_reed_solomon_parity_or_is_refused() {
+    let Some(store) = store("coded/data") else { return };
+    let directory = format!("/tests-{}/coded", std::process::id());
+    let hdfs = |arguments: &str| {
+        servers::ALL.command(&std::iter::once("hdfs").chain(arguments.split(' ')).collect::<Vec<_>>())
+    };
+    hdfs(&format!("dfs -mkdir -p {directory}"));
+    let live = |id: &str| JOB.live(&sink(&store), id);
+    for (policy, id) in [("XOR-2-1-1024k", "new"), ("RS-LEGACY-6-3-1024k", "old")] {
+        hdfs(&format!("ec -enablePolicy -policy {policy}"));
+        hdfs(&format!("ec -setPolicy -path {directory} -policy {policy}"));
+        let before = hdfs(&format!("dfs -ls -C -R {directory}"));
+        let connected = sink(&store).connect(FLOW).remove(0).map(drop);
+        let mut advice = Vec::new();
+        for refused in [connected, live(id).map(drop)] {
+            let Err(Error::Refused { reason, .. }) = refused else { panic!("{policy}: {refused:?}") };
+            assert!(reason.contains(policy) && reason.contains(&format!("{directory}/data")), "{reason}");
+            let quoted = reason.split('`').skip(1).step_by(2).map(str::to_owned);
+            advice = quoted.filter_map(|text| text.strip_prefix("hdfs ").map(str::to_owned)).collect();
+        }
+        assert_eq!(hdfs(&format!("dfs -ls -C -R {directory}")), before, "{policy}: something was left there");
+        // Reed-Solomon would do on a larger cluster.
+        for command in advice.iter().filter(|command| !command.contains("-policy")) {
+            hdfs(command);
+        }
+        live("next").unwrap();
+        assert_whole(&store, JOB, policy);
+        // The next policy is met by a directory that has commits.
+        hdfs(&format!("ec -unsetPolicy -path {directory}/data"));
+    }
+}

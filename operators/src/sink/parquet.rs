@@ -188,6 +188,15 @@ impl ParquetSink {
         let any_flow = "";
         matches!(self.layout.progress(any_flow), Ok(None))
     }
+
+    fn check_redundancy(&self) -> Result<()> {
+        self.archive.store.check_redundancy().map_err(|error| match error.cause {
+            Cause::Failed(refused) if refused.kind() == ErrorKind::Unsupported => {
+                Error::Refused { place: self.archive.place.clone(), reason: refused.to_string() }
+            }
+            _ => self.archive.failed(error),
+        })
+    }
 }
 
 impl Inspect for ParquetSink {
@@ -200,6 +209,7 @@ impl Inspect for ParquetSink {
             },
             _ => self.archive.failed(error),
         });
+        let asked = asked.and_then(|ground| self.check_redundancy().map(|()| ground));
         vec![asked.map(|ground| match ground {
             Ground::There => Seen::Fine(format!("directory {place} may be written to")),
             Ground::Below(above) => {
@@ -229,6 +239,7 @@ impl Sink for ParquetSink {
             // A new archive is refused before anything is written.
             self.progress(&run.flow)?;
         }
+        self.check_redundancy()?;
         self.layout.open(run)
     }
 

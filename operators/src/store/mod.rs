@@ -55,6 +55,11 @@ pub trait Store: Send + Sync {
     /// Asks whether files could be made here, and makes none; an error when they could not.
     fn root(&self) -> Result<Ground>;
 
+    /// Refuses a place that would spoil the files made in it once a disk or server is lost. Leaves nothing behind.
+    fn check_redundancy(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// How many files are finished side by side sooner than one after the other.
     fn files_at_once(&self) -> usize {
         1

@@ -6,11 +6,13 @@
 //! | `configuration` | which settings Hadoop's own files have |
 //! | `session` | the client, and how long a call may take |
 //! | `answer` | what an answer means |
+//! | `erasure` | whether files survive the erasure coding policy of their directory |
 //! | `file` | files that are written or read |
 
 mod address;
 mod answer;
 mod configuration;
+mod erasure;
 mod file;
 mod session;
 
@@ -73,23 +75,19 @@ impl Hdfs {
     /// this user may write there, with all it knows of groups and access lists, and then finds nothing to delete.
     fn ground(&self) -> Result<Ground, Cause> {
         let session = self.session()?;
-        let mut directory = self.address.root.as_str();
-        let found = loop {
-            let name = directory.to_owned();
-            let looking = |client: Client| async move { client.get_file_info(&name).await };
-            match session.ask(Call::Harmless, NAMENODE, looking) {
-                Err(Cause::NotFound) if directory != "/" => directory = above(directory),
-                found => break found?,
-            }
-        };
-        if !found.isdir {
-            let error = io::Error::new(io::ErrorKind::NotADirectory, format!("{directory} is a file"));
-            return Err(error.into());
-        }
-        let nothing = format!("{}/{}", directory.trim_end_matches('/'), no_name());
+        let directory = nearest(&session, &self.address.root)?;
+        let nothing = unused_name(directory);
         let deleting = |client: Client| async move { client.delete(&nothing, false).await };
         session.ask(Call::Harmless, NAMENODE, deleting)?;
         Ok(if directory == self.address.root { Ground::There } else { Ground::Below(directory.to_owned()) })
+    }
+
+    /// Refuses a directory whose erasure coding policy would spoil the files that are created in it. One that is not
+    /// there yet gets the policy of the nearest that is.
+    fn check_erasure(&self, path: &str) -> Result<(), Cause> {
+        let (session, wanted) = (self.session()?, self.address.full(path));
+        let directory = nearest(&session, &wanted)?;
+        erasure::ask(&session, unused_name(directory))?.check(directory, &wanted)
     }
 
     /// Moves a name to one that is free or, where that is allowed, has a file that gives way.
@@ -140,10 +138,29 @@ fn above(path: &str) -> &str {
     if parent(path).is_empty() { "/" } else { parent(path) }
 }
 
-/// A name that nothing has, and nothing ever gets.
-fn no_name() -> String {
+/// The directory of this path, or the nearest one above it that is there.
+fn nearest<'a>(session: &Session, path: &'a str) -> Result<&'a str, Cause> {
+    let mut directory = path;
+    let found = loop {
+        let name = directory.to_owned();
+        let looking = |client: Client| async move { client.get_file_info(&name).await };
+        match session.ask(Call::Harmless, NAMENODE, looking) {
+            Err(Cause::NotFound) if directory != "/" => directory = above(directory),
+            found => break found?,
+        }
+    };
+    if !found.isdir {
+        let error = io::Error::new(io::ErrorKind::NotADirectory, format!("{directory} is a file"));
+        return Err(error.into());
+    }
+    Ok(directory)
+}
+
+/// A path in a directory that nothing has; readers and Hadoop's own tools ignore names that begin with a dot.
+fn unused_name(directory: &str) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    format!(".weatherflow-no-such-name-{}-{}", std::process::id(), now.as_nanos())
+    let directory = directory.trim_end_matches('/');
+    format!("{directory}/.weatherflow-probe-{}-{}", std::process::id(), now.as_nanos())
 }
 
 fn entry(status: &FileStatus, directory: &str) -> Result<Entry, Cause> {
@@ -207,6 +224,10 @@ impl Store for Hdfs {
 
     fn root(&self) -> Result<Ground> {
         self.ground().map_err(|cause| StoreError::new("write to", "", cause))
+    }
+
+    fn check_redundancy(&self) -> Result<()> {
+        self.check_erasure("").map_err(|cause| StoreError::new("use", "", cause))
     }
 
     /// A small cluster closes 2 to 50 files a second one after the other, and several times as many at once.
