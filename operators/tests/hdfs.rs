@@ -315,7 +315,7 @@ fn a_directory_gets_replicas_or_reed_solomon_parity_or_is_refused() {
     for (policy, id) in [("XOR-2-1-1024k", "new"), ("RS-LEGACY-6-3-1024k", "old")] {
         hdfs(&format!("ec -enablePolicy -policy {policy}"));
         hdfs(&format!("ec -setPolicy -path {directory} -policy {policy}"));
-        let before = hdfs(&format!("dfs -ls -R {directory}"));
+        let before = hdfs(&format!("dfs -ls -C -R {directory}"));
         let connected = sink(&store).connect(FLOW).remove(0).map(drop);
         let mut advice = Vec::new();
         for refused in [connected, live(id).map(drop)] {
@@ -324,7 +324,7 @@ fn a_directory_gets_replicas_or_reed_solomon_parity_or_is_refused() {
             let quoted = reason.split('`').skip(1).step_by(2).map(str::to_owned);
             advice = quoted.filter_map(|text| text.strip_prefix("hdfs ").map(str::to_owned)).collect();
         }
-        assert_eq!(hdfs(&format!("dfs -ls -R {directory}")), before, "{policy}: something was left there");
+        assert_eq!(hdfs(&format!("dfs -ls -C -R {directory}")), before, "{policy}: something was left there");
         // Reed-Solomon would do on a larger cluster.
         for command in advice.iter().filter(|command| !command.contains("-policy")) {
             hdfs(command);
