@@ -17,6 +17,7 @@ use parquet::errors::{ParquetError, Result};
 use parquet::file::FOOTER_SIZE;
 use parquet::file::metadata::{FileMetaData, FooterTail, ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::reader::{ChunkReader, Length};
+use std::fmt::Display;
 use std::io::{self, BufRead, BufReader, Read};
 use std::num::NonZero;
 use std::panic::{self, AssertUnwindSafe};
@@ -57,10 +58,10 @@ struct Footer {
 
 impl Footer {
     fn read(reader: &dyn StoreReader) -> Result<Self, Unread> {
-        let too_short = || unreadable_footer("the file is too short".to_owned());
+        let too_short = || unreadable_footer("the file is too short");
         let end = reader.length().checked_sub(FOOTER_SIZE as u64).ok_or_else(too_short)?;
         let tail = reader.read_at(end, FOOTER_SIZE).map_err(Unread::Unavailable)?;
-        let length = FooterTail::try_from(&*tail).map_err(|e| unreadable_footer(e.to_string()))?.metadata_length();
+        let length = FooterTail::try_from(&*tail).map_err(unreadable_footer)?.metadata_length();
         let start = end.checked_sub(length as u64).ok_or_else(too_short)?;
         if length > sizes::FOOTER {
             return Err(unreadable_footer(format!("it has {length} bytes; the limit is {}", sizes::FOOTER)));
@@ -80,7 +81,7 @@ impl Footer {
     }
 }
 
-fn unreadable_footer(reason: String) -> Unread {
+fn unreadable_footer(reason: impl Display) -> Unread {
     Unread::Damaged(format!("its footer cannot be read: {reason}"))
 }
 

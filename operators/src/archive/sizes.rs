@@ -15,7 +15,7 @@
 //! <https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md>.
 
 use parquet::basic::Compression;
-use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -88,7 +88,7 @@ struct Chunk {
 impl Chunks {
     /// Checks the column chunks that a footer describes, in a file whose data ends at `end`.
     pub(super) fn check(metadata: &ParquetMetaData, end: u64) -> Result<Self, String> {
-        let columns = metadata.row_groups().iter().flat_map(|group| group.columns());
+        let columns = metadata.row_groups().iter().flat_map(RowGroupMetaData::columns);
         columns.map(|column| check_chunk(column, end)).collect::<Result<_, _>>().map(Self)
     }
 
