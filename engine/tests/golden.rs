@@ -11,7 +11,7 @@ use golden::{Golden, READINGS, is_unreadable, reading, versions};
 use serde_json::Value;
 use sqlx::{Connection, SqliteConnection};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What a flow's sink held of each number, and how many files it had.
 fn count(accounts: &BTreeMap<String, Value>, flow: &str, number: &str) -> u64 {
@@ -59,7 +59,7 @@ fn unreadable() -> usize {
 }
 
 /// What a query of a database gives, a number.
-fn query(database: PathBuf, sql: &'static str) -> i64 {
+fn query(database: &Path, sql: &'static str) -> i64 {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mut connection = SqliteConnection::connect(&format!("sqlite:{}", database.display())).await.unwrap();
@@ -78,9 +78,9 @@ fn a_table_a_topic_and_an_archive_are_continued() {
         assert_eq!(["generate", "publish", "archive"].map(|flow| count(&after, flow, "rows")), [600; 3]);
         assert_generated(10, 60, &read_archive(&golden.archive("archive")));
         let rows = "SELECT count(*) * 1000 + count(DISTINCT station_id || date) FROM temperatures";
-        assert_eq!(query(golden.path("data/weather.db"), rows), 600_600);
+        assert_eq!(query(&golden.path("data/weather.db"), rows), 600_600);
         let messages = "SELECT count(*) * 1000 + count(DISTINCT value) FROM messages";
-        assert_eq!(query(golden.path("data/topic.db"), messages), 600_600);
+        assert_eq!(query(&golden.path("data/topic.db"), messages), 600_600);
     }
 }
 

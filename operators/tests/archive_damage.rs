@@ -162,11 +162,11 @@ fn edit(store: &Memory, batch: &str, change: impl FnOnce(&mut Value)) {
     if checkpoint["digest"].is_string() {
         checkpoint["digest"] = json!(BLANK);
     }
-    replace(store, &path, &sealed(serde_json::to_string(&checkpoint).unwrap()));
+    replace(store, &path, &sealed(&serde_json::to_string(&checkpoint).unwrap()));
 }
 
 /// The text of a record with its digest in the place of [`BLANK`].
-fn sealed(text: String) -> Vec<u8> {
+fn sealed(text: &str) -> Vec<u8> {
     let digest = format!("blake3:{}", blake3::hash(text.as_bytes()));
     text.replacen(BLANK, &digest, 1).into_bytes()
 }

@@ -219,7 +219,7 @@ fn a_staging_directory_on_another_file_system_is_refused_before_the_first_row() 
         assert!(reason.contains(elsewhere.to_str().unwrap()) && reason.contains("staging = \""), "{reason}");
         println!("{error}");
     }
-    let left = fs::read_dir(&elsewhere).map(|names| names.count()).unwrap_or_default();
+    let left = fs::read_dir(&elsewhere).map(Iterator::count).unwrap_or_default();
     assert_eq!(left, 0, "nothing is left in a place that can't be used");
     assert!(
         built("file:archive", Some(next_to_it.to_str().unwrap()), one.path()).unwrap().sink.open(&run("one")).is_ok()

@@ -211,7 +211,7 @@ fn race(layout: Layout, versions: Versions, seed: u64) -> Fates {
     let faulty = seed % 2 == 1;
     let memory = Memory::default();
     // An earlier version starts first or second, so that each meets the other's leftovers.
-    let is_earlier = |copy: usize| versions == Versions::Mixed && (copy as u64 + seed / 2) % 2 == 0;
+    let is_earlier = |copy: usize| versions == Versions::Mixed && (copy as u64 + seed / 2).is_multiple_of(2);
     let views: Vec<Faulty> = (0..copies)
         .map(|copy| {
             let mut fault = || {

@@ -18,7 +18,7 @@ use operators::store::memory::Memory;
 use operators::{Chunk, Schema};
 use parquet::basic::ColumnOrder;
 use parquet::bloom_filter::Sbbf;
-use parquet::file::metadata::ParquetMetaData;
+use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::properties::ReaderProperties;
 use parquet::file::reader::FileReader;
@@ -210,7 +210,7 @@ fn three_row_groups(degrees: impl Fn(usize) -> f64) -> SerializedFileReader<Byte
         ("row", Arc::new(Int64Array::from_iter_values(0..TOTAL as i64))),
     ];
     let file = file(&columns, &[], 1 << 17);
-    let rows: Vec<_> = file.metadata().row_groups().iter().map(|group| group.num_rows()).collect();
+    let rows: Vec<_> = file.metadata().row_groups().iter().map(RowGroupMetaData::num_rows).collect();
     assert_eq!(rows, [ROWS as i64, ROWS as i64, 30_000]);
     file
 }

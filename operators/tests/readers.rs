@@ -43,7 +43,7 @@ const NEXT: [Range<u64>; 2] = [LARGE + 500..LARGE + 1_000, 1_500..2_000];
 fn wind(partition: u32, position: u64) -> f64 {
     let ordinary = (position % 1_000) as f64 / 10.0;
     match (partition, position) {
-        (0, 40_000..100_000) | (0, LARGE) => -0.0,
+        (0, 40_000..100_000 | LARGE) => -0.0,
         (0, 100_000..160_000) => 0.0,
         (0, LARGE..) => -ordinary,
         (0, _) => ordinary + 100.0 * (position >> 20) as f64,
@@ -66,7 +66,7 @@ fn degrees(partition: u32, position: u64) -> f64 {
 
 fn rows(partition: u32, positions: Range<u64>) -> RecordBatch {
     let each = || positions.clone();
-    let kept = |position: u64, every: u64| position % every != 0;
+    let kept = |position: u64, every: u64| !position.is_multiple_of(every);
     let days: ArrayRef = Arc::new(Date32Array::from_iter_values(each().map(|p| 10_957 + p as i32 / 2_000)));
     let dates = cast(&days, &DataType::Utf8).unwrap();
     let row = Int64Array::from_iter_values(each().map(|p| (p + u64::from(partition) * 10_000_000) as i64));

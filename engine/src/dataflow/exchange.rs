@@ -152,8 +152,10 @@ mod tests {
         type Content = Receipt;
 
         fn examples() -> Vec<Self> {
-            let file = FileEntry { name: "partition-0-batch-1.parquet".to_owned(), rows: u64::MAX, bytes: 1 };
-            let empty = FileEntry { name: String::new(), rows: 0, bytes: 0 };
+            let digest = format!("blake3:{}", "0f".repeat(32)).parse().ok();
+            assert!(digest.is_some());
+            let file = FileEntry { name: "partition-0-batch-1.parquet".to_owned(), rows: u64::MAX, bytes: 1, digest };
+            let empty = FileEntry { name: String::new(), rows: 0, bytes: 0, digest: None };
             let budget = Budget::new(u64::MAX);
             [
                 Contents::Files(Vec::new()),

@@ -341,7 +341,7 @@ mod tests {
             2 * uncompressed,
             0x15,
             2 * compressed,
-            field - 3 << 4 | Thrift::STRUCT,
+            ((field - 3) << 4) | Thrift::STRUCT,
             0x15,
             2 * values,
             0,
