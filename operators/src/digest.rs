@@ -1,6 +1,6 @@
 //! Digests of files and records: BLAKE3 with its default length, written as `blake3:` and 64 lowercase hex digits.
 //!
-//! A record that carries its own digest is hashed with the 64 digits of that field replaced by zeros ([`seal`]), so that
+//! A record that carries its own digest is hashed with the 64 digits of that field replaced by zeros (`seal`), so that
 //! the digest covers every byte of the record, its own name and place included.
 
 use serde::de::Error as _;
