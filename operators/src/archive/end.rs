@@ -1,39 +1,26 @@
 //! How a data file ends: page indexes and footer, in the form that readers in use accept and may trust.
 //!
-//! The library writes this part and has no option for these three things, so this module writes it again (the column chunks
-//! stay as they are):
+//! The library writes this part and has no option for the order of columns nor for their [`bounds`], so this module writes
+//! it again (the column chunks stay as they are). Version 60 declares `IEEE_754_TOTAL_ORDER` for columns of floating-point
+//! numbers. Readers that don't know it refuse the file (Polars up to 1.43, DataFusion up to 50) or ignore the statistics
+//! (PyArrow up to 26). All columns get the order of their type, which every reader knows.
 //!
-//! - **Column order.** Version 60 declares `IEEE_754_TOTAL_ORDER` for columns of floating-point numbers. Readers that
-//!   don't know it refuse the file (Polars up to 1.43, DataFusion up to 50) or ignore the statistics (PyArrow up to 26).
-//!   All columns get the order of their type, which every reader knows.
-//! - **NaN.** Bounds in that order don't cover NaN, while some readers sort NaN above all numbers and would skip it with
-//!   `x > max`. A column that holds a NaN has neither bounds nor column indexes, in any row group of the file: DataFusion
-//!   takes the bounds of those that have some for the bounds of the file.
-//! - **Zero.** In that order a bound of zero has to cover both signs: the least value is written as -0.0, the greatest
-//!   as 0.0. Spark goes by the dictionaries of a chunk as well if the footer says that all its pages have one, and there
-//!   it takes the two zeros for different numbers; so the footer doesn't say it of columns of floating-point numbers.
-//!
-//! Once the library can write files in this form, `ArrowWriter::finish` replaces this module.
+//! Once the library can write files in this form, `ArrowWriter::finish` replaces this module and that of the bounds.
 
-use super::DigestIn;
 use super::digests::{self, Digests};
+use super::{DigestIn, bounds};
 use crate::digest::{Digest, Hasher};
 use parquet::arrow::ArrowWriter;
-use parquet::basic::{BoundaryOrder, ColumnOrder, Type};
-use parquet::data_type::{AsBytes, DataType, DoubleType, FloatType};
+use parquet::basic::{ColumnOrder, Type};
 use parquet::errors::{ParquetError, Result};
 use parquet::file::FOOTER_SIZE;
-use parquet::file::metadata::page_index::{PageIndex, PageIndexBuilder};
 use parquet::file::metadata::{
-    ColumnChunkMetaData, ColumnIndexBuilder, FileMetaData, FooterTail, KeyValue, ParquetMetaData,
-    ParquetMetaDataBuilder, ParquetMetaDataReader, ParquetMetaDataWriter, RowGroupMetaData,
+    FileMetaData, FooterTail, KeyValue, ParquetMetaData, ParquetMetaDataBuilder, ParquetMetaDataReader,
+    ParquetMetaDataWriter, RowGroupMetaData,
 };
-use parquet::file::page_index::column_index::{ColumnIndexMetaData, PrimitiveColumnIndex};
-use parquet::file::statistics::{Statistics, ValueStatistics};
+use parquet::file::statistics::Statistics;
 use parquet::file::writer::TrackedWrite;
 use std::io::{self, Write};
-use std::ops::Neg;
-use std::sync::Arc;
 
 /// What a Parquet writer writes to: passes everything on up to the end of the file, which [`finish`] returns instead.
 pub(crate) struct Unfinished<W> {
@@ -96,7 +83,7 @@ pub(crate) fn finish<W: Write + Send>(parquet: &mut ArrowWriter<Unfinished<W>>, 
     parquet.sync()?;
     let begin = parquet.bytes_written();
     parquet.inner_mut().part = Part::End;
-    let metadata = safe(&parquet.finish()?)?;
+    let metadata = bounds::safe(&parquet.finish()?)?;
     let mut hasher = parquet.inner().hasher.clone();
     let mut bytes = end(&metadata, begin)?;
     let digest = match digest_in {
@@ -135,14 +122,6 @@ fn with_key_value(metadata: &ParquetMetaData, pair: KeyValue) -> ParquetMetaData
         .build()
 }
 
-/// The same metadata with bounds that no reader misunderstands.
-fn safe(written: &ParquetMetaData) -> Result<ParquetMetaData> {
-    let bounds = bounds_by_column(written);
-    let row_groups = written.row_groups().iter().map(|row_group| with_safe_bounds(row_group, &bounds));
-    let metadata = written.clone().into_builder().set_row_groups(row_groups.collect::<Result<_>>()?);
-    Ok(metadata.set_page_index(Some(Arc::new(safe_page_index(written, &bounds)?))).build())
-}
-
 /// The end of a file that describes row groups which take its first `begin` bytes.
 fn end(metadata: &ParquetMetaData, begin: usize) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
@@ -175,107 +154,6 @@ impl Write for After<'_> {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-/// Whether a column of a file may have bounds.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Bounds {
-    Kept,
-    /// It holds a NaN, or nobody has counted them.
-    Dropped,
-}
-
-/// For each column of a file.
-fn bounds_by_column(written: &ParquetMetaData) -> Vec<Bounds> {
-    let has_nan = |column: &ColumnChunkMetaData| match column.statistics() {
-        Some(statistics @ (Statistics::Float(_) | Statistics::Double(_))) => {
-            // Of nulls alone there are neither a count nor bounds.
-            statistics.nan_count_opt().map_or(statistics.min_bytes_opt().is_some(), |nans| nans > 0)
-        }
-        _ => false,
-    };
-    let of_column = |column: usize| {
-        let mut row_groups = written.row_groups().iter();
-        if row_groups.any(|row_group| has_nan(row_group.column(column))) { Bounds::Dropped } else { Bounds::Kept }
-    };
-    (0..written.file_metadata().schema_descr().num_columns()).map(of_column).collect()
-}
-
-/// The same row group with bounds that no reader misunderstands.
-fn with_safe_bounds(row_group: &RowGroupMetaData, bounds: &[Bounds]) -> Result<RowGroupMetaData> {
-    let mut row_group = row_group.clone();
-    for (column, &bounds) in row_group.columns_mut().iter_mut().zip(bounds) {
-        let safe = match column.statistics() {
-            Some(Statistics::Float(written)) => Statistics::Float(safe_statistics::<FloatType>(written, bounds)),
-            Some(Statistics::Double(written)) => Statistics::Double(safe_statistics::<DoubleType>(written, bounds)),
-            _ => continue,
-        };
-        *column = column.clone().into_builder().set_statistics(safe).clear_page_encoding_stats().build()?;
-    }
-    Ok(row_group)
-}
-
-fn safe_statistics<D: DataType>(written: &ValueStatistics<D::T>, bounds: Bounds) -> ValueStatistics<D::T>
-where
-    D::T: Copy + Neg<Output = D::T>,
-{
-    let (min, max) = match bounds {
-        Bounds::Kept => (written.min_opt().copied().map(lower_bound), written.max_opt().copied().map(upper_bound)),
-        Bounds::Dropped => (None, None),
-    };
-    let (distinct, nulls) = (written.distinct_count(), written.null_count_opt());
-    ValueStatistics::new(min, max, distinct, nulls, false)
-        .with_backwards_compatible_min_max(written.is_min_max_backwards_compatible())
-        .with_nan_count(written.nan_count_opt())
-}
-
-fn lower_bound<T: Copy + Default + PartialEq + Neg<Output = T>>(value: T) -> T {
-    if value == T::default() { -T::default() } else { value }
-}
-
-fn upper_bound<T: Copy + Default + PartialEq>(value: T) -> T {
-    if value == T::default() { T::default() } else { value }
-}
-
-/// The page index with bounds that no reader misunderstands.
-fn safe_page_index(written: &ParquetMetaData, bounds: &[Bounds]) -> Result<PageIndex> {
-    let columns = bounds.len();
-    let mut safe = PageIndexBuilder::new(written.num_row_groups(), columns);
-    let Some(index) = written.page_index() else { return Ok(safe.build()) };
-    for (row_group, column) in (0..written.num_row_groups()).flat_map(|r| (0..columns).map(move |c| (r, c))) {
-        if let Some(offsets) = index.offset_index(row_group, column) {
-            safe.put_offset_index(offsets.clone(), row_group, column);
-        }
-        if let (Some(pages), Bounds::Kept) = (index.column_index(row_group, column), bounds[column]) {
-            let order = pages.get_boundary_order().unwrap_or(BoundaryOrder::UNORDERED);
-            let pages = match pages {
-                ColumnIndexMetaData::FLOAT(pages) => safe_column_index::<FloatType>(pages, order)?,
-                ColumnIndexMetaData::DOUBLE(pages) => safe_column_index::<DoubleType>(pages, order)?,
-                other => other.clone(),
-            };
-            safe.put_column_index(pages, row_group, column);
-        }
-    }
-    Ok(safe.build())
-}
-
-fn safe_column_index<D: DataType>(
-    written: &PrimitiveColumnIndex<D::T>,
-    order: BoundaryOrder,
-) -> Result<ColumnIndexMetaData>
-where
-    D::T: Copy + Neg<Output = D::T>,
-{
-    let bytes = |value: Option<D::T>| value.map(|value| value.as_bytes().to_vec()).unwrap_or_default();
-    let mut safe = ColumnIndexBuilder::new(D::get_physical_type());
-    safe.set_boundary_order(order);
-    for page in 0..written.min_values().len() {
-        let min = bytes(written.min_value(page).copied().map(lower_bound));
-        let max = bytes(written.max_value(page).copied().map(upper_bound));
-        let nulls = written.null_count(page).unwrap_or_default();
-        safe.append(written.is_null_page(page), min, max, nulls, written.nan_count(page));
-    }
-    safe.build()
 }
 
 /// Where the footer begins in the end of a file.
@@ -349,12 +227,12 @@ fn is_same_row_group(read: &RowGroupMetaData, meant: &RowGroupMetaData) -> bool 
         && columns.into_iter().all(|(read, meant)| {
             read.byte_range() == meant.byte_range()
                 && read.bloom_filter_offset() == meant.bloom_filter_offset()
-                && read.statistics().map(bounds) == meant.statistics().map(bounds)
+                && read.statistics().map(bounds_of) == meant.statistics().map(bounds_of)
         })
 }
 
 /// What readers skip row groups by.
-fn bounds(statistics: &Statistics) -> (Option<&[u8]>, Option<&[u8]>, Option<u64>) {
+fn bounds_of(statistics: &Statistics) -> (Option<&[u8]>, Option<&[u8]>, Option<u64>) {
     (statistics.min_bytes_opt(), statistics.max_bytes_opt(), statistics.null_count_opt())
 }
 
@@ -366,6 +244,8 @@ fn unexpected(what: &str) -> ParquetError {
 mod tests {
     use super::*;
     use arrow::array::{ArrayRef, Float32Array, Int64Array, RecordBatch};
+    use parquet::file::page_index::column_index::ColumnIndexMetaData;
+    use std::sync::Arc;
 
     /// `ArrowWriter` over `columns` columns, the odd ones floats, and one row.
     fn writer(columns: usize) -> ArrowWriter<Unfinished<Vec<u8>>> {

@@ -8,6 +8,7 @@
 //! | `listing` | what the names in the directory stand for |
 //! | `publish` | how a run takes the directory over, and the one rename |
 //! | `resolve` | what to conclude from what was seen; pure |
+//! | `bounds` | which least and greatest values a file may tell its readers |
 //! | `end` | how a Parquet file ends: page indexes and footer |
 //! | `footer` | how a Parquet file is read back |
 //! | `digests` | the digests in a footer that is a record |
@@ -16,6 +17,7 @@
 //! | `sizes` | sizes that a damaged file declares, checked before they are believed |
 
 mod batches;
+mod bounds;
 mod digests;
 pub(crate) mod end;
 mod flat;
