@@ -13,6 +13,7 @@ use operators::config::Context;
 use operators::sink::SinkConfig;
 use operators::sink::parquet::{Compression, Layout, ParquetSink};
 use operators::stage::{Closing, Inflow, Sink};
+use operators::store::STAGING;
 use operators::store::Store;
 use operators::store::memory::Memory;
 use operators::{Chunk, Schema};
@@ -48,7 +49,7 @@ fn file(columns: &[(&str, ArrayRef)], bloom: &[&str], chunk: usize) -> Serialize
         writer.write(Chunk::new(0, positions, rows)).unwrap();
     }
     writer.close(&Closing::default()).unwrap();
-    let written = files(&memory, "");
+    let written = files(&memory, STAGING);
     let [path] = &written[..] else { panic!("{written:?}") };
     let properties = ReaderProperties::builder().set_read_bloom_filter(true).build();
     let options = ReadOptionsBuilder::new().with_page_index().with_reader_properties(properties).build();
