@@ -13,6 +13,7 @@ use operators::store::faulty::{Call, Fault, Faulty};
 use operators::store::local::Local;
 use operators::store::memory::Memory;
 use operators::store::{STAGING, Store};
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// Below each of the two directories for staged files: that of this version, and that of earlier ones.
@@ -175,8 +176,7 @@ fn every_crash_point_between_two_segments() {
             // As a run leaves it that was stopped within the first rename into the next segment, or before.
             let last = 99_998 + call % 2;
             let path = format!("segment=000000/batch={last:020}/_checkpoint.json");
-            let record = record.replace("\"version\": 0,", &format!("\"version\": {last},"));
-            write(&memory, &path, record.as_bytes());
+            write(&memory, &path, without_files(&record, last).as_bytes());
             if last == 99_999 {
                 write(&memory, "segment=000001/gone", b"");
                 memory.delete("segment=000001/gone").unwrap();
@@ -211,6 +211,15 @@ fn a_stop_in_the_middle_shows_no_half_batch(layout: Layout) {
     }
 }
 
+/// A record as that of another version, whose batch has neither files nor digests.
+fn without_files(record: &str, version: u64) -> String {
+    let mut record: Value = serde_json::from_str(record).unwrap();
+    record["progress"]["version"] = json!(version);
+    record["files"] = json!([]);
+    (record["before"], record["digest"]) = (Value::Null, Value::Null);
+    record.to_string()
+}
+
 /// Restart finds the newest batch in as many calls after 100,000 batches as after 10.
 #[test]
 fn restart_does_not_grow_with_history() {
@@ -229,7 +238,7 @@ fn restart_does_not_grow_with_history() {
     println!("{batches} batches: {calls} calls {by_kind:?}");
     for version in 11..100_010u64 {
         let path = format!("segment={:06}/batch={version:020}/_checkpoint.json", version / 100_000);
-        write(&memory, &path, newest.replace("\"version\": 10,", &format!("\"version\": {version},")).as_bytes());
+        write(&memory, &path, without_files(&newest, version).as_bytes());
     }
     let (many, same_calls, same_kinds) = counted(&memory);
     println!("{many} batches: {same_calls} calls {same_kinds:?}");

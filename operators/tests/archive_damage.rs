@@ -3,7 +3,8 @@
 
 mod archive_world;
 
-use archive_world::{BLANK, FLOW, Job, assert_reported, audit, files, replace, run, sink, write};
+use archive_world::flat_file::BLANK;
+use archive_world::{FLOW, Job, assert_reported, audit, files, replace, run, sink, write};
 use operators::Error;
 use operators::stage::{Audit, Sink};
 use operators::store::Store;

@@ -4,7 +4,8 @@
 
 mod archive_world;
 
-use archive_world::{Job, World, files, record, rows};
+use archive_world::flat_file::record;
+use archive_world::{Job, World, files, rows};
 use operators::inspect::Ground;
 use operators::sink::parquet::Layout;
 use operators::store::faulty::{Fault, Faulty};

@@ -3,7 +3,8 @@
 
 mod archive_world;
 
-use archive_world::{FLOW, Job, World, audit, files, first_commit, record, replace, rewrite, run, write};
+use archive_world::flat_file::{record, rewrite};
+use archive_world::{FLOW, Job, World, audit, files, first_commit, replace, run, write};
 use operators::config::Context;
 use operators::progress::{Tally, Version};
 use operators::sink::SinkConfig;

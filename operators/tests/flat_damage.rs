@@ -3,7 +3,8 @@
 
 mod archive_world;
 
-use archive_world::{Job, World, assert_reported, audit, files, replace, rewrite, run, write};
+use archive_world::flat_file::rewrite;
+use archive_world::{Job, World, assert_reported, audit, files, replace, run, write};
 use operators::Error;
 use operators::inspect::Ground;
 use operators::sink::parquet::Layout;

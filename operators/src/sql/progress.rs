@@ -66,7 +66,6 @@ struct Written<'p> {
     #[serde(flatten)]
     progress: &'p Progress,
     committed_at: DateTime<Utc>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     spans: Option<&'p [Span]>,
 }
 
