@@ -4,7 +4,7 @@
 
 mod archive_world;
 
-use archive_world::{Job, World, files, rows, run, sink, write};
+use archive_world::{Job, World, assert_whole, files, replace, rows, run, sink, write};
 use operators::Error;
 use operators::progress::Version;
 use operators::sink::parquet::Layout;
@@ -208,6 +208,29 @@ fn a_stop_in_the_middle_shows_no_half_batch(layout: Layout) {
         let committed = committed.map_or(0, |progress| progress.totals.written);
         let visible: usize = seen.values().map(|rows| rows.written.len()).sum();
         assert_eq!(visible as u64, committed, "stopped after call {call}: readers see what is committed, no more");
+    }
+}
+
+/// Nothing is built on a newest batch that lost a file, and what the error advises works.
+#[test]
+fn a_newest_batch_with_a_lost_or_cut_file_stops_the_start() {
+    let job = Job { partitions: 2, positions: 9, step: 3 };
+    let batch = "segment=000000/batch=00000000000000000002";
+    let path = format!("{batch}/partition-0-batch-2.parquet");
+    let damages: [fn(&Memory, &str); 2] =
+        [|s, path| assert!(s.delete(path).unwrap()), |s, path| replace(s, path, &s.read(path).unwrap()[1..])];
+    for damage in damages {
+        let memory = Memory::default();
+        job.live(&sink(&memory), "first").unwrap();
+        damage(&memory, &path);
+        let Some(Error::Damaged { reason, .. }) = sink(&memory).open(&run("next")).err() else { panic!("it started") };
+        assert!(
+            reason.contains("move archive/segment=000000/batch=00000000000000000002 out of the archive"),
+            "{reason}"
+        );
+        memory.delete(batch).unwrap();
+        job.live(&sink(&memory), "next").unwrap();
+        assert_whole(&memory, job, "after the newest batch was moved away");
     }
 }
 

@@ -45,18 +45,18 @@ impl Batches {
         Self { archive }
     }
 
-    /// The last commit, found in a number of calls that does not grow with history; `None` before the first. Its record
-    /// and the lengths of its files are checked: nothing is built on a batch that was damaged.
+    /// The last commit, found in a number of calls that does not grow with history; `None` before the first. Its record is
+    /// checked by its digest.
     fn newest(&self, flow: &str) -> Result<Option<StoredManifest>> {
         let Some(version) = self.newest_version()? else { return Ok(None) };
         let stored = self.manifest(version)?;
         self.archive.check_owner(&stored.manifest.progress.run.flow, flow)?;
-        self.check_lengths(version, &stored)?;
         Ok(Some(stored))
     }
 
-    fn check_lengths(&self, version: Version, stored: &StoredManifest) -> Result<()> {
-        let directory = layout::batch(version);
+    /// Refuses to follow a batch whose files are not all there at their lengths.
+    fn check_lengths(&self, stored: &StoredManifest) -> Result<()> {
+        let directory = layout::batch(stored.manifest.progress.version);
         let entries = self.archive.store.list(&directory).map_err(|e| self.archive.failed(e))?;
         let files: Vec<_> = stored.manifest.files.iter().map(|file| (file.name.as_str(), file.bytes)).collect();
         let (name, reason) = match resolve::missing_or_cut(&files, &entries) {
@@ -127,8 +127,8 @@ impl Layout for Batches {
     }
 
     fn open(&self, run: &Run) -> Result<Opened> {
-        // A directory of another flow is refused before anything in it is touched.
-        self.newest(&run.flow)?;
+        // A directory of another flow, or a damaged one, is refused before anything in it is touched.
+        self.newest(&run.flow)?.iter().try_for_each(|stored| self.check_lengths(stored))?;
         self.archive.fence(run)?;
         self.archive.prove(run)?;
         let (progress, before) =
