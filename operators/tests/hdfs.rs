@@ -317,17 +317,23 @@ fn a_directory_gets_replicas_or_reed_solomon_parity_or_is_refused() {
         hdfs(&format!("ec -setPolicy -path {directory} -policy {policy}"));
         let before = hdfs(&format!("dfs -ls -C -R {directory}"));
         let connected = sink(&store).connect(FLOW).remove(0).map(drop);
-        let mut advice = Vec::new();
+        let mut advice = String::new();
         for refused in [connected, live(id).map(drop)] {
             let Err(Error::Refused { reason, .. }) = refused else { panic!("{policy}: {refused:?}") };
             assert!(reason.contains(policy) && reason.contains(&format!("{directory}/data")), "{reason}");
-            let quoted = reason.split('`').skip(1).step_by(2).map(str::to_owned);
-            advice = quoted.filter_map(|text| text.strip_prefix("hdfs ").map(str::to_owned)).collect();
+            advice = reason;
         }
         assert_eq!(hdfs(&format!("dfs -ls -C -R {directory}")), before, "{policy}: something was left there");
-        // Reed-Solomon would do on a larger cluster.
-        for command in advice.iter().filter(|command| !command.contains("-policy")) {
-            hdfs(command);
+        let follow = |advice: &str| {
+            let commands = advice.split('`').skip(1).step_by(2).filter_map(|text| text.strip_prefix("hdfs "));
+            // Reed-Solomon would do on a larger cluster.
+            commands.filter(|command| !command.contains("-policy")).for_each(|command| drop(hdfs(command)));
+        };
+        follow(&advice);
+        // The directory in which files are created has the policy from above too, until it has one of its own.
+        if let Err(Error::Refused { reason, .. }) = live("next").map(drop) {
+            assert!(reason.contains("_staging-data") && reason.contains("staging = "), "{reason}");
+            follow(&reason);
         }
         live("next").unwrap();
         assert_whole(&store, JOB, policy);

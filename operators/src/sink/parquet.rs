@@ -207,7 +207,9 @@ impl ParquetSink {
     fn check_redundancy(&self) -> Result<()> {
         self.archive.store.check_redundancy().map_err(|error| match error.cause {
             Cause::Failed(refused) if refused.kind() == ErrorKind::Unsupported => {
-                Error::Refused { place: self.archive.place.clone(), reason: refused.to_string() }
+                let elsewhere = self.archive.store.staging_advice();
+                let reason = format!("{refused}. To create files elsewhere, {elsewhere}");
+                Error::Refused { place: self.archive.place.clone(), reason }
             }
             Cause::Failed(ref refused) if refused.kind() == ErrorKind::PermissionDenied => self.archive.unusable(error),
             _ => self.archive.failed(error),
