@@ -130,7 +130,8 @@ fn datanodes_die_under_a_writer() {
         println!("{dead} DataNodes dead after {} MiB: {finished:?}", at >> 20);
         match finished {
             Ok(()) => {
-                assert!(store.read("file").unwrap() == *content, "{dead} at {at}: finished and not whole");
+                let read = store.open("file").unwrap().read_at(0, content.len()).unwrap();
+                assert!(read == *content, "{dead} at {at}: finished and not whole");
                 whole += 1;
             }
             Err(Cause::Unavailable(_)) => failed += 1,
@@ -350,7 +351,8 @@ fn a_full_quota_is_waited_out() {
     for (kind, set, clear) in
         [("names", ["-setQuota", "9"], "-clrQuota"), ("space", ["-setSpaceQuota", "1m"], "-clrSpaceQuota")]
     {
-        let store = cluster.store(kind);
+        // The quota is that of a directory above the archive and what is staged for it.
+        let store = cluster.store(&format!("{kind}/data"));
         write(&store, "gone", b"");
         store.delete("gone").unwrap();
         ALL.command(&["hdfs", "dfsadmin", set[0], set[1], &cluster.path(kind)]);
@@ -373,7 +375,7 @@ fn leftovers_that_fill_a_quota_are_freed() {
         let (world, name) = (job.laid_out(layout), format!("leftovers-{layout:?}"));
         let counted = Faulty::new(Arc::new(Memory::default()), []);
         world.live(&world.sink(&counted), "one").unwrap();
-        let store = cluster.store(&name);
+        let store = cluster.store(&format!("{name}/data"));
         let stopped = Faulty::new(Arc::new(store.clone()), [(counted.made() - after, Fault::StopBefore)]);
         world.live(&world.sink(&stopped), "one").unwrap_err();
         let told = ALL.command(&["hdfs", "dfs", "-count", &cluster.path(&name)]);

@@ -31,6 +31,7 @@ impl Archive {
     /// Creates the directory and renames once from the staging directory into it, as commits do, so that a place which
     /// cannot do that is refused before the first row is read.
     pub(super) fn prove(&self, run: &Run) -> Result<()> {
+        self.check_redundancy()?;
         let staging = names::staging(run);
         let from = names::join(&staging, "probe");
         let prove = || {
@@ -61,6 +62,17 @@ impl Archive {
                 moved => return moved,
             }
         }
+    }
+
+    /// Refuses a place that would spoil files once a disk or server is lost.
+    pub(crate) fn check_redundancy(&self) -> Result<()> {
+        self.store.check_redundancy().map_err(|error| match error.cause {
+            Cause::Failed(refused) if refused.kind() == ErrorKind::Unsupported => {
+                self.refused(format!("{refused}. To create files elsewhere, {}", self.store.staging_advice()))
+            }
+            Cause::Failed(ref refused) if refused.kind() == ErrorKind::PermissionDenied => self.unusable(error),
+            _ => self.failed(error),
+        })
     }
 
     /// What it means that a run can't stage files and rename them into the archive.

@@ -11,7 +11,7 @@ use crate::inspect::{Ground, Holdings, Inspect, Seen, StoredRows, Which};
 use crate::progress::{Progress, Run};
 use crate::schema::{Schema, type_name};
 use crate::stage::{About, Account, Audit, BuiltSink, Inflow, Listen, Opened, Sink, Writer};
-use crate::store::{Cause, Store};
+use crate::store::Store;
 use arrow::datatypes::{DataType, SchemaRef};
 use hive::HiddenColumns;
 use parquet::arrow::ArrowSchemaConverter;
@@ -21,7 +21,6 @@ use parquet::schema::types::ColumnPath;
 use place::Place;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 use writer::ParquetWriter;
@@ -203,18 +202,6 @@ impl ParquetSink {
         self.properties = columns.iter().fold(self.properties.into_builder(), with).build();
         self
     }
-
-    fn check_redundancy(&self) -> Result<()> {
-        self.archive.store.check_redundancy().map_err(|error| match error.cause {
-            Cause::Failed(refused) if refused.kind() == ErrorKind::Unsupported => {
-                let elsewhere = self.archive.store.staging_advice();
-                let reason = format!("{refused}. To create files elsewhere, {elsewhere}");
-                Error::Refused { place: self.archive.place.clone(), reason }
-            }
-            Cause::Failed(ref refused) if refused.kind() == ErrorKind::PermissionDenied => self.archive.unusable(error),
-            _ => self.archive.failed(error),
-        })
-    }
 }
 
 impl Inspect for ParquetSink {
@@ -237,7 +224,7 @@ impl Inspect for ParquetSink {
             Seen::Fine(format!("files are staged in {staging}, which {may}{doubt}"))
         });
         // Where files can't be staged, that is all there is to say of them.
-        let redundancy = if staged.is_ok() { self.check_redundancy() } else { Ok(()) };
+        let redundancy = if staged.is_ok() { archive.check_redundancy() } else { Ok(()) };
         vec![redundancy.map(|()| root), staged]
     }
 
@@ -262,7 +249,6 @@ impl Sink for ParquetSink {
             // A new archive is refused before anything is written.
             self.progress(&run.flow)?;
         }
-        self.check_redundancy()?;
         self.layout.open(run)
     }
 
