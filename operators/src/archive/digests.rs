@@ -5,7 +5,7 @@
 //! footer                         metadata with the key `weatherflow.digests`, its length, "PAR1"
 //! ```
 //! The footer holds the digest and the length of the data, and the digest of itself: so the footer alone proves where a
-//! partition stands, and whoever knows the digest of a footer can check the whole file.
+//! partition stands, and anyone who knows the digest of a footer can check the whole file.
 
 use super::footer;
 use crate::digest::{self, Digest};

@@ -1,7 +1,7 @@
 //! `_checkpoint.json`: what a batch is, and where the flow stands after it.
 //!
-//! Each record holds the digest of every file of its batch, of the record before it, and of itself: whoever trusts the
-//! newest record can check the whole history. Records of earlier versions have none of the three.
+//! Each record holds the digest of every file of its batch, of the record before it, and of itself: anyone who trusts
+//! the newest record can check the whole history. Records of earlier versions have none of the three.
 
 use crate::digest::{self, Digest};
 use crate::error::{Error, Result};
