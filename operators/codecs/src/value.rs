@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, Field, SchemaRef};
 use std::sync::Arc;
 
 /// The name of the column.
-pub(crate) const VALUE: &str = "value";
+pub const VALUE: &str = "value";
 
 /// Checks that there are messages to decode.
 pub(crate) fn expect(input: &Schema) -> Result<(), Problem> {

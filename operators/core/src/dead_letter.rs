@@ -11,11 +11,11 @@ use std::sync::Arc;
 
 /// A row that a stage could not process.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Rejected {
+pub struct Rejected {
     /// Its index in the chunk.
-    pub(crate) row: usize,
+    pub row: usize,
     /// What is wrong with it.
-    pub(crate) reason: String,
+    pub reason: String,
 }
 
 /// The columns of dead letters, the same for every stage; `raw` is null for a message without bytes.
@@ -34,7 +34,7 @@ pub fn schema() -> SchemaRef {
 ///
 /// `chunk` still has a row for each that was read, with anything in the place of a rejected one; `raw` gives the bytes
 /// of the rows at some indices, as they were before the stage.
-pub(crate) fn part(
+pub fn part(
     stage: &'static str,
     on_error: OnError,
     chunk: Chunk,

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 /// Whether a terminal does something with a character instead of printing it: controls, those of 8 bits too, what breaks
 /// lines, and what turns the direction of others. All of them have at most four hexadecimal digits.
-pub(crate) fn acts(c: char) -> bool {
+pub fn acts(c: char) -> bool {
     let turns = matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}');
     c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}')
 }

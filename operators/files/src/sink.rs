@@ -82,7 +82,7 @@ pub enum Compression {
 }
 
 impl ParquetConfig {
-    pub(super) fn build(&self, input: &Schema, inflow: Inflow, context: &Context) -> Result<BuiltSink, Vec<Problem>> {
+    pub fn build(&self, input: &Schema, inflow: Inflow, context: &Context) -> Result<BuiltSink, Vec<Problem>> {
         let place = Place::of(self, context);
         let problems = [check_columns(input), check_layout(self.layout, inflow)].into_iter().filter_map(Result::err);
         let problems: Vec<_> = problems.chain(check_bloom(&self.bloom, input)).collect();

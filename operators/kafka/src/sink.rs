@@ -86,7 +86,7 @@ pub struct Create {
 const PATIENCE: Duration = Duration::from_secs(30);
 
 impl KafkaConfig {
-    pub(super) fn build(
+    pub fn build(
         &self,
         input: &Schema,
         partitions: Option<u32>,

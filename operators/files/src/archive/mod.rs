@@ -23,7 +23,7 @@ pub(crate) mod end;
 mod flat;
 mod footer;
 mod listing;
-pub(crate) mod names;
+pub mod names;
 mod publish;
 mod resolve;
 mod side_by_side;

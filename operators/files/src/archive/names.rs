@@ -18,7 +18,7 @@ pub(super) const PROBE: &str = "_weatherflow-probe";
 
 /// Which data file of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum DataFile {
+pub enum DataFile {
     /// The rows of one target partition.
     Rows(u32),
     /// The dead letters of one target partition.
@@ -71,7 +71,7 @@ impl DataFile {
 
     /// The file of this name and the number of its batch, if it is spelled exactly as [`DataFile::name`] would, or as
     /// earlier versions named dead letters.
-    pub(crate) fn parse(name: &str) -> Option<(Self, u64)> {
+    pub fn parse(name: &str) -> Option<(Self, u64)> {
         let (path, extension) = name.rsplit_once('.')?;
         let (stem, batch) = path.rsplit_once("-batch-")?;
         let file = match stem.strip_prefix("partition-") {
@@ -138,7 +138,7 @@ pub(super) fn of_run(id: &str) -> String {
 }
 
 /// A path in a directory; the root is the empty path.
-pub(crate) fn join(directory: &str, name: &str) -> String {
+pub fn join(directory: &str, name: &str) -> String {
     if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") }
 }
 

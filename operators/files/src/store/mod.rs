@@ -212,7 +212,7 @@ fn parent(path: &str) -> &str {
 }
 
 /// The part of a path below the staging directory, `""` for that directory itself; `None` for a path in the root.
-pub(crate) fn below_staging(path: &str) -> Option<&str> {
+pub fn below_staging(path: &str) -> Option<&str> {
     match path.strip_prefix(STAGING)? {
         "" => Some(""),
         rest => rest.strip_prefix('/'),

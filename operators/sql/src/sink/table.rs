@@ -44,7 +44,7 @@ pub struct TableConfig {
 const ID: &str = "id";
 
 impl TableConfig {
-    pub(super) fn build(&self, input: &Schema, context: &Context) -> Result<BuiltSink, Vec<Problem>> {
+    pub fn build(&self, input: &Schema, context: &Context) -> Result<BuiltSink, Vec<Problem>> {
         let login = Login { password: self.password.as_ref(), tls: self.tls.as_ref() };
         match TablePlace::new(&self.url, &login, &self.table, context) {
             Ok(TablePlace::Sqlite(place)) => self.built(place.id(), self.table(Ok(place), input)?),

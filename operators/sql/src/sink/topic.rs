@@ -38,7 +38,7 @@ pub struct TopicConfig {
 }
 
 impl TopicConfig {
-    pub(super) fn build(
+    pub fn build(
         &self,
         input: &Schema,
         partitions: Option<u32>,
