@@ -1,9 +1,9 @@
 //! Rows as JSON objects, one per row.
 
-use operators_core::error::{Error, Result};
 use arrow::array::{BinaryArray, RecordBatch};
 use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use arrow::json::LineDelimitedWriter;
+use operators_core::error::{Error, Result};
 
 /// Each row as one JSON object without its nulls. Days are `2000-01-31`, timestamps RFC 3339, bytes hexadecimal; a
 /// float that is not finite has no JSON and is left to the caller: it would read `null`.

@@ -1,11 +1,11 @@
 //! The column `value`: the bytes of a message, between a codec and the place that keeps messages.
 
-use operators_core::chunk::Chunk;
-use operators_core::error::{Error, Problem, Result};
-use operators_core::schema::{Schema, type_name};
 use arrow::array::{AsArray, BinaryArray, RecordBatch, UInt32Array};
 use arrow::compute;
 use arrow::datatypes::{DataType, Field, SchemaRef};
+use operators_core::chunk::Chunk;
+use operators_core::error::{Error, Problem, Result};
+use operators_core::schema::{Schema, type_name};
 use std::sync::Arc;
 
 /// The name of the column.

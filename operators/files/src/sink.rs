@@ -5,15 +5,15 @@ mod place;
 mod writer;
 
 use crate::archive::{self, Archive, Batches, Flat, names};
+use crate::store::Store;
+use arrow::datatypes::{DataType, SchemaRef};
+use hive::HiddenColumns;
 use operators_core::config::Context;
 use operators_core::error::{Error, Problem, Result};
 use operators_core::inspect::{Ground, Holdings, Inspect, Seen, StoredRows, Which};
 use operators_core::progress::{Progress, Run};
 use operators_core::schema::{Schema, type_name};
 use operators_core::stage::{About, Account, Audit, BuiltSink, Inflow, Listen, Opened, Sink, Writer};
-use crate::store::Store;
-use arrow::datatypes::{DataType, SchemaRef};
-use hive::HiddenColumns;
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::basic::ZstdLevel;
 use parquet::file::properties::{BloomFilterPosition, EnabledStatistics, WriterProperties, WriterPropertiesBuilder};

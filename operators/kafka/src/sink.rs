@@ -27,18 +27,18 @@ mod size;
 mod tests;
 mod written;
 
-use operators_core::config::Context;
-use operators_core::error::{Error, Problem, Result};
-use operators_core::gathered::Gatherer;
 use crate::client::Place;
 use crate::client::config::{Brokers, Options, Security};
 use crate::client::topic::{self, Client, Topic};
+use commit::KafkaCommitter;
+use failpoint::Failpoints;
+use operators_core::config::Context;
+use operators_core::error::{Error, Problem, Result};
+use operators_core::gathered::Gatherer;
 use operators_core::message::Messages;
 use operators_core::progress::{Progress, Run};
 use operators_core::schema::Schema;
 use operators_core::stage::{About, BuiltSink, Opened, Sink, Writer};
-use commit::KafkaCommitter;
-use failpoint::Failpoints;
 use progress::ProgressTopic;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -86,12 +86,7 @@ pub struct Create {
 const PATIENCE: Duration = Duration::from_secs(30);
 
 impl KafkaConfig {
-    pub fn build(
-        &self,
-        input: &Schema,
-        partitions: Option<u32>,
-        context: &Context,
-    ) -> Result<BuiltSink, Vec<Problem>> {
+    pub fn build(&self, input: &Schema, partitions: Option<u32>, context: &Context) -> Result<BuiltSink, Vec<Problem>> {
         let kafka = self.kafka(input, partitions, context)?;
         let fingerprint = vec![("topic", self.topic.clone()), ("partitions", kafka.partitions.to_string())];
         Ok(BuiltSink {

@@ -11,18 +11,18 @@ mod reader;
 #[cfg(test)]
 mod tests;
 
-use operators_core::config::Context;
-use operators_core::error::{Error, Problem, Result};
-use operators_core::inspect::{Extent, Inspect, Seen};
 use crate::client::Place;
 use crate::client::config::{Brokers, Options, Security};
 use crate::client::inspect;
 use crate::client::topic::{Client, Moment, Operation, Topic};
+use begin::First;
+use group::Group;
+use operators_core::config::Context;
+use operators_core::error::{Error, Problem, Result};
+use operators_core::inspect::{Extent, Inspect, Seen};
 use operators_core::position::{Anchors, Checkpoint, Position, Span};
 use operators_core::schema::Schema;
 use operators_core::stage::{About, BuiltSource, Reader, Recount, Share, Source};
-use begin::First;
-use group::Group;
 use page::Column;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,10 +1,10 @@
 //! Pages of SQL rows as Arrow columns of the declared types.
 
-use operators_core::config::ColumnType;
 use arrow::array::{
     ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Float32Builder, Float64Builder, Int32Builder, Int64Builder,
     StringBuilder, TimestampMicrosecondBuilder,
 };
+use operators_core::config::ColumnType;
 use std::sync::Arc;
 use std::time::Duration;
 

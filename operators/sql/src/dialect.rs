@@ -2,10 +2,10 @@
 //! they differ; all that is built on these is written once.
 
 use super::place::Place;
-use operators_core::error::Result;
-use operators_core::inspect::Seen;
 use arrow::datatypes::DataType;
 use chrono::{DateTime, Utc};
+use operators_core::error::Result;
+use operators_core::inspect::Seen;
 use sqlx::database::HasStatementCache;
 use sqlx::error::BoxDynError;
 use sqlx::{Arguments, Execute, Executor, IntoArguments, MySql, Row, Sqlite};

@@ -12,10 +12,10 @@ use super::inspect::Need;
 use super::place::Place;
 use super::stored::Values;
 use super::{Transaction, signed, statement};
+use chrono::{DateTime, Utc};
 use operators_core::error::{Error, Result};
 use operators_core::position::{self, Span, SpanError};
 use operators_core::progress::{Progress, Run, Version};
-use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::time::SystemTime;
 

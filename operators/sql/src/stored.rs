@@ -1,7 +1,6 @@
 //! Arrow columns as databases store them.
 
 use super::dialect::{Cell, Dialect};
-use operators_core::error::{Error, Result};
 use arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, BinaryArray, Float64Array, Int64Array, PrimitiveArray, StringArray,
     UInt64Array,
@@ -9,6 +8,7 @@ use arrow::array::{
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Date32Type, TimeUnit, TimestampMicrosecondType, TimestampNanosecondType};
 use chrono::{DateTime, Utc};
+use operators_core::error::{Error, Result};
 use std::sync::Arc;
 
 /// The values of a statement, in the order of its placeholders.

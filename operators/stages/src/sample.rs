@@ -1,11 +1,11 @@
 //! A few values out of the rows that pass by, for people who watch. Nothing rests on it: it costs next to nothing, its
 //! memory is bounded, and whatever the rows are, it is never an error.
 
-use operators_core::chunk::{Chunk, Kind};
-use operators_core::schema::Schema;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, TimeUnit, TimestampSecondType};
+use operators_core::chunk::{Chunk, Kind};
+use operators_core::schema::Schema;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, PoisonError};

@@ -2,17 +2,17 @@
 
 mod exact;
 
+use crate::value;
+use arrow::array::{Array, BinaryArray, RecordBatch};
+use arrow::datatypes::{Field, SchemaRef};
+use arrow::error::ArrowError;
+use arrow::json::ReaderBuilder;
 use operators_core::chunk::Chunk;
 use operators_core::config::{ColumnType, OnError};
 use operators_core::dead_letter::{self, Rejected};
 use operators_core::error::{Problem, Result};
 use operators_core::schema::Schema;
 use operators_core::stage::{About, Applied, Apply, BuiltStage, Stage};
-use crate::value;
-use arrow::array::{Array, BinaryArray, RecordBatch};
-use arrow::datatypes::{Field, SchemaRef};
-use arrow::error::ArrowError;
-use arrow::json::ReaderBuilder;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};

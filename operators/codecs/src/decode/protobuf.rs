@@ -4,13 +4,7 @@
 //! afterwards, column by column. What counts as a well-formed message, and what its fields hold, is decided by prost's
 //! own primitives.
 
-use operators_core::chunk::Chunk;
-use operators_core::config::{Context, OnError};
-use operators_core::dead_letter::{self, Rejected};
-use operators_core::error::{Problem, Result};
 use crate::protobuf::{Field, Message, Scalar};
-use operators_core::schema::Schema;
-use operators_core::stage::{About, Applied, Apply, BuiltStage, Stage};
 use crate::value;
 use arrow::array::{
     Array, ArrayRef, BinaryArray, BooleanArray, Float32Array, Float64Array, Int32Array, Int64Array, RecordBatch,
@@ -18,6 +12,12 @@ use arrow::array::{
 };
 use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer};
 use arrow::datatypes::SchemaRef;
+use operators_core::chunk::Chunk;
+use operators_core::config::{Context, OnError};
+use operators_core::dead_letter::{self, Rejected};
+use operators_core::error::{Problem, Result};
+use operators_core::schema::Schema;
+use operators_core::stage::{About, Applied, Apply, BuiltStage, Stage};
 use prost::DecodeError;
 use prost::encoding::{self as wire, DecodeContext, WireType};
 use schemars::JsonSchema;

@@ -1,16 +1,16 @@
 //! `encode.json`: each row as one JSON object.
 
-use operators_core::chunk::Chunk;
-use operators_core::config::OnError;
-use operators_core::dead_letter::{self, Rejected};
-use operators_core::error::{Problem, Result};
 use crate::json;
-use operators_core::schema::Schema;
-use operators_core::stage::{About, Applied, Apply, BuiltStage, Stage};
 use crate::value;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute;
 use arrow::datatypes::{DataType, Float32Type, Float64Type, SchemaRef};
+use operators_core::chunk::Chunk;
+use operators_core::config::OnError;
+use operators_core::dead_letter::{self, Rejected};
+use operators_core::error::{Problem, Result};
+use operators_core::schema::Schema;
+use operators_core::stage::{About, Applied, Apply, BuiltStage, Stage};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;

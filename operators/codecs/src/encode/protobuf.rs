@@ -1,18 +1,18 @@
 //! `encode.protobuf`: Arrow columns to wire format, all messages of a chunk in one buffer.
 
-use operators_core::chunk::Chunk;
-use operators_core::config::{Context, OnError};
-use operators_core::dead_letter::{self, Rejected};
-use operators_core::error::{Error, Problem, Result};
 use crate::json;
 use crate::protobuf::{Field, Message, Scalar};
-use operators_core::schema::{Schema, type_name};
-use operators_core::stage::{About, Applied, Apply, BuiltStage, Stage};
 use crate::value;
 use arrow::array::{Array, AsArray, BinaryArray, BooleanArray, RecordBatch, StringArray};
 use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::compute;
 use arrow::datatypes::{Float32Type, Float64Type, Int32Type, Int64Type, SchemaRef, UInt32Type, UInt64Type};
+use operators_core::chunk::Chunk;
+use operators_core::config::{Context, OnError};
+use operators_core::dead_letter::{self, Rejected};
+use operators_core::error::{Error, Problem, Result};
+use operators_core::schema::{Schema, type_name};
+use operators_core::stage::{About, Applied, Apply, BuiltStage, Stage};
 use prost::encoding::{self as wire, WireType};
 use schemars::JsonSchema;
 use serde::Deserialize;

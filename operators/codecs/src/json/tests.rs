@@ -1,15 +1,15 @@
 //! JSON in both directions: what is read is what was written, and what cannot be held is told.
 
-use operators_core::chunk::Chunk;
-use operators_core::config::{ColumnType, Context, OnError};
 use crate::decode::{self, DecodeConfig};
 use crate::encode::{self, EncodeConfig};
-use operators_core::error::{Error, Result};
-use operators_core::stage::Applied;
 use arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Date32Array, Float32Array, Float64Array, Int32Array,
     Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array,
 };
+use operators_core::chunk::Chunk;
+use operators_core::config::{ColumnType, Context, OnError};
+use operators_core::error::{Error, Result};
+use operators_core::stage::Applied;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use std::path::PathBuf;

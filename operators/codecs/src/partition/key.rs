@@ -1,14 +1,14 @@
 //! `partition.key`: rows with equal keys go to one partition.
 
 use super::split::{self, Turns};
-use operators_core::chunk::Chunk;
-use operators_core::error::{Problem, Result};
 use crate::murmur2;
-use operators_core::schema::{Schema, type_name};
-use operators_core::stage::{About, Applied, Apply, BuiltStage, Stage};
 use arrow::array::{Array, ArrayRef, BinaryArray, RecordBatch};
 use arrow::compute;
 use arrow::datatypes::{DataType, Field};
+use operators_core::chunk::Chunk;
+use operators_core::error::{Problem, Result};
+use operators_core::schema::{Schema, type_name};
+use operators_core::stage::{About, Applied, Apply, BuiltStage, Stage};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;

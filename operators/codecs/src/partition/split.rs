@@ -1,8 +1,8 @@
 //! What the partition stages share: the bound on partitions, and how a chunk falls apart into one per partition.
 
+use arrow::array::UInt32Array;
 use operators_core::chunk::Chunk;
 use operators_core::error::{Problem, Result};
-use arrow::array::UInt32Array;
 
 /// Far more than a topic or an archive can use; every partition costs open files and memory.
 const MOST: u32 = 10_000;

@@ -1,10 +1,10 @@
 use super::PartitionConfig;
+use crate::murmur2;
+use arrow::array::{ArrayRef, AsArray, BinaryArray, Int64Array, RecordBatch, StringArray, UInt64Array};
 use operators_core::chunk::Chunk;
 use operators_core::error::Problem;
-use crate::murmur2;
 use operators_core::schema::Schema;
 use operators_core::stage::{Apply, BuiltStage};
-use arrow::array::{ArrayRef, AsArray, BinaryArray, Int64Array, RecordBatch, StringArray, UInt64Array};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

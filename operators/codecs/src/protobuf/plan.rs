@@ -1,7 +1,7 @@
 //! A message as both directions see it: a list of scalar fields, each of which is a column.
 
-use operators_core::error::Problem;
 use arrow::datatypes::DataType;
+use operators_core::error::Problem;
 use prost::encoding::WireType;
 use prost_reflect::{Cardinality, FieldDescriptor, Kind, MessageDescriptor};
 

@@ -1,15 +1,15 @@
 //! `transform.cast`: changes the types of columns.
 
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::compute::{CastOptions, can_cast_types, cast_with_options};
+use arrow::datatypes::{DataType, Field, Float32Type, Float64Type};
+use arrow::util::display::array_value_to_string;
 use operators_core::chunk::Chunk;
 use operators_core::config::ColumnType;
 use operators_core::error::{Error, Problem, Result};
 use operators_core::position::Position;
 use operators_core::schema::{Schema, type_name};
 use operators_core::stage::{About, Applied, Apply, BuiltStage, Stage};
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::compute::{CastOptions, can_cast_types, cast_with_options};
-use arrow::datatypes::{DataType, Field, Float32Type, Float64Type};
-use arrow::util::display::array_value_to_string;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;

@@ -1,13 +1,13 @@
 //! `transform.filter`: keeps the rows whose column passes a comparison.
 
-use operators_core::chunk::Chunk;
-use operators_core::error::{Problem, Result};
-use operators_core::schema::{Schema, type_name};
-use operators_core::stage::{About, Applied, Apply, BuiltStage, Stage};
 use arrow::array::{self, Array, ArrayRef, AsArray, BooleanArray, Int64Array, StringArray};
 use arrow::compute::kernels::cmp;
 use arrow::compute::{self, CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Float32Type, Float64Type};
+use operators_core::chunk::Chunk;
+use operators_core::error::{Problem, Result};
+use operators_core::schema::{Schema, type_name};
+use operators_core::stage::{About, Applied, Apply, BuiltStage, Stage};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::fmt;

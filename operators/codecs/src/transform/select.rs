@@ -1,10 +1,10 @@
 //! `transform.select`: keeps columns and renames them.
 
+use arrow::array::RecordBatch;
 use operators_core::chunk::Chunk;
 use operators_core::error::{Problem, Result};
 use operators_core::schema::Schema;
 use operators_core::stage::{About, Applied, Apply, BuiltStage, Stage};
-use arrow::array::RecordBatch;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};

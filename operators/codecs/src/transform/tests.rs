@@ -1,14 +1,14 @@
 use super::TransformConfig;
-use operators_core::chunk::Chunk;
-use operators_core::error::{Error, Problem, Result};
-use operators_core::position::Position;
-use operators_core::schema::Schema;
-use operators_core::stage::{Applied, BuiltStage};
 use arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Date32Array, Float32Array, Float64Array, Int32Array,
     Int64Array, RecordBatch, StringArray, UInt64Array,
 };
 use arrow::datatypes::{DataType, Float32Type, Int32Type, Int64Type, TimestampMicrosecondType};
+use operators_core::chunk::Chunk;
+use operators_core::error::{Error, Problem, Result};
+use operators_core::position::Position;
+use operators_core::schema::Schema;
+use operators_core::stage::{Applied, BuiltStage};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::sync::Arc;

@@ -4,12 +4,12 @@ use super::Archive;
 use super::digests::Digests;
 use super::side_by_side::side_by_side;
 use super::sizes::{self, Chunks};
-use operators_core::digest::{Digest, Hasher};
-use operators_core::error::Error;
 use crate::store::memory::MemoryReader;
 use crate::store::{Cause, StoreError, StoreReader};
 use arrow::array::RecordBatch;
 use bytes::Bytes;
+use operators_core::digest::{Digest, Hasher};
+use operators_core::error::Error;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };

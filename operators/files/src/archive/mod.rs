@@ -33,13 +33,13 @@ pub(crate) mod stored;
 pub(crate) use batches::{Batches, DIRECTORY_KEYS};
 pub(crate) use flat::Flat;
 
+use crate::store::{Cause, Entry, EntryKind, SMALL, Store, StoreError, below_staging};
+use listing::Name;
+use names::DataFile;
 use operators_core::error::{Error, Result};
 use operators_core::inspect::{self, FirstBatch, Holdings};
 use operators_core::progress::{Progress, Run};
 use operators_core::stage::{Account, Closing, Listen, Opened};
-use crate::store::{Cause, Entry, EntryKind, SMALL, Store, StoreError, below_staging};
-use listing::Name;
-use names::DataFile;
 use parquet::file::metadata::KeyValue;
 use std::collections::BTreeSet;
 use std::io::Write;

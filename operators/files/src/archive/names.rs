@@ -6,9 +6,9 @@
 //! ```
 //! In the archive no name ends in `.parquet` but those of committed rows, so that readers may take every such file.
 
+use crate::store::STAGING;
 use operators_core::chunk::{Chunk, Kind};
 use operators_core::progress::Run;
-use crate::store::STAGING;
 
 /// Where earlier versions stage files: within the archive.
 pub(super) const LEGACY_STAGING: &str = "_staging";

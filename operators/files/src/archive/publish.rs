@@ -17,9 +17,9 @@
 use super::Archive;
 use super::names::{self, LEGACY_STAGING, PROBE, Staged};
 use super::resolve::{self, Author, Incomplete, Verdict};
+use crate::store::{Cause, Entry, STAGING, StoreError};
 use operators_core::error::{Error, Result};
 use operators_core::progress::Run;
-use crate::store::{Cause, Entry, STAGING, StoreError};
 use std::io::ErrorKind;
 use std::thread;
 use std::time::{Duration, Instant};

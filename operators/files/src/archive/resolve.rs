@@ -1,8 +1,8 @@
 //! What to conclude from what was seen in a store. Nothing here makes a call.
 
 use super::names::Staged;
-use operators_core::progress::Run;
 use crate::store::{Cause, Entry, EntryKind};
+use operators_core::progress::Run;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The other runs that have something in the staging directory, by id.

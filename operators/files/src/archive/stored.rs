@@ -3,12 +3,12 @@
 use super::footer::Open;
 use super::names::DataFile;
 use super::{Archive, CommittedFile, Files};
+use crate::store::local::Local;
+use arrow::array::UInt64Array;
 use operators_core::chunk::{Chunk, Kind};
 use operators_core::config::shown;
 use operators_core::error::{Error, Result};
 use operators_core::inspect::{FirstBatch, Stored, StoredRows};
-use crate::store::local::Local;
-use arrow::array::UInt64Array;
 use std::path::Path;
 use std::sync::Arc;
 

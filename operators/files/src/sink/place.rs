@@ -1,11 +1,11 @@
 //! Where the files go, as the pipeline file names it.
 
 use super::ParquetConfig;
-use operators_core::config::{Context, masked, shown};
-use operators_core::error::Problem;
 use crate::store::Store;
 use crate::store::hdfs::Hdfs;
 use crate::store::local::Local;
+use operators_core::config::{Context, masked, shown};
+use operators_core::error::Problem;
 use std::path::Path;
 use std::sync::Arc;
 

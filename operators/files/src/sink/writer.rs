@@ -3,12 +3,12 @@
 use crate::archive::end::{self, Unfinished};
 use crate::archive::names::{self, DataFile};
 use crate::archive::{Archive, Layout, Sealed, Unsealed};
+use crate::store::{Cause, StoreError, StoreFile};
+use arrow::datatypes::SchemaRef;
 use operators_core::chunk::Chunk;
 use operators_core::error::{Error, Result};
 use operators_core::progress::{Contents, FileEntry, Receipt, Run};
 use operators_core::stage::{Closing, Held, Writer};
-use crate::store::{Cause, StoreError, StoreFile};
-use arrow::datatypes::SchemaRef;
 use parquet::arrow::ArrowWriter;
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;

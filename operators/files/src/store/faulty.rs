@@ -4,8 +4,8 @@
 //! one [`Fault`]; all others go through to the store below.
 
 use super::{Cause, Entry, Result, STAGING, Store, StoreError, StoreFile, StoreReader};
-use operators_core::inspect::Ground;
 use bytes::Bytes;
+use operators_core::inspect::Ground;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -4,9 +4,9 @@ use super::{
     Cause, Entry, EntryKind, Result, SMALL, STAGING, Store, StoreError, StoreFile, StoreReader, below_staging,
     check_small, parent, sibling,
 };
+use bytes::Bytes;
 use operators_core::config::shown;
 use operators_core::inspect::{Ground, ground};
-use bytes::Bytes;
 use rustix::fs::{AtFlags, CWD, RenameFlags, StatxFlags, renameat_with, statx};
 use rustix::io::Errno;
 use std::fs::{self, File};

@@ -3,8 +3,8 @@
 use super::{
     Cause, Entry, EntryKind, Result, STAGING, Store, StoreError, StoreFile, StoreReader, below_staging, check_small,
 };
-use operators_core::inspect::Ground;
 use bytes::Bytes;
+use operators_core::inspect::Ground;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -17,8 +17,8 @@ pub mod hdfs;
 pub mod local;
 pub mod memory;
 
-use operators_core::inspect::Ground;
 use bytes::Bytes;
+use operators_core::inspect::Ground;
 use std::io;
 use std::time::SystemTime;
 

@@ -2,14 +2,14 @@
 //! applied late: whatever happens, after a restart the archive holds every row once.
 
 use crate::archive_world::{Job, World, assert_whole, files, replace, rows, run, sink, write};
-use operators_core::Error;
-use operators_core::progress::Version;
 use files::sink::Layout;
-use operators_core::stage::Sink;
 use files::store::faulty::{Call, Fault, Faulty};
 use files::store::local::Local;
 use files::store::memory::Memory;
 use files::store::{STAGING, Store};
+use operators_core::Error;
+use operators_core::progress::Version;
+use operators_core::stage::Sink;
 use serde_json::{Value, json};
 use std::sync::Arc;
 

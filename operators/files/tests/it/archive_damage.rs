@@ -2,11 +2,11 @@
 
 use crate::archive_world::flat_file::BLANK;
 use crate::archive_world::{FLOW, Job, assert_reported, audit, files, replace, run, sink, write};
-use operators_core::Error;
-use operators_core::stage::{Audit, Sink};
 use files::store::Store;
 use files::store::faulty::{Fault, Faulty};
 use files::store::memory::Memory;
+use operators_core::Error;
+use operators_core::stage::{Audit, Sink};
 use serde_json::{Value, json};
 use std::sync::Arc;
 

@@ -3,11 +3,11 @@
 
 use crate::archive_world::flat_file::record;
 use crate::archive_world::{Job, World, files, rows};
-use operators_core::inspect::Ground;
 use files::sink::Layout;
 use files::store::faulty::{Fault, Faulty};
 use files::store::memory::Memory;
 use files::store::{Entry, EntryKind, Result, Store, StoreFile, StoreReader};
+use operators_core::inspect::Ground;
 use serde_json::Value;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};

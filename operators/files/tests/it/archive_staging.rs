@@ -3,16 +3,16 @@
 
 use crate::archive_world::earlier::Earlier;
 use crate::archive_world::{FLOW, Job, World, chunk_of, files, first_commit, run, schema, write};
+use files::sink::Layout;
+use files::sink::ParquetConfig;
+use files::store::local::Local;
+use files::store::memory::Memory;
+use files::store::{STAGING, Store};
 use operators_core::Error;
 use operators_core::config::Context;
 use operators_core::inspect::Seen;
 use operators_core::progress::Version;
-use files::sink::ParquetConfig;
-use files::sink::Layout;
 use operators_core::stage::{BuiltSink, Closing, Inflow, Sink};
-use files::store::local::Local;
-use files::store::memory::Memory;
-use files::store::{STAGING, Store};
 use operators_core::{Position, Span};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};

@@ -5,12 +5,12 @@
 
 use crate::archive_world::earlier::Earlier;
 use crate::archive_world::{Chance, Job};
-use operators_core::Error;
-use operators_core::inspect::Ground;
 use files::sink::Layout;
 use files::store::faulty::{Fault, Faulty};
 use files::store::memory::Memory;
 use files::store::{Entry, Result, Store, StoreFile, StoreReader};
+use operators_core::Error;
+use operators_core::inspect::Ground;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Condvar, Mutex};

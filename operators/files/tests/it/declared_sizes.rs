@@ -1,9 +1,9 @@
 //! No size that a damaged file declares is believed: archives of versions without digests are read as far as they are
 //! sound, and the memory for what is not there is never asked for.
-use operators_core::Schema;
 use files::sink::{Compression, Layout, ParquetSink, parquet_file};
-use operators_core::stage::{Audit, Finding};
 use files::store::local::Local;
+use operators_core::Schema;
+use operators_core::stage::{Audit, Finding};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};

@@ -2,14 +2,14 @@
 
 use crate::archive_world::flat_file::{record, rewrite};
 use crate::archive_world::{FLOW, Job, World, audit, files, first_commit, replace, run, write};
-use operators_core::config::Context;
-use operators_core::progress::{Tally, Version};
-use files::sink::ParquetConfig;
 use files::sink::Layout;
-use operators_core::stage::{Inflow, Sink};
+use files::sink::ParquetConfig;
 use files::store::Store;
 use files::store::faulty::{Call, Fault, Faulty};
 use files::store::memory::Memory;
+use operators_core::config::Context;
+use operators_core::progress::{Tally, Version};
+use operators_core::stage::{Inflow, Sink};
 use operators_core::{Error, Position, Span};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use std::collections::BTreeSet;

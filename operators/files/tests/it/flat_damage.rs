@@ -2,12 +2,12 @@
 
 use crate::archive_world::flat_file::rewrite;
 use crate::archive_world::{Job, World, assert_reported, audit, files, replace, run, write};
-use operators_core::Error;
-use operators_core::inspect::Ground;
 use files::sink::Layout;
-use operators_core::stage::{Audit, Sink};
 use files::store::memory::Memory;
 use files::store::{Entry, Result, Store, StoreFile, StoreReader};
+use operators_core::Error;
+use operators_core::inspect::Ground;
+use operators_core::stage::{Audit, Sink};
 use serde_json::{Value, json};
 use std::time::SystemTime;
 

@@ -5,14 +5,14 @@
 
 use crate::archive_world::{Chance, Job, World, audit, files, write};
 use files::sink::{Compression, Layout, ParquetSink};
-use operators_core::stage::Sink;
 use files::store::Store;
 use files::store::memory::Memory;
+use operators_core::stage::Sink;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use testkit::servers::project;
 use std::process::Command;
 use std::sync::Arc;
+use testkit::servers::project;
 
 const JOB: Job = Job { partitions: 3, positions: 24, step: 4 };
 

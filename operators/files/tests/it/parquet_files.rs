@@ -3,17 +3,17 @@
 
 use crate::archive_world::{FLOW, Job, anchor, assert_whole, audit, files, run, schema, sink};
 use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, UInt64Array};
-use operators_core::chunk::Kind;
-use operators_core::config::Context;
-use operators_core::inspect::{Files, Ground, Holdings};
-use operators_core::progress::{Contents, Version};
 use files::sink::ParquetConfig;
 use files::sink::{Compression, Layout, ParquetSink};
-use operators_core::stage::{Audit, Closing, Inflow, Sink};
 use files::store::faulty::{Call, Fault, Faulty};
 use files::store::local::Local;
 use files::store::memory::Memory;
 use files::store::{Entry, Store, StoreError, StoreFile, StoreReader};
+use operators_core::chunk::Kind;
+use operators_core::config::Context;
+use operators_core::inspect::{Files, Ground, Holdings};
+use operators_core::progress::{Contents, Version};
+use operators_core::stage::{Audit, Closing, Inflow, Sink};
 use operators_core::{Chunk, Position, Schema, Span};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use std::collections::BTreeMap;
@@ -24,7 +24,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
-fn built(url: &str, dir: &Path, input: &Schema) -> Result<operators_core::stage::BuiltSink, Vec<operators_core::error::Problem>> {
+fn built(
+    url: &str,
+    dir: &Path,
+    input: &Schema,
+) -> Result<operators_core::stage::BuiltSink, Vec<operators_core::error::Problem>> {
     let config: ParquetConfig = serde_json::from_value(serde_json::json!({ "url": url })).unwrap();
     config.build(input, Inflow::default(), &Context { dir: dir.to_owned() })
 }

@@ -6,13 +6,13 @@ use arrow::array::{
     UInt64Array,
 };
 use bytes::Bytes;
-use operators_core::config::Context;
 use files::sink::ParquetConfig;
 use files::sink::{Compression, Layout, ParquetSink};
-use operators_core::stage::{Closing, Inflow, Sink};
 use files::store::STAGING;
 use files::store::Store;
 use files::store::memory::Memory;
+use operators_core::config::Context;
+use operators_core::stage::{Closing, Inflow, Sink};
 use operators_core::{Chunk, Schema};
 use parquet::basic::ColumnOrder;
 use parquet::bloom_filter::Sbbf;

@@ -9,12 +9,12 @@ use arrow::array::{
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use arrow::ipc::writer::FileWriter;
+use files::sink::{Compression, Layout, ParquetSink};
+use files::store::local::Local;
 use operators_core::chunk::Kind;
 use operators_core::position::Anchors;
 use operators_core::progress::{Commit, Fingerprint, Progress, Tally, Version};
-use files::sink::{Compression, Layout, ParquetSink};
 use operators_core::stage::{Closing, Committer, Sink, Writer};
-use files::store::local::Local;
 use operators_core::{Chunk, Position, Schema, Span};
 use std::ffi::OsStr;
 use std::fs::File;

@@ -1,10 +1,10 @@
 //! The contract of a store, written once and run on each implementation.
 
-use operators_core::inspect::Ground;
 use files::store::faulty::Faulty;
 use files::store::local::Local;
 use files::store::memory::Memory;
 use files::store::{Cause, Entry, EntryKind, STAGING, Store, StoreError};
+use operators_core::inspect::Ground;
 use std::io::Write;
 use std::sync::{Arc, Barrier};
 use std::thread;

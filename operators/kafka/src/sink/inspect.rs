@@ -1,10 +1,10 @@
 //! What the sink will need of its cluster, asked without changing anything or shutting anybody out.
 
 use super::{Kafka, KafkaSink};
-use operators_core::error::Result;
-use operators_core::inspect::{Inspect, Seen};
 use crate::client::inspect;
 use crate::client::topic::{self, Client, Operation};
+use operators_core::error::Result;
+use operators_core::inspect::{Inspect, Seen};
 
 impl Inspect for KafkaSink {
     fn connect(&self, flow: &str) -> Vec<Result<Seen>> {

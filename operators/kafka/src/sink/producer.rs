@@ -3,10 +3,10 @@
 
 use super::failpoint::Failpoints;
 use super::written::Written;
-use operators_core::error::{Error, Result};
 use crate::client::error::{self, Listener};
 use crate::client::outlet::{KeyValue, Outlet};
 use crate::client::{Place, TIMEOUT};
+use operators_core::error::{Error, Result};
 use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};

@@ -1,13 +1,13 @@
 //! Reads the progress topic of a flow from its end: a few records, however many commits there were.
 
 use super::record::{Entry, Record};
-use operators_core::error::{Error, Result};
-use operators_core::inspect::Seen;
 use crate::client::Place;
 use crate::client::batch::Message;
 use crate::client::inspect;
 use crate::client::scan::scan;
 use crate::client::topic::{self, Client, Operation};
+use operators_core::error::{Error, Result};
+use operators_core::inspect::Seen;
 use std::ops::Range;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -5,13 +5,13 @@ use super::producer::{Outgoing, Producer};
 use super::record::{Entry, Stored};
 use super::size;
 use super::written::Written;
-use operators_core::chunk::Chunk;
-use operators_core::error::{Error, Result};
 use crate::client::Place;
-use operators_core::position::Position;
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
+use operators_core::chunk::Chunk;
+use operators_core::error::{Error, Result};
+use operators_core::position::Position;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, OwnedHeaders};
 

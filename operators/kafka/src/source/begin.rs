@@ -1,11 +1,11 @@
 //! Where partitions are read from: at the position of the last commit, if the topic still has it, or at their start.
 
 use super::{Shared, Start};
-use operators_core::error::{Problem, Result};
 use crate::client::Place;
 use crate::client::topic::{Client, Moment};
-use operators_core::position::{Anchor, Checkpoint, Position};
 use chrono::DateTime;
+use operators_core::error::{Problem, Result};
+use operators_core::position::{Anchor, Checkpoint, Position};
 use std::collections::BTreeMap;
 
 /// Where the first run begins, as the file says it.

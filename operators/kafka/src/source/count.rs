@@ -2,11 +2,11 @@
 
 use super::begin::ends_early;
 use super::footing::written_again;
-use operators_core::error::Result;
 use crate::client::Place;
 use crate::client::batch::Message;
 use crate::client::scan::scan;
 use crate::client::topic::Client;
+use operators_core::error::Result;
 use operators_core::position::{Anchor, Span};
 use operators_core::stage::{Recount, Removal};
 

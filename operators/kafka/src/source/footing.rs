@@ -2,9 +2,9 @@
 //! every offset that is asked for.
 
 use super::{ANEW, Shared};
-use operators_core::error::Result;
 use crate::client::batch::{Fetched, Message};
 use crate::client::topic::Client;
+use operators_core::error::Result;
 use operators_core::position::{Anchor, Position};
 
 /// The last message before a position. Reading begins with it, where the topic still has it.

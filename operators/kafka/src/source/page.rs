@@ -1,16 +1,16 @@
 //! Messages of one partition as columns.
 
-use operators_core::chunk::Chunk;
-use operators_core::config::ColumnType;
-use operators_core::error::{Problem, Result};
 use crate::client::batch::Message;
-use operators_core::position::{Anchor, Position, Span};
-use operators_core::schema::Schema;
 use arrow::array::{
     ArrayRef, BinaryBuilder, ListBuilder, RecordBatch, RecordBatchOptions, StringBuilder, StructBuilder,
     TimestampMicrosecondBuilder, UInt64Builder,
 };
 use arrow::datatypes::{DataType, Field, Fields};
+use operators_core::chunk::Chunk;
+use operators_core::config::ColumnType;
+use operators_core::error::{Problem, Result};
+use operators_core::position::{Anchor, Position, Span};
+use operators_core::schema::Schema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;

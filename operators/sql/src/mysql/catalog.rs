@@ -2,10 +2,10 @@
 
 use super::value::Wire;
 use super::{NO_PRIVILEGE, NO_SUCH_STATEMENT, number, text, unsigned};
-use operators_core::config::ColumnType;
-use operators_core::error::Result;
 use crate::dialect::{Column, Dialect};
 use crate::{Place, dialect};
+use operators_core::config::ColumnType;
+use operators_core::error::Result;
 use sqlx::mysql::MySqlConnection;
 use sqlx::{Executor, MySql};
 use std::collections::BTreeMap;

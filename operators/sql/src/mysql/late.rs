@@ -27,9 +27,9 @@ mod sight;
 #[cfg(test)]
 mod tests;
 
-use operators_core::error::{Error, Result};
 use crate::{Dialect, Place};
 use look::{Look, greatest, look};
+use operators_core::error::{Error, Result};
 use sqlx::mysql::MySqlConnection;
 use sqlx::{AssertSqlSafe, MySql, Row};
 use std::collections::BTreeSet;

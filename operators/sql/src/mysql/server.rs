@@ -1,9 +1,9 @@
 //! Where a server is, and how a connection to it begins.
 
 use super::{GREETING, number, within};
+use crate::Dialect;
 use operators_core::config::{Context, MysqlTls, MysqlTlsMode, Secret, masked};
 use operators_core::error::{Error, Problem, Result};
-use crate::Dialect;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
 use sqlx::{ConnectOptions, MySql};
 use std::fmt;

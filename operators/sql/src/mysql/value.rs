@@ -1,9 +1,9 @@
 //! Values as servers send them (the binary protocol), as Arrow columns of the declared types.
 
-use operators_core::config::ColumnType;
 use crate::column::{ColumnBuilder, shortened};
 use arrow::datatypes::Date32Type;
 use chrono::NaiveDate;
+use operators_core::config::ColumnType;
 use sqlx::mysql::MySqlRow;
 use sqlx::{Decode, MySql, Row};
 
@@ -66,7 +66,8 @@ impl Wire {
         if may.contains(&wanted) {
             return Ok(wire);
         }
-        let may: Vec<_> = may.iter().map(|may| format!("`{}`", operators_core::schema::type_name(&may.data_type()))).collect();
+        let may: Vec<_> =
+            may.iter().map(|may| format!("`{}`", operators_core::schema::type_name(&may.data_type()))).collect();
         Err(format!("is {declared}, whose values can be declared as {}", may.join(" or ")))
     }
 }

@@ -1,10 +1,5 @@
 //! `sink.table`: rows and progress in one SQL transaction.
 
-use operators_core::chunk::Chunk;
-use operators_core::config::{Context, MysqlTls, Secret};
-use operators_core::error::{Problem, Result};
-use operators_core::progress::Progress;
-use operators_core::schema::{Schema, type_name};
 use crate::dialect::{find, has_table};
 use crate::insert::{Insert, count_by, in_order, put_row, stored};
 use crate::inspect::Need;
@@ -12,6 +7,11 @@ use crate::mysql::Login;
 use crate::place::TablePlace;
 use crate::sink::{SqlSink, Target};
 use crate::{Dialect, Place, Transaction, statement};
+use operators_core::chunk::Chunk;
+use operators_core::config::{Context, MysqlTls, Secret};
+use operators_core::error::{Problem, Result};
+use operators_core::progress::Progress;
+use operators_core::schema::{Schema, type_name};
 use operators_core::stage::{About, BuiltSink, Finding};
 use schemars::JsonSchema;
 use serde::Deserialize;

@@ -1,20 +1,20 @@
 //! `sink.topic`: messages and progress in one SQL transaction of the embedded topic.
 
-use operators_core::chunk::Chunk;
-use operators_core::config::Context;
-use operators_core::error::{Error, Problem, Result};
-use operators_core::message::Messages;
-use operators_core::progress::Progress;
-use operators_core::schema::Schema;
 use crate::insert::{Insert, in_order};
 use crate::inspect::Need;
 use crate::sink::{SqlSink, Target};
 use crate::sqlite::topic::{self, LAST_OFFSET};
 use crate::stored::Values;
 use crate::{Kind, Place, Transaction};
-use operators_core::stage::{About, BuiltSink, Finding};
 use arrow::array::Array;
 use futures_util::TryStreamExt;
+use operators_core::chunk::Chunk;
+use operators_core::config::Context;
+use operators_core::error::{Error, Problem, Result};
+use operators_core::message::Messages;
+use operators_core::progress::Progress;
+use operators_core::schema::Schema;
+use operators_core::stage::{About, BuiltSink, Finding};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use sqlx::sqlite::SqliteConnection;
@@ -38,12 +38,7 @@ pub struct TopicConfig {
 }
 
 impl TopicConfig {
-    pub fn build(
-        &self,
-        input: &Schema,
-        partitions: Option<u32>,
-        context: &Context,
-    ) -> Result<BuiltSink, Vec<Problem>> {
+    pub fn build(&self, input: &Schema, partitions: Option<u32>, context: &Context) -> Result<BuiltSink, Vec<Problem>> {
         let topic = self.topic(input, partitions, context)?;
         let fingerprint = vec![("topic", self.topic.clone()), ("partitions", topic.partitions.to_string())];
         Ok(BuiltSink {

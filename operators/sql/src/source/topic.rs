@@ -1,5 +1,12 @@
 //! `source.topic`: the messages of the embedded topic, in the order of their offsets.
 
+use crate::column::AGAIN;
+use crate::sqlite::database::Opened;
+use crate::sqlite::topic::{self, Topic};
+use crate::sqlite::{Statement, page, statement};
+use crate::{Kind, Place, signed};
+use arrow::array::{BinaryBuilder, RecordBatch, UInt64Array};
+use arrow::datatypes::{DataType, Field};
 use operators_core::chunk::Chunk;
 use operators_core::config::Context;
 use operators_core::error::{Error, Problem, Result};
@@ -7,14 +14,7 @@ use operators_core::inspect::{Extent, Inspect, Seen};
 use operators_core::position::{Checkpoint, Lag, Position, Span};
 use operators_core::runtime::wait;
 use operators_core::schema::Schema;
-use crate::column::AGAIN;
-use crate::sqlite::database::Opened;
-use crate::sqlite::topic::{self, Topic};
-use crate::sqlite::{Statement, page, statement};
-use crate::{Kind, Place, signed};
 use operators_core::stage::{About, BuiltSource, Read, Reader, Recount, Removal, Share, Source};
-use arrow::array::{BinaryBuilder, RecordBatch, UInt64Array};
-use arrow::datatypes::{DataType, Field};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};

@@ -1,9 +1,9 @@
 //! A SQLite database: how it is opened for writing, for reading, and for a look that leaves no trace.
 
+use crate::column::PAGE_ROWS;
 use operators_core::config::shown;
 use operators_core::error::{Error, Result};
 use operators_core::inspect::{Ground, Seen, ground, may_write};
-use crate::column::PAGE_ROWS;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection};
 use std::fmt;

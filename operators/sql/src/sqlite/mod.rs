@@ -8,11 +8,11 @@ pub(crate) mod value;
 use super::dialect::{Column, Dialect};
 use super::insert::BYTES;
 use super::place::Place;
-use operators_core::error::Result;
-use operators_core::inspect::Seen;
 use arrow::datatypes::DataType;
 use chrono::{DateTime, SecondsFormat, Utc};
 use database::{Database, Opened};
+use operators_core::error::Result;
+use operators_core::inspect::Seen;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Row, Sqlite};
 

@@ -1,10 +1,10 @@
 //! Reading in pages of bounded size.
 
 use super::{Statement, statement};
-use operators_core::error::Result;
 use crate::Place;
 use crate::column::{PAGE_BYTES as BYTES, PAGE_ROWS as ROWS};
 use futures_util::TryStreamExt;
+use operators_core::error::Result;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Row, Sqlite};
 

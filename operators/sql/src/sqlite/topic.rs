@@ -1,9 +1,9 @@
 //! The embedded topic: messages in partitions, each message at a dense offset from 0.
 
-use operators_core::error::Result;
-use operators_core::position::Span;
 use crate::dialect::has_table;
 use crate::{Place, Transaction, signed};
+use operators_core::error::Result;
+use operators_core::position::Span;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Row, Sqlite};
 

@@ -2,8 +2,8 @@
 //! pair of such points.
 
 use super::{Target, drive, folder, run};
-use operators_core::progress::Progress;
 use crate::failpoint::{Failpoints, Moment};
+use operators_core::progress::Progress;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;

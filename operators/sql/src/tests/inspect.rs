@@ -1,9 +1,9 @@
 //! What SQLite's tables and topics tell of themselves, and that telling leaves no trace.
 
 use super::{Target, drive, execute, folder, refusal, run, source};
+use crate::failpoint::Failpoints;
 use operators_core::inspect::{Extent, Seen};
 use operators_core::replay::FLOW;
-use crate::failpoint::Failpoints;
 use std::path::Path;
 use std::time::SystemTime;
 

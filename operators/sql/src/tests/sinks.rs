@@ -1,6 +1,13 @@
 //! What the sinks create, refuse and leave alone.
 
+use super::SinkConfig;
 use super::{Target, batch, drive, execute, folder, refusal, rows, run, schema, sink, texts};
+use crate::failpoint::Failpoints;
+use arrow::array::{
+    ArrayRef, BinaryArray, BooleanArray, Date32Array, Float32Array, Float64Array, Int8Array, Int64Array, RecordBatch,
+    StringArray, TimestampMillisecondArray, UInt64Array,
+};
+use arrow::datatypes::{DataType, Field};
 use operators_core::Error;
 use operators_core::chunk::Chunk;
 use operators_core::config::Context;
@@ -8,14 +15,7 @@ use operators_core::position::{Anchors, Checkpoint};
 use operators_core::progress::{Commit, Fingerprint, Progress, Tally, Version};
 use operators_core::replay::FLOW;
 use operators_core::schema::Schema;
-use super::SinkConfig;
-use crate::failpoint::Failpoints;
 use operators_core::stage::{BuiltSink, Closing, Inflow};
-use arrow::array::{
-    ArrayRef, BinaryArray, BooleanArray, Date32Array, Float32Array, Float64Array, Int8Array, Int64Array, RecordBatch,
-    StringArray, TimestampMillisecondArray, UInt64Array,
-};
-use arrow::datatypes::{DataType, Field};
 use std::path::Path;
 use std::sync::Arc;
 

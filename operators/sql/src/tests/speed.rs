@@ -1,12 +1,12 @@
 //! How fast it goes: `cargo test --release -p operators --lib sql::tests::speed -- --ignored --nocapture`.
 
 use super::{ALL, execute, read_all, run, sink, source};
+use arrow::array::{ArrayRef, BinaryArray, Float64Array, RecordBatch, StringArray, UInt64Array};
 use operators_core::chunk::Chunk;
 use operators_core::position::{Anchors, Checkpoint};
 use operators_core::progress::{Commit, Fingerprint, Progress, Tally, Version};
 use operators_core::schema::Schema;
 use operators_core::stage::Closing;
-use arrow::array::{ArrayRef, BinaryArray, Float64Array, RecordBatch, StringArray, UInt64Array};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;

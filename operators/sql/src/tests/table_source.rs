@@ -1,10 +1,10 @@
 //! What the table source reads, waits for and refuses.
 
 use super::{ALL, at, execute, folder, left, read_all, recount, refusal, source};
-use operators_core::position::{Checkpoint, Position, Span};
-use operators_core::stage::{Read, Recount, Share};
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{Date32Type, Float64Type, Int32Type, TimestampMicrosecondType};
+use operators_core::position::{Checkpoint, Position, Span};
+use operators_core::stage::{Read, Recount, Share};
 
 const SOURCE: &str = r#"{"table": {"url": "sqlite:weather.db", "table": "t",
     "columns": {"station": "string", "degrees": "float64"}}}"#;

@@ -1,11 +1,11 @@
 //! What the topic source reads, waits for and refuses.
 
 use super::{ALL, PARTITIONS, Target, drive, execute, folder, read_all, recount, refusal, run, source};
+use crate::failpoint::Failpoints;
+use arrow::array::{Array, AsArray};
 use operators_core::Error;
 use operators_core::position::{Checkpoint, Position, Span};
-use crate::failpoint::Failpoints;
 use operators_core::stage::{Read, Recount, Removal, Share};
-use arrow::array::{Array, AsArray};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};

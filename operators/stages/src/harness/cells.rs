@@ -3,8 +3,6 @@
 //! A value is taken as its column's type asks, and nothing is changed to make it fit.
 
 use super::rows::{Cell, Row};
-use operators_core::error::Problem;
-use operators_core::schema::type_name;
 use arrow::array::types::{ArrowPrimitiveType, Float32Type, Float64Type, Int32Type, Int64Type, UInt32Type, UInt64Type};
 use arrow::array::{
     ArrayRef, BinaryArray, BooleanArray, Date32Array, ListArray, PrimitiveArray, StringArray,
@@ -13,6 +11,8 @@ use arrow::array::{
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Date32Type, Field, TimeUnit};
 use chrono::{DateTime, NaiveDate};
+use operators_core::error::Problem;
+use operators_core::schema::type_name;
 use std::sync::Arc;
 
 /// Begins bytes that are written as hexadecimal digits.
@@ -115,9 +115,9 @@ fn shown(cell: &Cell) -> String {
 mod tests {
     use super::super::rows::{Parts, Rows, Written};
     use super::*;
-    use operators_core::config::ColumnType as T;
     use crate::show::spelled;
     use arrow::array::Array;
+    use operators_core::config::ColumnType as T;
 
     /// The one row of a line of JSON.
     fn row(line: &str) -> Row {

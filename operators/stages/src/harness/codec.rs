@@ -1,14 +1,14 @@
 //! The other direction of a flow's codec: messages for a flow that decodes, columns for one that encodes.
 
-use operators_core::chunk::Chunk;
-use operators_core::config::{ColumnType, Context, OnError};
+use arrow::array::{RecordBatch, UInt64Array};
+use arrow::datatypes::{DataType, Field};
 use codecs::decode::{self, DecodeConfig};
 use codecs::encode::{self, EncodeConfig};
+use operators_core::chunk::Chunk;
+use operators_core::config::{ColumnType, Context, OnError};
 use operators_core::error::{Error, Result};
 use operators_core::schema::Schema;
 use operators_core::stage::BuiltStage;
-use arrow::array::{RecordBatch, UInt64Array};
-use arrow::datatypes::{DataType, Field};
 
 /// The stage that writes what a decoder reads, for the columns it gives; `None` where there is none.
 pub(super) fn encoder(config: &DecodeConfig, columns: &Schema, context: &Context) -> Option<BuiltStage> {
@@ -35,7 +35,8 @@ pub(super) fn decoder(config: &EncodeConfig, columns: &Schema, context: &Context
         }),
         EncodeConfig::Json(_) => {
             let columns = columns.0.fields().iter();
-            let columns = columns.filter_map(|field| Some((field.name().clone(), ColumnType::for_reading(field.data_type())?)));
+            let columns =
+                columns.filter_map(|field| Some((field.name().clone(), ColumnType::for_reading(field.data_type())?)));
             DecodeConfig::Json(decode::json::JsonConfig { columns: columns.collect(), on_error })
         }
     };

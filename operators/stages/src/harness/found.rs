@@ -1,13 +1,13 @@
 //! What a test finds in its sink, read back as its readers would.
 
 use files::archive::names::{DataFile, join};
+use files::store::memory::Memory;
+use files::store::{Cause, Entry, EntryKind, Store, StoreError};
 use operators_core::chunk::{Chunk, Kind};
 use operators_core::error::{Error, Result};
 use operators_core::inspect::{FirstBatch, Which};
-use sql::scratch::ByPartition;
 use operators_core::stage::Sink;
-use files::store::memory::Memory;
-use files::store::{Cause, Entry, EntryKind, Store, StoreError};
+use sql::scratch::ByPartition;
 
 /// Everything that a flow has committed.
 #[derive(Default)]

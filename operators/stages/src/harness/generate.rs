@@ -1,13 +1,13 @@
 //! Rows made up for a test that only says how many.
 
 use super::cells;
-use operators_core::schema::{Schema, type_name};
 use arrow::array::{
     ArrayRef, BinaryArray, BooleanArray, Date32Array, Float32Array, Float64Array, Int32Array, Int64Array, RecordBatch,
     StringArray, TimestampMicrosecondArray, UInt32Array, UInt64Array, new_null_array,
 };
 use arrow::compute::concat;
 use arrow::datatypes::{DataType, Field};
+use operators_core::schema::{Schema, type_name};
 use std::sync::Arc;
 
 /// Texts of one column differ by a number below this, so that keys come again.

@@ -6,12 +6,12 @@
 //! | during commit N | what it had published before one of its steps: a rename of files, or COMMIT |
 //! | after commit N | all of it, and nobody was told |
 
+use files::store::memory::Memory;
+use files::store::{self, Cause, Store, StoreError, StoreFile, StoreReader};
 use operators_core::error::{Error, Result};
 use operators_core::inspect::{Ground, Holdings, Inspect, StoredRows, Which};
 use operators_core::progress::{Commit, Progress, Run};
 use operators_core::stage::{Account, Audit, Committer, Listen, Opened, Sink, Writer};
-use files::store::memory::Memory;
-use files::store::{self, Cause, Store, StoreError, StoreFile, StoreReader};
 use std::fmt;
 use std::io;
 use std::str::FromStr;

@@ -2,15 +2,15 @@
 
 use super::cells;
 use super::codec;
-use sql::scratch::ByPartition;
 use super::input::unknown;
 use super::rows::{Parts, Row, Rows, Written};
-use operators_core::error::{Problem, Result};
-use operators_core::schema::Schema;
 use crate::show::spelled;
-use operators_core::stage::BuiltStage;
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::Field;
+use operators_core::error::{Problem, Result};
+use operators_core::schema::Schema;
+use operators_core::stage::BuiltStage;
+use sql::scratch::ByPartition;
 use std::collections::BTreeMap;
 use std::fmt;
 

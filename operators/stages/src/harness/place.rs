@@ -8,13 +8,13 @@
 
 use super::found::{self, Contents};
 use super::life::{Life, MortalSink, MortalStore};
-use operators_core::error::{Error, Problem, Result};
-use operators_core::schema::Schema;
 use crate::sink::SinkConfig;
 use files::sink::{Compression, Layout, ParquetSink};
-use sql::scratch::{Scratch, Target};
-use operators_core::stage::{Inflow, Sink};
 use files::store::memory::Memory;
+use operators_core::error::{Error, Problem, Result};
+use operators_core::schema::Schema;
+use operators_core::stage::{Inflow, Sink};
+use sql::scratch::{Scratch, Target};
 use std::io;
 use std::sync::Arc;
 
@@ -74,11 +74,7 @@ pub(super) struct Storage {
 }
 
 enum StoragePlace {
-    Files {
-        files: Memory,
-        compression: Compression,
-        layout: Layout,
-    },
+    Files { files: Memory, compression: Compression, layout: Layout },
     Database(Scratch),
 }
 

@@ -5,12 +5,12 @@
 //! share a commit.
 
 use super::input::TrialRows;
+use arrow::array::UInt64Array;
 use operators_core::chunk::Chunk;
 use operators_core::error::Result;
 use operators_core::inspect::Inspect;
 use operators_core::position::{Checkpoint, Lag, Position, Span};
 use operators_core::stage::{Read, Reader, Recount, Share, Source};
-use arrow::array::UInt64Array;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;

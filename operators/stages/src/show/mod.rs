@@ -19,9 +19,9 @@ pub use page::Page;
 pub(crate) use value::spelled;
 pub use view::{Origin, View};
 
-use codecs::value::VALUE;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::DataType;
+use codecs::value::VALUE;
 use std::io::{self, Write};
 use table::Table;
 

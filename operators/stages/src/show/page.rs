@@ -2,11 +2,11 @@
 
 use super::value::{cell, cut};
 use super::view::{Origin, View};
+use arrow::array::{RecordBatch, UInt64Array};
+use arrow::compute;
 use operators_core::chunk::{Chunk, Kind};
 use operators_core::error::Result;
 use operators_core::stage::Apply;
-use arrow::array::{RecordBatch, UInt64Array};
-use arrow::compute;
 
 /// Rows with their marks, and dead letters beside them; both in the order of their positions, whatever order stages gave
 /// them.

@@ -1,14 +1,14 @@
 //! What is printed says exactly what is there, and no value can do anything to a terminal.
 
 use super::*;
-use operators_core::chunk::Chunk;
-use operators_core::config::OnError;
-use operators_core::dead_letter::{self, Rejected};
-use operators_core::schema::Schema;
 use arrow::array::{
     ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array, Int64Array,
     ListBuilder, StringArray, StringBuilder, TimestampMicrosecondArray, UInt64Array,
 };
+use operators_core::chunk::Chunk;
+use operators_core::config::OnError;
+use operators_core::dead_letter::{self, Rejected};
+use operators_core::schema::Schema;
 use proptest::prelude::*;
 use std::sync::Arc;
 

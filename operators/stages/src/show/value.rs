@@ -1,6 +1,5 @@
 //! One value as text: exact, and nothing in it moves a terminal's cursor.
 
-use operators_core::terminal::acts;
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{
     ArrowPrimitiveType, ArrowTimestampType, DataType, Date32Type, Float32Type, Float64Type, Int8Type, Int16Type,
@@ -9,6 +8,7 @@ use arrow::datatypes::{
 };
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use chrono::SecondsFormat;
+use operators_core::terminal::acts;
 use serde::ser::{Error as _, SerializeMap, Serializer};
 use serde::{Serialize, ser};
 use serde_json::ser::Formatter;

@@ -1,11 +1,11 @@
 //! What tells a row from all others: partition, position, key.
 
 use super::value::of_bytes;
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, UInt32Array, UInt64Array};
+use arrow::datatypes::{DataType, Field};
 use operators_core::chunk::Chunk;
 use operators_core::error::Result;
 use operators_core::schema::Schema;
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, UInt32Array, UInt64Array};
-use arrow::datatypes::{DataType, Field};
 use std::sync::Arc;
 
 /// The column that a message's key is in, as sources and sinks of topics name it.

@@ -3,6 +3,9 @@
 //! One source partition, 0. Position `n` is row `n`: station `n % stations` on the day `n / stations` days after the
 //! first, so that every row can be made again from its position alone; `degrees` below has the formula.
 
+use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringBuilder, UInt64Array};
+use arrow::datatypes::{DataType, Field};
+use chrono::{Datelike, Days, NaiveDate};
 use operators_core::chunk::Chunk;
 use operators_core::config::Interval;
 use operators_core::error::{Error, Problem, Result};
@@ -10,9 +13,6 @@ use operators_core::inspect::Inspect;
 use operators_core::position::{Checkpoint, Lag, Position, Span};
 use operators_core::schema::Schema;
 use operators_core::stage::{About, BuiltSource, Read, Reader, Recount, Removal, Share, Source};
-use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringBuilder, UInt64Array};
-use arrow::datatypes::{DataType, Field};
-use chrono::{Datelike, Days, NaiveDate};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::f64::consts::TAU;

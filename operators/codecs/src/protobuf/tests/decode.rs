@@ -1,8 +1,8 @@
 //! Every message that prost takes is taken with the same values, and every one it refuses is refused.
 
 use super::*;
-use operators_core::error::Error;
 use crate::protobuf::file;
+use operators_core::error::Error;
 use operators_core::stage::Apply;
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint};

@@ -1,8 +1,8 @@
 //! Every row becomes the bytes that prost writes for the same message.
 
 use super::*;
-use operators_core::error::Error;
 use arrow::array::AsArray;
+use operators_core::error::Error;
 use prost::Message;
 
 fn schema(rows: &RecordBatch) -> Schema {

@@ -11,11 +11,11 @@ use crate::archive::listing::{Name, Told};
 use crate::archive::names::{self, DataFile};
 use crate::archive::side_by_side::side_by_side;
 use crate::archive::{Archive, Layout};
+use crate::store::{Cause, Entry, EntryKind, StoreError};
 use operators_core::error::{Error, Result};
 use operators_core::position::{Checkpoint, Span};
 use operators_core::progress::{FileEntry, Tally, Version};
 use operators_core::stage::{Account, Finding, Listen};
-use crate::store::{Cause, Entry, EntryKind, StoreError};
 use std::collections::BTreeMap;
 
 /// Batches that are read before the first of them is checked against those before it: enough for all cores, however

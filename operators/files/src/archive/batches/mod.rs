@@ -22,16 +22,16 @@ pub(super) use layout::Segment;
 use super::names::DataFile;
 use super::resolve::{self, Incomplete};
 use super::{Archive, CommittedFile, DigestIn, Files, Layout, Sealed, Unsealed, data_files, names};
-use operators_core::error::Result;
-use operators_core::inspect::{self, FirstBatch, Holdings};
-use operators_core::progress::{Progress, Run, Version};
-use operators_core::stage::{Account, Closing, Listen, Opened};
 use crate::store::{Cause, StoreError};
 use commit::Publisher;
 use footer::Footer;
 pub(crate) use layout::DIRECTORY_KEYS;
 use manifest::StoredManifest;
 use newest::Newest;
+use operators_core::error::Result;
+use operators_core::inspect::{self, FirstBatch, Holdings};
+use operators_core::progress::{Progress, Run, Version};
+use operators_core::stage::{Account, Closing, Listen, Opened};
 use std::iter;
 
 /// A directory of batches.

@@ -2,8 +2,8 @@
 
 use super::layout::Segment;
 use crate::archive::listing::Name;
-use operators_core::progress::Version;
 use crate::store::{Entry, EntryKind};
+use operators_core::progress::Version;
 
 /// The segments among these names, in no order.
 pub(super) fn segments(root: &[Entry]) -> impl Iterator<Item = Segment> {

@@ -8,12 +8,12 @@ use crate::archive::Layout;
 use crate::archive::footer::{Check, ReadBack, Rows, ToRead};
 use crate::archive::listing::{Name, Told};
 use crate::archive::names;
+use crate::store::{Cause, EntryKind, StoreError};
 use operators_core::digest::Digest;
 use operators_core::error::Result;
 use operators_core::position::Span;
 use operators_core::progress::{Tally, Version};
 use operators_core::stage::{Account, Finding, Listen};
-use crate::store::{Cause, EntryKind, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Checks everything committed by a flow, giving each finding as it is met.

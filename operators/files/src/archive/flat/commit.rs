@@ -1,11 +1,11 @@
 //! Commits: each partition's file is renamed to its name, one after the other, and each rename is a whole commit.
 
 use super::{Flat, PARTITIONS, Standing, data, hint, marker, recent};
-use operators_core::Span;
 use crate::archive::DigestIn;
 use crate::archive::end::{self, Unfinished};
 use crate::archive::names::{self, DataFile};
 use crate::archive::resolve::Author;
+use operators_core::Span;
 use operators_core::error::{Error, Result};
 use operators_core::progress::{Commit, Contents, FileEntry, Progress, Run, Tally, Version};
 use operators_core::stage::{Closing, Committer};

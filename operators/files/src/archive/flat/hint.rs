@@ -2,10 +2,10 @@
 //! and believes the footers.
 
 use super::{Flat, Standing};
+use crate::store::{Cause, StoreError};
 use operators_core::error::Result;
 use operators_core::position::Position;
 use operators_core::progress::Run;
-use crate::store::{Cause, StoreError};
 use serde::{Deserialize, Serialize};
 
 /// What the file holds.

@@ -29,15 +29,15 @@ pub(super) use hint::parse_name as parse_hint;
 
 use super::names::{self, DataFile};
 use super::{Archive, CommittedFile, DigestIn, Files, Layout, Sealed, Unsealed, data_files};
+use crate::store::{Cause, StoreError};
+use arrow::datatypes::SchemaRef;
+use commit::Publisher;
 use operators_core::digest::Digest;
 use operators_core::error::{Error, Result};
 use operators_core::inspect::{FirstBatch, Holdings};
 use operators_core::position::{Position, Span};
 use operators_core::progress::{Progress, Run, Tally, Version};
 use operators_core::stage::{Account, Closing, Listen, Opened};
-use crate::store::{Cause, StoreError};
-use arrow::datatypes::SchemaRef;
-use commit::Publisher;
 use parquet::file::properties::WriterProperties;
 use record::{Known, Record};
 use std::collections::{BTreeMap, BTreeSet};

@@ -6,10 +6,10 @@ use super::{COMPLETE, Flat, PARTITIONS, Standing, data, marker, parse_marker, re
 use crate::archive::Archive;
 use crate::archive::listing::Name;
 use crate::archive::names;
+use crate::store::{Cause, Entry, StoreError};
 use operators_core::error::Result;
 use operators_core::position::{Anchors, Checkpoint, Position};
 use operators_core::progress::{Progress, Tally};
-use crate::store::{Cause, Entry, StoreError};
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,7 +1,7 @@
 //! Where on which cluster, as a pipeline file and the environment say it.
 
-use operators_core::config::masked;
 use crate::store::{below_staging, parent, sibling};
+use operators_core::config::masked;
 
 /// A directory of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]

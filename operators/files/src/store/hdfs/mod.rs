@@ -17,12 +17,12 @@ mod file;
 mod session;
 
 use super::{Cause, Entry, EntryKind, Result, STAGING, Store, StoreError, StoreFile, StoreReader, check_small, parent};
-use operators_core::inspect::Ground;
 use address::Address;
 use answer::Call;
 use file::{HdfsFile, HdfsReader};
 use hdfs_native::client::FileStatus;
 use hdfs_native::{Client, WriteOptions};
+use operators_core::inspect::Ground;
 use session::{NAMENODE, Session};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,7 +1,7 @@
 //! Earlier versions, which stage within the archive.
 
-use operators_core::inspect::Ground;
 use files::store::{Entry, Result, STAGING, Store, StoreFile, StoreReader};
+use operators_core::inspect::Ground;
 use std::time::SystemTime;
 
 /// A store as versions see it that stage within the archive, in `_staging`, and know of no other place.

@@ -2,17 +2,17 @@
 //! copies that come back, directories that go away, strange names.
 
 use crate::archive_world::{FLOW, Job, assert_whole, chunk_of, files, first_commit, run, sink, write};
-use operators_core::inspect::{Inspect, Seen};
-use operators_core::progress::Version;
-use operators_core::stage::{Audit, Closing, Sink};
 use files::store::faulty::{Fault, Faulty};
 use files::store::hdfs::Hdfs;
 use files::store::{Cause, STAGING, Store, StoreError};
+use operators_core::inspect::{Inspect, Seen};
+use operators_core::progress::Version;
+use operators_core::stage::{Audit, Closing, Sink};
 use operators_core::{Error, Position, Span};
-use testkit::servers;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
+use testkit::servers;
 
 const JOB: Job = Job { partitions: 4, positions: 6, step: 3 };
 

@@ -2,18 +2,18 @@
 //! is doubled.
 
 use crate::archive_world::{Chance, Job, World, assert_whole, sink, write};
-use operators_core::Error;
 use files::sink::Layout;
 use files::store::faulty::{Fault, Faulty};
 use files::store::hdfs::Hdfs;
 use files::store::memory::Memory;
 use files::store::{Cause, Store, StoreError};
-use testkit::servers::{self, ALL};
+use operators_core::Error;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
+use testkit::servers::{self, ALL};
 
 /// The cluster, well, for one test; all its servers run again when this is dropped.
 struct Cluster {

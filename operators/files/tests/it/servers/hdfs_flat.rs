@@ -1,17 +1,17 @@
 //! The flat layout on a real HDFS: written and proven, stopped at its calls, found again beside many files.
 
 use crate::archive_world::{Job, World, audit, files, run};
-use operators_core::Error;
-use operators_core::progress::Version;
 use files::sink::Layout;
-use operators_core::stage::Sink;
 use files::store::STAGING;
 use files::store::faulty::{Fault, Faulty};
 use files::store::hdfs::Hdfs;
-use testkit::servers;
+use operators_core::Error;
+use operators_core::progress::Version;
+use operators_core::stage::Sink;
 use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
+use testkit::servers;
 
 /// A directory that no other test has.
 fn store(name: &str) -> Option<Hdfs> {

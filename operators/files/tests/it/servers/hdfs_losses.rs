@@ -2,19 +2,19 @@
 //! what it does not lose: what was finished is on the disks of all DataNodes.
 
 use crate::archive_world::{FLOW, Job, files, run, write};
-use hdfs_native::WriteOptions;
-use operators_core::Error;
 use files::sink::Layout;
-use operators_core::stage::Sink;
 use files::store::Store;
 use files::store::hdfs::Hdfs;
-use testkit::servers::{self, ALL};
+use hdfs_native::WriteOptions;
+use operators_core::Error;
+use operators_core::stage::Sink;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+use testkit::servers::{self, ALL};
 
 const JOB: Job = Job { partitions: 2, positions: 6, step: 3 };
 

@@ -1,7 +1,7 @@
 //! The servers that other tests use start, end and start again.
 
-use testkit::servers::{ALL, CLUSTER, FRESH};
 use std::fs;
+use testkit::servers::{ALL, CLUSTER, FRESH};
 
 #[test]
 fn each_server_can_be_killed_and_started_alone() {

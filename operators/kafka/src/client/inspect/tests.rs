@@ -2,16 +2,16 @@
 #![allow(unsafe_code)]
 
 use super::*;
-use operators_core::config::Context;
-use operators_core::error::Error;
 use crate::client::config::{Brokers, Security};
 use crate::client::{Place, topic as topics};
-use testkit::servers;
+use operators_core::config::Context;
+use operators_core::error::Error;
 use rdkafka::bindings as c;
 use std::ffi::CString;
 use std::ptr;
 use std::thread;
 use std::time::Duration;
+use testkit::servers;
 
 /// The topic at another listener of the shared broker.
 fn place(port: u16, topic: &str, security: Option<&Security>) -> Option<Place> {

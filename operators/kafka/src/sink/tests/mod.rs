@@ -12,15 +12,14 @@ mod topics;
 
 use super::failpoint::{Failpoints, Moment};
 use super::{Create, Kafka, KafkaConfig, KafkaSink};
+use arrow::array::{ArrayRef, BinaryArray, RecordBatch, UInt64Array};
 use operators_core::chunk::Chunk;
 use operators_core::config::Context;
 use operators_core::position::{Checkpoint, Position};
 use operators_core::progress::{Commit, Progress, Run};
 use operators_core::replay::{self, FLOW, PARTITIONS, STEP, run};
 use operators_core::schema::Schema;
-use testkit::servers;
 use operators_core::stage::Sink;
-use arrow::array::{ArrayRef, BinaryArray, RecordBatch, UInt64Array};
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -31,6 +30,7 @@ use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
+use testkit::servers;
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 

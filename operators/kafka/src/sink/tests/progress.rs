@@ -3,11 +3,11 @@
 use super::topics::{create, refusal};
 use super::{FLOW, TIMEOUT, World, drive, run};
 use crate::client::topic::Client;
-use testkit::servers;
 use operators_core::stage::Sink;
 use rdkafka::admin::{AlterConfig, ResourceSpecifier};
 use rdkafka::{Offset, TopicPartitionList};
 use std::time::{Duration, Instant};
+use testkit::servers;
 
 #[test]
 fn compaction_leaves_the_last_commit_and_where_the_log_begins() {

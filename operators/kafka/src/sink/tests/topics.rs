@@ -3,20 +3,20 @@
 use super::super::record::{Entry, Record};
 use super::super::size;
 use super::{Context, Create, FLOW, KafkaConfig, PARTITIONS, Seen, World, batch, drive, positions, rows, run, schema};
+use arrow::array::{ArrayRef, BinaryArray, RecordBatch, UInt64Array};
+use codecs::murmur2;
 use operators_core::Error;
 use operators_core::chunk::Chunk;
-use codecs::murmur2;
 use operators_core::position::Anchors;
 use operators_core::progress::{Commit, Fingerprint, Progress, Tally, Version};
-use testkit::servers;
 use operators_core::stage::{Closing, Sink};
-use arrow::array::{ArrayRef, BinaryArray, RecordBatch, UInt64Array};
 use rdkafka::admin::{NewPartitions, NewTopic, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
 use std::sync::Arc;
 use std::time::Duration;
+use testkit::servers;
 
 pub(super) fn refusal(error: Error) -> String {
     match error {

@@ -7,14 +7,13 @@ mod reaching;
 mod starting;
 
 use super::KafkaConfig;
+use crate::client::{Place, topic};
+use arrow::array::{Array, AsArray};
 use operators_core::config::Context;
 use operators_core::error::{Error, Result};
-use crate::client::{Place, topic};
 use operators_core::position::{Anchor, Anchors, Checkpoint, Position, Span};
 use operators_core::runtime::wait;
-use testkit::servers;
 use operators_core::stage::{Read, Reader, Recount, Removal, Share, Source};
-use arrow::array::{Array, AsArray};
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -23,6 +22,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use testkit::servers;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 

@@ -2,17 +2,17 @@
 
 use super::rows::Rows;
 use super::{AfterWait, Table};
-use operators_core::chunk::Chunk;
-use operators_core::error::{Error, Result};
-use operators_core::position::{Lag, Position, Span};
-use operators_core::runtime::OwnRuntime;
 use crate::Dialect;
 use crate::column::{AGAIN, PAGE_BYTES, PAGE_ROWS};
 use crate::mysql::late::{Late, Then};
 use crate::mysql::value::{self, Wire};
 use crate::mysql::{Trace, check_cursor, identity, number, trace, wires};
-use operators_core::stage::{Read, Reader};
 use futures_util::TryStreamExt;
+use operators_core::chunk::Chunk;
+use operators_core::error::{Error, Result};
+use operators_core::position::{Lag, Position, Span};
+use operators_core::runtime::OwnRuntime;
+use operators_core::stage::{Read, Reader};
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 use sqlx::{AssertSqlSafe, MySql, Row};
 use std::sync::Arc;

@@ -1,12 +1,12 @@
 //! The rows of a page, on their way to a chunk.
 
 use super::Table;
-use operators_core::chunk::Chunk;
-use operators_core::error::Result;
-use operators_core::schema::type_name;
 use crate::Dialect;
 use crate::column::ColumnBuilder;
 use arrow::array::{RecordBatch, UInt64Builder};
+use operators_core::chunk::Chunk;
+use operators_core::error::Result;
+use operators_core::schema::type_name;
 use std::sync::Arc;
 
 pub(super) struct Rows<'t, D: Dialect> {

@@ -2,17 +2,17 @@
 
 use super::Table;
 use super::rows::Rows;
-use operators_core::chunk::Chunk;
-use operators_core::config::ColumnType;
-use operators_core::error::Result;
-use operators_core::position::{Lag, Position, Span};
-use operators_core::runtime::wait;
 use crate::Dialect;
 use crate::column::AGAIN;
 use crate::dialect::{Column, find, has_table};
 use crate::signed;
 use crate::sqlite::database::Opened;
 use crate::sqlite::{page, statement, value};
+use operators_core::chunk::Chunk;
+use operators_core::config::ColumnType;
+use operators_core::error::Result;
+use operators_core::position::{Lag, Position, Span};
+use operators_core::runtime::wait;
 use operators_core::stage::{Read, Reader};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Connection, Row, Sqlite};

@@ -1,11 +1,11 @@
 //! What a pipeline file may say about a server.
 
-use operators_core::Error;
-use operators_core::config::Context;
-use operators_core::runtime::wait;
 use super::super::SinkConfig;
 use super::super::SourceConfig;
 use crate::mysql::{Login, Server};
+use operators_core::Error;
+use operators_core::config::Context;
+use operators_core::runtime::wait;
 use sqlx::Row;
 
 fn context() -> Context {

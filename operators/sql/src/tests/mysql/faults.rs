@@ -1,14 +1,14 @@
 //! Faults between a sink and its server: exactly once, whatever becomes of a COMMIT.
 
+use super::super::SinkConfig;
+use super::super::SourceConfig;
 use super::super::{batch, drive, run};
 use super::own;
 use super::proxy::{Harm, Proxy};
+use crate::failpoint::Failpoints;
 use operators_core::Error;
 use operators_core::config::Context;
 use operators_core::progress::Progress;
-use super::super::SinkConfig;
-use super::super::SourceConfig;
-use crate::failpoint::Failpoints;
 use operators_core::stage::{Committer, Share, Sink};
 
 /// Lives of the sink until three batches are there, begun again as the engine does.

@@ -3,9 +3,9 @@
 use super::super::inspect::told;
 use super::super::{drive, refusal, run};
 use super::{Own, own};
+use crate::failpoint::Failpoints;
 use operators_core::inspect::Extent;
 use operators_core::replay::FLOW;
-use crate::failpoint::Failpoints;
 use std::time::SystemTime;
 
 const COLUMNS: &str = r#"{"a": "int32"}"#;

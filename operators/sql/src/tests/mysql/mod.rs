@@ -12,21 +12,21 @@ mod source;
 mod speed;
 mod types;
 
-use super::stands;
-use operators_core::config::Context;
-use operators_core::runtime::wait;
-use testkit::servers::Servers;
-use crate::sink::table::TableConfig;
 use super::SourceConfig;
+use super::stands;
 use crate::failpoint::Failpoints;
 use crate::mysql::Login;
 use crate::place::TablePlace;
 use crate::sink::SqlSink;
+use crate::sink::table::TableConfig;
+use operators_core::config::Context;
+use operators_core::runtime::wait;
 use operators_core::stage::{BuiltSource, Read, Reader, Sink};
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Row};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use testkit::servers::Servers;
 
 /// A database on the server.
 #[derive(Clone)]

@@ -2,8 +2,8 @@
 
 use super::super::{ALL, at, refusal};
 use super::{ids, nothing_comes, own, own_on};
-use testkit::servers::ALONE;
 use std::time::{Duration, Instant};
+use testkit::servers::ALONE;
 
 const CREATE: &str = "CREATE TABLE t (id BIGINT AUTO_INCREMENT PRIMARY KEY, a INT)";
 const COLUMNS: &str = r#"{"a": "int32"}"#;

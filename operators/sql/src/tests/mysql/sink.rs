@@ -1,18 +1,18 @@
 //! What the sink of a server's table creates, refuses and stores.
 
+use super::super::SinkConfig;
 use super::super::sinks::commit_one;
 use super::super::{drive, refusal, run, schema};
 use super::{World, own};
-use operators_core::chunk::Chunk;
-use operators_core::config::Context;
-use operators_core::schema::Schema;
-use super::super::SinkConfig;
 use crate::failpoint::Failpoints;
-use operators_core::stage::{BuiltSink, Finding};
 use arrow::array::{
     ArrayRef, BinaryArray, BooleanArray, Date32Array, Float32Array, Float64Array, Int8Array, Int64Array, RecordBatch,
     StringArray, TimestampMillisecondArray, TimestampNanosecondArray, UInt64Array,
 };
+use operators_core::chunk::Chunk;
+use operators_core::config::Context;
+use operators_core::schema::Schema;
+use operators_core::stage::{BuiltSink, Finding};
 use std::sync::Arc;
 
 fn sink(world: &World, input: &Schema) -> BuiltSink {

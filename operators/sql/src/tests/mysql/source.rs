@@ -2,12 +2,12 @@
 
 use super::super::{ALL, at, left, recount, refusal};
 use super::{Own, ids, nothing_comes, own};
-use operators_core::Error;
-use operators_core::position::{Position, Span};
-use testkit::servers;
-use operators_core::stage::{Read, Recount, Share};
 use arrow::array::AsArray;
 use arrow::datatypes::Int32Type;
+use operators_core::Error;
+use operators_core::position::{Position, Span};
+use operators_core::stage::{Read, Recount, Share};
+use testkit::servers;
 
 const CREATE: &str = "CREATE TABLE t (id BIGINT AUTO_INCREMENT PRIMARY KEY, a INT)";
 const COLUMNS: &str = r#"{"a": "int32"}"#;

@@ -2,10 +2,10 @@
 
 use super::super::{ALL, at, refusal};
 use super::{World, own};
-use operators_core::chunk::Chunk;
-use operators_core::stage::Read;
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{Date32Type, Float32Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
+use operators_core::chunk::Chunk;
+use operators_core::stage::Read;
 
 /// Reads all rows of `t`, of which there are so many.
 fn read(world: &World, columns: &str) -> operators_core::Result<Chunk> {

@@ -1,5 +1,0 @@
-//! The command `weatherflow`.
-
-fn main() -> std::process::ExitCode {
-    engine::cli::main()
-}
