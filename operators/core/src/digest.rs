@@ -20,6 +20,7 @@ impl Digest {
     /// Stands in a record until its own digest is known.
     pub const BLANK: Self = Self(blake3::Hash::from_bytes([0; blake3::OUT_LEN]));
 
+    /// The digest of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self(blake3::hash(bytes))
     }
@@ -30,10 +31,12 @@ impl Digest {
 pub struct Hasher(blake3::Hasher);
 
 impl Hasher {
+    /// Adds the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
+    /// The digest of all bytes so far.
     pub fn digest(&self) -> Digest {
         Digest(self.0.finalize())
     }

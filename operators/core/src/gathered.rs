@@ -45,7 +45,9 @@ impl Writer for Gatherer {
 
 /// The rows of all writers of a batch.
 pub struct Gathered {
+    /// Rows, in the order in which they were written.
     pub rows: Vec<Chunk>,
+    /// Dead letters, in the order in which they were written.
     pub dead_letters: Vec<Chunk>,
 }
 

@@ -9,18 +9,20 @@ use arrow::array::{ArrayRef, BinaryArray, RecordBatch, StringArray, UInt32Array,
 use std::ops::Range;
 use std::sync::Arc;
 
-pub(crate) const FLOW: &str = "weather/test";
+/// The name of the flow.
+pub const FLOW: &str = "weather/test";
 
 /// Partitions that rows are spread over.
-pub(crate) const PARTITIONS: u32 = 3;
+pub const PARTITIONS: u32 = 3;
 
 /// Rows per source partition and batch, the last of which is rejected; there are two source partitions.
-pub(crate) const STEP: u64 = 10;
+pub const STEP: u64 = 10;
 
 /// Gives the rows of a source partition, a pure function of their positions.
 type Rows = fn(u32, Range<u64>) -> Chunk;
 
-pub(crate) fn run(id: &str) -> Run {
+/// A run of it.
+pub fn run(id: &str) -> Run {
     Run { id: id.into(), flow: FLOW.into() }
 }
 
@@ -38,7 +40,7 @@ fn dead_letter(source: u32, position: u64) -> Chunk {
 }
 
 /// The batch that follows a commit, cut among two workers in a way that depends on the attempt.
-pub(crate) fn batch(sink: &dyn Sink, run: &Run, last: Option<&Progress>, attempt: u64, rows: Rows) -> Commit {
+pub fn batch(sink: &dyn Sink, run: &Run, last: Option<&Progress>, attempt: u64, rows: Rows) -> Commit {
     let mut writers = [sink.writer(run, attempt).unwrap(), sink.writer(run, attempt).unwrap()];
     let mut progress = last.cloned().unwrap_or(Progress {
         version: Version::FIRST,
@@ -78,7 +80,7 @@ pub(crate) fn batch(sink: &dyn Sink, run: &Run, last: Option<&Progress>, attempt
 }
 
 /// Commits one batch after the other until `batches` are there; returns how far it came.
-pub(crate) fn drive(sink: &dyn Sink, run: &Run, batches: u64, rows: Rows) -> crate::Result<Option<Progress>> {
+pub fn drive(sink: &dyn Sink, run: &Run, batches: u64, rows: Rows) -> crate::Result<Option<Progress>> {
     let opened = sink.open(run)?;
     let (mut committer, mut last) = (opened.committer, opened.progress);
     let done = |last: &Option<Progress>| last.as_ref().map_or(0, |last| last.version.0 + 1);

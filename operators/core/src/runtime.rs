@@ -12,6 +12,7 @@ static RUNTIME: LazyLock<io::Result<Runtime>> =
 pub struct OwnRuntime(Runtime);
 
 impl OwnRuntime {
+    /// Starts a runtime; an error when the system has no room for its threads.
     pub fn new() -> Result<Self> {
         Builder::new_current_thread().enable_all().build().map(Self).map_err(|error| cannot_start(&error))
     }

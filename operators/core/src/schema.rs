@@ -26,6 +26,7 @@ impl Schema {
         self.0.fields().iter().map(column).collect()
     }
 
+    /// The column of this name.
     pub fn field(&self, column: &str) -> Option<&Field> {
         self.0.field_with_name(column).ok()
     }

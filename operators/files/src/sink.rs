@@ -82,6 +82,7 @@ pub enum Compression {
 }
 
 impl ParquetConfig {
+    /// Builds the stage; changes nothing and asks no server.
     pub fn build(&self, input: &Schema, inflow: Inflow, context: &Context) -> Result<BuiltSink, Vec<Problem>> {
         let place = Place::of(self, context);
         let problems = [check_columns(input), check_layout(self.layout, inflow)].into_iter().filter_map(Result::err);

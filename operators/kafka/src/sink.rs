@@ -86,6 +86,7 @@ pub struct Create {
 const PATIENCE: Duration = Duration::from_secs(30);
 
 impl KafkaConfig {
+    /// Builds the stage; changes nothing and asks no server.
     pub fn build(&self, input: &Schema, partitions: Option<u32>, context: &Context) -> Result<BuiltSink, Vec<Problem>> {
         let kafka = self.kafka(input, partitions, context)?;
         let fingerprint = vec![("topic", self.topic.clone()), ("partitions", kafka.partitions.to_string())];

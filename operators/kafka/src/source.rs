@@ -79,6 +79,7 @@ pub enum Start {
 }
 
 impl KafkaConfig {
+    /// Builds the stage; asks no server.
     pub fn build(&self, context: &Context) -> Result<BuiltSource, Vec<Problem>> {
         let place = Place::new(&self.brokers, self.security.as_ref(), &self.options, &self.topic, context);
         let (first, schema) = (First::new(&self.start), page::schema(&self.columns));

@@ -183,7 +183,7 @@ fn every_crash_point_between_two_segments() {
                 faulty.restart();
                 job.live(&sink(&faulty), "second").unwrap();
             }
-            let committed = sink(&memory).progress(archive_world::FLOW).unwrap().unwrap();
+            let committed = sink(&memory).progress(crate::archive_world::FLOW).unwrap().unwrap();
             assert_eq!(committed.version.0, last + 2, "{fault:?} at {call}");
             let left: Vec<u64> = job.expected()[&0].written.iter().copied().filter(|p| *p >= 3).collect();
             assert_eq!(rows(&memory)[&0].written, left, "{fault:?} at {call}");
@@ -201,7 +201,7 @@ fn a_stop_in_the_middle_shows_no_half_batch(layout: Layout) {
         let faulty = Faulty::new(Arc::new(memory.clone()), [(call, Fault::StopAfter)]);
         let _stopped = world.live(&world.sink(&faulty), "stopped");
         let seen = rows(&memory);
-        let committed = world.sink(&memory).progress(archive_world::FLOW).unwrap();
+        let committed = world.sink(&memory).progress(crate::archive_world::FLOW).unwrap();
         let committed = committed.map_or(0, |progress| progress.totals.written);
         let visible: usize = seen.values().map(|rows| rows.written.len()).sum();
         assert_eq!(visible as u64, committed, "stopped after call {call}: readers see what is committed, no more");
@@ -273,7 +273,7 @@ fn progress_touches_nothing(layout: Layout) {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path().join("archive");
     let faulty = Faulty::new(Arc::new(Local::new(root.clone())), []);
-    assert_eq!(world.sink(&faulty).progress(archive_world::FLOW).unwrap(), None);
+    assert_eq!(world.sink(&faulty).progress(crate::archive_world::FLOW).unwrap(), None);
     assert!(!root.exists());
     assert_eq!(faulty.counts().into_keys().collect::<Vec<_>>(), [Call::List]);
 }

@@ -185,9 +185,9 @@ fn a_staged_file_within_the_directory_is_noticed() {
 #[test]
 fn the_root_of_a_store_does_not_show_what_is_staged() {
     let memory = Memory::default();
-    archive_world::write(&memory, "@staging/run=x/partition-0.parquet", b"");
+    crate::archive_world::write(&memory, "@staging/run=x/partition-0.parquet", b"");
     assert!(memory.list("").is_err(), "the root is not there yet");
-    archive_world::write(&memory, "file", b"");
+    crate::archive_world::write(&memory, "file", b"");
     let shown = memory.list("").unwrap();
     assert_eq!(shown, [Entry { name: "file".to_owned(), kind: EntryKind::File(0) }]);
 }

@@ -166,7 +166,11 @@ fn a_shared_staging_directory() {
     let archive = built("file:../a/data", Some("../staging"), &dir).unwrap();
     JOB.live(&*archive.sink, "one").unwrap();
     assert_eq!(fs::read_dir(directory.path().join("staging")).unwrap().count(), 1);
-    archive_world::assert_whole(&Local::new(directory.path().join("a/data")), JOB, "with a shared staging directory");
+    crate::archive_world::assert_whole(
+        &Local::new(directory.path().join("a/data")),
+        JOB,
+        "with a shared staging directory",
+    );
 }
 
 #[test]
@@ -240,7 +244,7 @@ fn the_advice_for_a_linked_archive_works() {
     };
     assert!(staged.contains("files are staged in") && staged.contains(other.path().to_str().unwrap()), "{staged}");
     JOB.live(&*sink, "one").unwrap();
-    archive_world::assert_whole(&Local::new(other.path().join("real")), JOB, "by way of a link");
+    crate::archive_world::assert_whole(&Local::new(other.path().join("real")), JOB, "by way of a link");
 }
 
 /// Asking makes nothing, whatever is there.
@@ -259,18 +263,18 @@ fn a_segment_that_is_a_link() {
     let directory = tempfile::tempdir().unwrap();
     let (root, disk) = (directory.path().join("archive"), directory.path().join("disk"));
     let local = Local::new(root.clone());
-    JOB.live(&archive_world::sink(&local), "one").unwrap();
+    JOB.live(&crate::archive_world::sink(&local), "one").unwrap();
     fs::create_dir(&disk).unwrap();
     fs::rename(root.join("segment=000000"), disk.join("segment=000000")).unwrap();
     symlink(disk.join("segment=000000"), root.join("segment=000000")).unwrap();
     let longer = Job { positions: 15, ..JOB };
-    longer.live(&archive_world::sink(&local), "two").unwrap();
-    archive_world::assert_whole(&local, longer, "a segment that is a link");
-    assert_eq!(archive_world::sink(&local).progress(FLOW).unwrap().unwrap().version, Version(4));
+    longer.live(&crate::archive_world::sink(&local), "two").unwrap();
+    crate::archive_world::assert_whole(&local, longer, "a segment that is a link");
+    assert_eq!(crate::archive_world::sink(&local).progress(FLOW).unwrap().unwrap().version, Version(4));
 
     fs::rename(&disk, directory.path().join("gone")).unwrap();
-    let (findings, _) = archive_world::audit(&archive_world::sink(&local));
+    let (findings, _) = crate::archive_world::audit(&crate::archive_world::sink(&local));
     assert!(findings.iter().any(|finding| finding.path == "archive/segment=000000"), "{findings:?}");
-    let error = archive_world::sink(&local).open(&run("three")).err();
+    let error = crate::archive_world::sink(&local).open(&run("three")).err();
     assert!(matches!(&error, Some(Error::Damaged { .. })), "{error:?}");
 }

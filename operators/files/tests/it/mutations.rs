@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use testkit::servers::project;
+use testkit::project;
 
 const JOB: Job = Job { partitions: 3, positions: 24, step: 4 };
 
@@ -23,7 +23,13 @@ const SAMPLE: u64 = 400;
 type Archive = BTreeMap<String, Vec<u8>>;
 
 fn sink(memory: &Memory, layout: Layout, compression: Compression) -> ParquetSink {
-    ParquetSink::new(Arc::new(memory.clone()), "archive".to_owned(), &archive_world::schema(), compression, layout)
+    ParquetSink::new(
+        Arc::new(memory.clone()),
+        "archive".to_owned(),
+        &crate::archive_world::schema(),
+        compression,
+        layout,
+    )
 }
 
 fn archive(world: World, compression: Compression) -> Archive {
@@ -257,7 +263,6 @@ fn keep(archive: &Archive, directory: &Path) {
 
 /// What pyarrow reads in directories; nothing, said loudly, where it is not installed.
 fn pyarrow(world: World, directory: &Path, archives: &[String]) -> String {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     let python = project().join("target/python/bin/python");
     if !python.exists() {
         assert!(std::env::var("CI").is_err(), "CI needs pyarrow, and there is no {}", python.display());
@@ -276,7 +281,7 @@ fn pyarrow(world: World, directory: &Path, archives: &[String]) -> String {
     let mut read = String::new();
     for some in archives.chunks(500) {
         let mut command = Command::new(&python);
-        command.arg(tests.join("tests/mutations.py")).arg(pattern).arg(&expected).args(some);
+        command.arg(project().join("operators/files/tests/it/mutations.py")).arg(pattern).arg(&expected).args(some);
         let output = command.output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         read += &String::from_utf8(output.stdout).unwrap();

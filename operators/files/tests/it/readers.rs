@@ -24,7 +24,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use tempfile::TempDir;
-use testkit::servers::project;
+use testkit::project;
 
 /// Rows of the largest file: two whole row groups and the beginning of a third.
 const LARGE: u64 = (2 << 20) + 30_000;
@@ -258,7 +258,7 @@ fn the_readme_shows_how_to_read_an_archive() {
     let snippets: Vec<_> = section.split("```python\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
     let directory = tempfile::tempdir().unwrap();
     let job = Job { partitions: 3, positions: 24, step: 3 };
-    job.live(&archive_world::sink(&Local::new(directory.path().join("data/archive"))), "one").unwrap();
+    job.live(&crate::archive_world::sink(&Local::new(directory.path().join("data/archive"))), "one").unwrap();
     let environments = [
         ("import pyarrow", Some(CURRENT.to_owned())),
         ("import polars", Some(CURRENT.to_owned())),

@@ -44,6 +44,7 @@ pub struct TableConfig {
 const ID: &str = "id";
 
 impl TableConfig {
+    /// Builds the stage; changes nothing and asks no server.
     pub fn build(&self, input: &Schema, context: &Context) -> Result<BuiltSink, Vec<Problem>> {
         let login = Login { password: self.password.as_ref(), tls: self.tls.as_ref() };
         match TablePlace::new(&self.url, &login, &self.table, context) {

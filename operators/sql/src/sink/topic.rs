@@ -38,6 +38,7 @@ pub struct TopicConfig {
 }
 
 impl TopicConfig {
+    /// Builds the stage; changes nothing.
     pub fn build(&self, input: &Schema, partitions: Option<u32>, context: &Context) -> Result<BuiltSink, Vec<Problem>> {
         let topic = self.topic(input, partitions, context)?;
         let fingerprint = vec![("topic", self.topic.clone()), ("partitions", topic.partitions.to_string())];

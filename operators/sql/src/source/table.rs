@@ -88,6 +88,7 @@ fn id() -> String {
 }
 
 impl TableConfig {
+    /// Builds the stage; asks no server.
     pub fn build(&self, context: &Context) -> Result<BuiltSource, Vec<Problem>> {
         let login = Login { password: self.password.as_ref(), tls: self.tls.as_ref() };
         let place = TablePlace::new(&self.url, &login, &self.table, context);

@@ -38,6 +38,7 @@ pub struct TopicConfig {
 }
 
 impl TopicConfig {
+    /// Builds the stage; touches nothing.
     pub fn build(&self, context: &Context) -> Result<BuiltSource, Vec<Problem>> {
         let place = Place::new(Kind::Topic, &self.url, &self.topic, context)?;
         let field = |name| Field::new(name, DataType::Binary, true);

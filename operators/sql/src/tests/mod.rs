@@ -30,7 +30,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// A sink as pipeline files name it.
-#[derive(serde::Deserialize)]
+#[derive(Debug, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum SinkConfig {
     Table(table::TableConfig),
@@ -47,7 +47,7 @@ impl SinkConfig {
 }
 
 /// A source as pipeline files name it.
-#[derive(serde::Deserialize)]
+#[derive(Debug, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum SourceConfig {
     Table(source::table::TableConfig),

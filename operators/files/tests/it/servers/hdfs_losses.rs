@@ -135,7 +135,7 @@ fn lose_replicas(path: &str) -> usize {
     let blocks: Vec<_> = told.split("blk_").skip(1).map(|rest| format!("blk_{}", id(rest))).collect();
     assert!(!blocks.is_empty(), "{told}");
     let mut lost = 0;
-    let mut folders = vec![servers::project().join("target/servers/tests")];
+    let mut folders = vec![testkit::project().join("target/servers/tests")];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
             let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());

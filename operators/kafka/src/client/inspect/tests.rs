@@ -57,7 +57,7 @@ fn grant_read(place: &Place, user: &str) {
 
 #[test]
 fn what_a_user_may_not_do_is_told_before_it_is_tried() {
-    let Some(plain) = place(0, &servers::unique("granted"), None) else { return };
+    let Some(plain) = place(0, &testkit::unique("granted"), None) else { return };
     let variable = |name| servers::ALL.variable("kafka", name).unwrap();
     let (user, password) = (variable("KAFKA_USER"), variable("KAFKA_PASSWORD"));
     let sasl = serde_json::json!({ "mechanism": "scram_sha_256", "user": user, "password": password });
@@ -96,7 +96,7 @@ fn what_a_user_may_not_do_is_told_before_it_is_tried() {
 
 #[test]
 fn what_a_broker_does_not_know_yet_is_not_taken_for_its_answer() {
-    let Some(place) = place(0, &servers::unique("unknown"), None) else { return };
+    let Some(place) = place(0, &testkit::unique("unknown"), None) else { return };
     let ask = || -> Result<_> {
         let client = Client::new(&place, &[])?;
         Ok((client.settings(["cleanup.policy"])?, client.replication()?, client.operations()?))
@@ -105,7 +105,7 @@ fn what_a_broker_does_not_know_yet_is_not_taken_for_its_answer() {
     assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
     thread::scope(|scope| {
         let patiently = || {
-            servers::wait_for("an answer", || match ask() {
+            testkit::wait_for("an answer", || match ask() {
                 Err(Error::Unavailable { .. }) => None,
                 answered => Some(answered),
             })

@@ -43,7 +43,7 @@ struct World {
 impl World {
     /// `None` where there is no broker.
     fn new(name: &str) -> Option<Self> {
-        Some(Self { brokers: servers::kafka()?, topic: servers::unique(name) })
+        Some(Self { brokers: servers::kafka()?, topic: testkit::unique(name) })
     }
 
     fn config(&self) -> KafkaConfig {

@@ -56,7 +56,7 @@ fn a_progress_topic_that_lost_its_commits_is_refused() {
     policy("compact");
     let client = Client::new(&world.kafka().place.sibling(topic.clone()), &[]).unwrap();
     let is_compact = || client.settings(["cleanup.policy"]).unwrap() == [Some("compact".to_owned())];
-    servers::wait_for("the old policy", || is_compact().then_some(()));
+    testkit::wait_for("the old policy", || is_compact().then_some(()));
     let refusals = [world.sink().progress(FLOW).err(), world.sink().open(&run("two")).err()];
     for reason in refusals.map(|error| refusal(error.unwrap())) {
         assert!(reason.contains(&topic) && reason.contains("delete this topic"), "{reason}");

@@ -264,7 +264,7 @@ fn progress_is_found_at_the_end_of_a_long_history() {
     let version = |held: &super::super::progress::Held| held.last.as_ref().map(|last| last.progress.version);
     // Readers see a commit a moment after its producer is told.
     let is_last = |held: &_| version(held) == Some(Version(COMMITS - 1));
-    let held = servers::wait_for("the last commit", || Some(look()).filter(is_last));
+    let held = testkit::wait_for("the last commit", || Some(look()).filter(is_last));
     assert_eq!(held.reads, 1);
 
     // Transactions that failed since then lie between.
@@ -283,7 +283,7 @@ fn progress_is_found_at_the_end_of_a_long_history() {
         let mut offsets = TopicPartitionList::new();
         offsets.add_partition_offset(&topic, 0, Offset::Offset(3)).unwrap();
         // A coordinator may be loading the group, or be made with it.
-        servers::wait_for("a commit of the group", || consumer.commit(&offsets, CommitMode::Sync).ok());
+        testkit::wait_for("a commit of the group", || consumer.commit(&offsets, CommitMode::Sync).ok());
     }
     let opened = world.sink().open(&run("next")).unwrap();
     assert_eq!(opened.progress.map(|last| last.version), Some(Version(COMMITS - 1)));

@@ -215,7 +215,7 @@ fn all_that_was_committed_before_is_read_before_it_is_caught_up() {
 fn the_offsets_of_a_group_are_shown_and_never_read() {
     let Some(world) = World::new("grouped", 2, &[]) else { return };
     world.send(0, &["a", "b", "c"]);
-    let group = servers::unique("group");
+    let group = testkit::unique("group");
     let source = world.source(json!({ "group": group }));
     let mut config = world.client_config();
     config.remove("message.timeout.ms").set("group.id", &group).set("enable.auto.commit", "false");

@@ -56,7 +56,7 @@ impl World {
     }
 
     fn without_topic(name: &str) -> Option<Self> {
-        Some(Self { brokers: servers::kafka()?, topic: servers::unique(name) })
+        Some(Self { brokers: servers::kafka()?, topic: testkit::unique(name) })
     }
 
     fn config(&self, more: Value) -> KafkaConfig {
@@ -99,7 +99,7 @@ impl World {
 
     fn transactional(&self) -> BaseProducer {
         let mut config = self.client_config();
-        config.remove("message.timeout.ms").set("transactional.id", servers::unique("writer"));
+        config.remove("message.timeout.ms").set("transactional.id", testkit::unique("writer"));
         let producer: BaseProducer = config.create().unwrap();
         producer.init_transactions(TIMEOUT).unwrap();
         producer

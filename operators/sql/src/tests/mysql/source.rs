@@ -107,7 +107,7 @@ fn rows_of_varying_lengths_come_over_one_connection() {
     );
     let mut client = world.client();
     // The one that made the table may be on its way out.
-    let one = servers::wait_for("one connection", || Some(client.texts(&connections)).filter(|found| found.len() == 1));
+    let one = testkit::wait_for("one connection", || Some(client.texts(&connections)).filter(|found| found.len() == 1));
     let mut next = 0;
     while next < 20_001 {
         ids(&mut *reader, &mut next, 1);

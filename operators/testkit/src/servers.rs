@@ -3,15 +3,14 @@
 //!
 //! Without Java and Maven a test that needs servers is skipped, loudly and counted; with `CI=true` it fails instead.
 //! `WEATHERFLOW_MYSQL=9` has a real MySQL 9 instead of MariaDB, where root and debootstrap are there.
-#![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub use crate::{project, unique, wait_for};
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{LazyLock, Mutex};
-use std::time::{Duration, Instant};
 
 /// One set of servers, in a directory and on ports of its own.
 pub struct Servers {
@@ -68,24 +67,6 @@ pub fn mysql_of(servers: &Servers) -> Option<String> {
     Some(url.replace("root@", &format!("root:{password}@")))
 }
 
-/// A name that no other test, and no run of this one, uses.
-pub fn unique(name: &str) -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    format!("{name}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::SeqCst))
-}
-
-/// Looks until something is there; what a server never comes to fails the test.
-pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(seen) = look() {
-            return seen;
-        }
-        assert!(began.elapsed() < Duration::from_secs(60), "never seen: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
 impl Servers {
     fn new(name: &'static str, ports: u16, options: &'static [&'static str]) -> Self {
         let moved = std::env::var("WEATHERFLOW_PORTS").map_or(0, |text| text.parse().expect("a number of ports"));
@@ -140,11 +121,6 @@ impl Servers {
         command.args(arguments);
         command
     }
-}
-
-/// The folder of the whole project.
-pub fn project() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
 /// What this machine lacks to run servers.
