@@ -1,7 +1,6 @@
 //! What the SQL stages ask of a database. [`Driver`] is what every database does the same way, [`Dialect`] is where
 //! they differ; all that is built on these is written once.
 
-use super::place::Place;
 use arrow::datatypes::DataType;
 use chrono::{DateTime, Utc};
 use operators_core::error::Result;
@@ -11,6 +10,9 @@ use sqlx::error::BoxDynError;
 use sqlx::{Arguments, Execute, Executor, IntoArguments, MySql, Row, Sqlite};
 use std::fmt;
 use std::sync::Arc;
+
+/// Bytes after which a statement is full whatever its rows, so that rows of megabytes are not copied in hundreds.
+pub(crate) const STATEMENT_BYTES: usize = 1 << 20;
 
 /// A value on its way into a statement.
 pub(crate) enum Cell<'a> {
@@ -174,8 +176,8 @@ pub(crate) trait Dialect: Driver {
     /// Opens for writing.
     async fn write(database: &Self::Database) -> Result<Self::Opened>;
 
-    /// Makes sure, before a commit begins, that the connection still leads where it was opened.
-    async fn still_open(place: &Place<Self>, opened: &mut Self::Opened) -> Result<()>;
+    /// Makes sure, before a commit begins, that the connection still leads where it was opened; `place` is for errors.
+    async fn still_open(database: &Self::Database, place: &str, opened: &mut Self::Opened) -> Result<()>;
 
     /// Reads without leaving a trace; `None` when there is no such database. The reading may be done twice.
     async fn look<T>(

@@ -1,7 +1,7 @@
 //! The rows of a batch as multi-row INSERTs.
 
 use super::dialect::{Dialect, has_table};
-use super::inspect::Need;
+use super::need::Need;
 use super::stored::{Stored, Values};
 use super::{Place, Transaction, statement};
 use operators_core::chunk::Chunk;
@@ -12,8 +12,6 @@ use std::sync::Arc;
 
 /// Rows of one statement: enough that parsing and hand-over no longer count.
 const ROWS: usize = 256;
-/// Bytes after which a statement is full whatever its rows, so that rows of megabytes are not copied in hundreds.
-pub(super) const BYTES: usize = 1 << 20;
 
 /// A row of a batch: where it came from, and where it is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,20 +1,12 @@
 //! What a SQL sink will need, asked without changing anything.
 
 use super::dialect::{Dialect, has_table};
+use super::need::Need;
 use super::sink::{SqlSink, Target};
 use super::{Place, insert, progress};
 use operators_core::error::{Error, Result};
 use operators_core::inspect::{Inspect, Seen};
 use operators_core::runtime::wait;
-
-/// A table that a sink writes to, and what it does with it.
-pub(crate) struct Need {
-    pub(crate) table: String,
-    /// Makes it where it is missing.
-    pub(crate) create: String,
-    /// What is done with it once it is there.
-    pub(crate) uses: Vec<String>,
-}
 
 impl<T: Target> Inspect for SqlSink<T> {
     fn connect(&self, flow: &str) -> Vec<Result<Seen>> {
@@ -103,12 +95,7 @@ async fn may<D: Dialect>(connection: &mut D::Connection, place: &Place<D>, need:
         })?;
     }
     match D::answer(D::not_transactional(connection, table)).await.map_err(failed)? {
-        Some(reason) => Err(Refusal::Other(not_transactional(place, &reason))),
+        Some(reason) => Err(Refusal::Other(place.not_transactional(&reason))),
         None => Ok(there),
     }
-}
-
-/// Why rows and progress could not be committed together.
-pub(super) fn not_transactional<D: Dialect>(place: &Place<D>, reason: &str) -> Error {
-    place.refused(format!("{reason}; rows and progress could not arrive in one step"))
 }

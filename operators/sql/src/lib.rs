@@ -23,6 +23,7 @@ mod failpoint;
 mod insert;
 mod inspect;
 mod mysql;
+mod need;
 mod place;
 mod progress;
 pub mod scratch;

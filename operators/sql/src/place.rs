@@ -1,7 +1,7 @@
 //! Where a table or topic lies: in which database, under which name.
 
 use super::Dialect;
-use super::mysql::{Login, Server};
+use super::mysql::server::{Login, Server};
 use super::sqlite::database::Database;
 use operators_core::config::{Context, masked};
 use operators_core::error::{Error, Problem};
@@ -112,6 +112,11 @@ impl<D: Dialect> Place<D> {
     /// Going on would lose or double rows.
     pub(crate) fn refused(&self, reason: impl Into<String>) -> Error {
         Error::Refused { place: self.to_string(), reason: reason.into() }
+    }
+
+    /// Why rows and progress could not be committed together.
+    pub(crate) fn not_transactional(&self, reason: &str) -> Error {
+        self.refused(format!("{reason}; rows and progress could not arrive in one step"))
     }
 
     /// What a source says of a place that another is to make.

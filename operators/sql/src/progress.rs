@@ -8,7 +8,7 @@
 //! | `progress` | what is known after it, as JSON, when it was made, and all that was read so far; null before the first |
 
 use super::dialect::{Dialect, has_table};
-use super::inspect::Need;
+use super::need::Need;
 use super::place::Place;
 use super::stored::Values;
 use super::{Transaction, signed, statement};

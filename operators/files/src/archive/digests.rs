@@ -7,7 +7,7 @@
 //! The footer holds the digest and the length of the data, and the digest of itself: so the footer alone proves where a
 //! partition stands, and anyone who knows the digest of a footer can check the whole file.
 
-use super::footer;
+use super::key_value::value;
 use operators_core::digest::{self, Digest};
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{FileMetaData, KeyValue};
@@ -36,7 +36,7 @@ impl Digests {
 
     /// `None` in files of versions that wrote no digests.
     pub(super) fn of(metadata: &FileMetaData) -> Result<Option<Self>, String> {
-        let Ok(text) = footer::value(metadata, KEY) else { return Ok(None) };
+        let Ok(text) = value(metadata, KEY) else { return Ok(None) };
         serde_json::from_str(text).map(Some).map_err(|e| format!("{KEY} in its footer: {e}"))
     }
 

@@ -24,13 +24,6 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-/// What the footer has under a key.
-pub(super) fn value<'a>(metadata: &'a FileMetaData, key: &str) -> Result<&'a str, String> {
-    let pairs = metadata.key_value_metadata().into_iter().flatten();
-    let mut values = pairs.filter(|pair| pair.key == key).filter_map(|pair| pair.value.as_deref());
-    values.next().ok_or_else(|| format!("its footer has no {key}"))
-}
-
 /// Why a data file could not be read.
 pub(super) enum Unread {
     /// The store did not give it, which says nothing of the file.

@@ -9,9 +9,9 @@
 //!
 //! Everything else is a stray: a run passes over it, and an audit reports it.
 
-use super::batches::Segment;
-use super::flat;
-use super::names::{DataFile, LEGACY_STAGING, PROBE, is_parquet};
+use super::batches::layout::Segment;
+use super::flat::hint;
+use super::names::{DataFile, LEGACY_STAGING, PARTITIONS, PROBE, is_parquet};
 use operators_core::error::{Error, Result};
 use operators_core::progress::Progress;
 use operators_core::stage::{Finding, Listen};
@@ -46,11 +46,11 @@ impl Name {
         if let Some((DataFile::Rows(partition), batch)) = DataFile::parse(name) {
             return Self::Rows { partition, batch };
         }
-        if let Some(partition) = flat::parse_hint(name) {
+        if let Some(partition) = hint::parse_name(name) {
             return Self::Hint(partition);
         }
         match name {
-            flat::PARTITIONS => Self::Partitions,
+            PARTITIONS => Self::Partitions,
             LEGACY_STAGING | PROBE => Self::Leftover,
             _ if is_ignored(name) => Self::Ignored,
             _ => Self::Stray,

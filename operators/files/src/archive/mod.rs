@@ -22,6 +22,7 @@ mod digests;
 pub(crate) mod end;
 mod flat;
 mod footer;
+mod key_value;
 mod listing;
 pub mod names;
 mod publish;

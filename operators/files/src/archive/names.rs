@@ -13,6 +13,9 @@ use operators_core::progress::Run;
 /// Where earlier versions stage files: within the archive.
 pub(super) const LEGACY_STAGING: &str = "_staging";
 
+/// Names every partition that has files, so that none is missed without listing all of them.
+pub(super) const PARTITIONS: &str = "_partitions";
+
 /// What a run renames into the archive to see whether it can, and deletes again.
 pub(super) const PROBE: &str = "_weatherflow-probe";
 

@@ -1,7 +1,7 @@
 //! What a server says about a table that is to be read.
 
+use super::answer::{NO_PRIVILEGE, NO_SUCH_STATEMENT, number, text, unsigned};
 use super::value::Wire;
-use super::{NO_PRIVILEGE, NO_SUCH_STATEMENT, number, text, unsigned};
 use crate::dialect::{Column, Dialect};
 use crate::{Place, dialect};
 use operators_core::config::ColumnType;

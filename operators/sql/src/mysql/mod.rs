@@ -1,32 +1,23 @@
 //! MySQL and MariaDB: a database on a server.
 
+pub(crate) mod answer;
 mod catalog;
 pub(crate) mod late;
-mod server;
+pub(crate) mod server;
 pub(crate) mod value;
 
 pub(crate) use catalog::{Trace, check_cursor, identity, trace, wires};
 pub(crate) use server::{Login, Server};
 
-use super::dialect::{Column, Dialect};
-use super::insert::BYTES;
-use super::place::Place;
+use super::dialect::{Column, Dialect, STATEMENT_BYTES};
+use answer::{GREETING, LONG_PATIENCE, NOT_NOW, PATIENCE, text, within};
 use arrow::datatypes::DataType;
 use chrono::{DateTime, Datelike, Timelike, Utc};
 use operators_core::error::{Error, Result};
 use operators_core::inspect::Seen;
-use sqlx::mysql::{MySqlConnection, MySqlDatabaseError};
-use sqlx::{AssertSqlSafe, Connection, Executor, MySql, Row, SqlSafeStr};
+use sqlx::mysql::MySqlConnection;
+use sqlx::{AssertSqlSafe, Connection, Executor, MySql, SqlSafeStr};
 use std::io;
-use std::time::Duration;
-
-/// How long an answer may take. Servers give up waiting for locks before that (`server::WRITING`); a stopped one never
-/// answers.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// The same for a question about every row of a table.
-const LONG_PATIENCE: Duration = Duration::from_secs(600);
-/// How long a server may take to say good day, or good bye.
-const GREETING: Duration = Duration::from_secs(10);
 
 impl Dialect for MySql {
     type Database = Server;
@@ -90,7 +81,7 @@ impl Dialect for MySql {
             // What is no valid data is a certificate that the file does not allow.
             sqlx::Error::Io(error) => error.kind() != io::ErrorKind::InvalidData,
             sqlx::Error::Protocol(_) => true,
-            _ => number(error).is_some_and(|number| NOT_NOW.contains(&number)),
+            _ => answer::number(error).is_some_and(|number| NOT_NOW.contains(&number)),
         }
     }
 
@@ -129,7 +120,7 @@ impl Dialect for MySql {
         let packet = sqlx::query_scalar("SELECT CAST(@@max_allowed_packet AS SIGNED)");
         let packet: i64 = packet.fetch_one(connection).await?;
         // Half of a packet: the row that fills a statement may be a good deal larger than the room that was left.
-        Ok(usize::try_from(packet / 2).unwrap_or(BYTES).min(BYTES))
+        Ok(usize::try_from(packet / 2).unwrap_or(STATEMENT_BYTES).min(STATEMENT_BYTES))
     }
 
     async fn not_transactional(connection: &mut MySqlConnection, table: &str) -> sqlx::Result<Option<String>> {
@@ -149,10 +140,10 @@ impl Dialect for MySql {
         database.connect(server::WRITING).await
     }
 
-    async fn still_open(place: &Place<Self>, opened: &mut MySqlConnection) -> Result<()> {
+    async fn still_open(database: &Server, _: &str, opened: &mut MySqlConnection) -> Result<()> {
         // Between commits the server may have ended a connection at rest; nothing was begun on it.
         if within(GREETING, opened.ping()).await.is_err() {
-            *opened = place.database.connect(server::WRITING).await?;
+            *opened = database.connect(server::WRITING).await?;
         }
         Ok(())
     }
@@ -197,40 +188,4 @@ impl Dialect for MySql {
         // An error would say that the connection is gone already, which is what is wanted.
         let _ = within(GREETING, opened.close()).await;
     }
-}
-
-/// Waits for an answer so long and no longer.
-async fn within<T>(patience: Duration, work: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
-    tokio::time::timeout(patience, work).await.unwrap_or_else(|_| {
-        let seconds = patience.as_secs();
-        Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {seconds} seconds")).into())
-    })
-}
-
-/// Errors that the same statement may not meet again: locks, limits, ends of connections, servers that stop, start or
-/// hand over to another.
-const NOT_NOW: [u16; 23] = [
-    1021, 1040, 1053, 1077, 1080, 1114, 1129, 1152, 1158, 1159, 1160, 1161, 1205, 1213, 1226, 1290, 1317, 1836, 1927,
-    1969, 3024, 3169, 4031,
-];
-
-/// "Access denied; you need the PROCESS privilege".
-const NO_PRIVILEGE: u16 = 1227;
-/// "You have an error in your SQL syntax".
-const NO_SUCH_STATEMENT: u16 = 1064;
-
-/// The server's number of an error.
-pub(crate) fn number(error: &sqlx::Error) -> Option<u16> {
-    let error = error.as_database_error()?.try_downcast_ref::<MySqlDatabaseError>()?;
-    Some(error.number())
-}
-
-/// A text of a row of the catalog, where servers differ in whether they call it text or bytes.
-fn text(row: &sqlx::mysql::MySqlRow, column: usize) -> sqlx::Result<Option<String>> {
-    row.try_get_unchecked(column)
-}
-
-/// A number of a row of the catalog, whatever its type.
-fn unsigned(row: &sqlx::mysql::MySqlRow, column: usize) -> sqlx::Result<Option<u64>> {
-    row.try_get_unchecked(column)
 }

@@ -1,6 +1,6 @@
 //! Where a server is, and how a connection to it begins.
 
-use super::{GREETING, number, within};
+use super::answer::{GREETING, number, within};
 use crate::Dialect;
 use operators_core::config::{Context, MysqlTls, MysqlTlsMode, Secret, masked};
 use operators_core::error::{Error, Problem, Result};

@@ -5,7 +5,7 @@ pub mod topic;
 
 use crate::dialect::Dialect;
 use crate::failpoint::Failpoints;
-use crate::inspect::{Need, not_transactional};
+use crate::need::Need;
 use crate::progress::ReadSoFar;
 use crate::{Place, Transaction, insert, progress};
 use operators_core::chunk::Chunk;
@@ -105,7 +105,7 @@ impl<T: Target> Sink for SqlSink<T> {
             for table in [progress::TABLE, insert::DEAD_LETTERS, &place.name] {
                 let answer = T::Dialect::answer(T::Dialect::not_transactional(tx.connection(), table)).await;
                 if let Some(reason) = answer.map_err(place.failed("look at the tables"))? {
-                    return Err(not_transactional(place, &reason));
+                    return Err(place.not_transactional(&reason));
                 }
             }
             const DONE: &str = "finish taking over";
@@ -164,7 +164,7 @@ impl<T: Target> SqlCommitter<T> {
         };
         let mut tries = 1..TRIES;
         loop {
-            T::Dialect::still_open(place, connected).await?;
+            T::Dialect::still_open(&place.database, &place.to_string(), connected).await?;
             let connection = T::Dialect::connection(connected);
             match transact(&**target, connection, failpoints, (&progress, read), &gathered).await {
                 Ok(()) => return Ok(()),

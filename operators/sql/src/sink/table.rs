@@ -2,8 +2,8 @@
 
 use crate::dialect::{find, has_table};
 use crate::insert::{Insert, count_by, in_order, put_row, stored};
-use crate::inspect::Need;
 use crate::mysql::Login;
+use crate::need::Need;
 use crate::place::TablePlace;
 use crate::sink::{SqlSink, Target};
 use crate::{Dialect, Place, Transaction, statement};

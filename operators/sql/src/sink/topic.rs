@@ -1,7 +1,7 @@
 //! `sink.topic`: messages and progress in one SQL transaction of the embedded topic.
 
 use crate::insert::{Insert, in_order};
-use crate::inspect::Need;
+use crate::need::Need;
 use crate::sink::{SqlSink, Target};
 use crate::sqlite::topic::{self, LAST_OFFSET};
 use crate::stored::Values;

@@ -5,13 +5,11 @@ pub(crate) mod page;
 pub(crate) mod topic;
 pub(crate) mod value;
 
-use super::dialect::{Column, Dialect};
-use super::insert::BYTES;
-use super::place::Place;
+use super::dialect::{Column, Dialect, STATEMENT_BYTES};
 use arrow::datatypes::DataType;
 use chrono::{DateTime, SecondsFormat, Utc};
 use database::{Database, Opened};
-use operators_core::error::Result;
+use operators_core::error::{Error, Result};
 use operators_core::inspect::Seen;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Row, Sqlite};
@@ -104,7 +102,7 @@ impl Dialect for Sqlite {
     }
 
     async fn statement_bytes(_: &mut SqliteConnection) -> sqlx::Result<usize> {
-        Ok(BYTES)
+        Ok(STATEMENT_BYTES)
     }
 
     async fn not_transactional(_: &mut SqliteConnection, _: &str) -> sqlx::Result<Option<String>> {
@@ -115,17 +113,16 @@ impl Dialect for Sqlite {
         database.write().await
     }
 
-    async fn still_open(place: &Place<Self>, opened: &mut Opened) -> Result<()> {
-        if place.database.file()? != Some(opened.file) {
-            return Err(place.refused(
-                "the database was deleted or replaced while it was open; nothing more was committed. Put it back, or \
-                 start again to see where the flow stands",
-            ));
+    async fn still_open(database: &Database, place: &str, opened: &mut Opened) -> Result<()> {
+        if database.file()? != Some(opened.file) {
+            let reason = "the database was deleted or replaced while it was open; nothing more was committed. Put it \
+                          back, or start again to see where the flow stands";
+            return Err(Error::Refused { place: place.to_owned(), reason: reason.to_owned() });
         }
         // Where the disk is full SQLite has rolled back by itself, and the driver, whose ROLLBACK then fails, goes on
         // taking the transaction for open.
         if opened.connection.is_in_transaction() {
-            *opened = place.database.write().await?;
+            *opened = database.write().await?;
         }
         Ok(())
     }

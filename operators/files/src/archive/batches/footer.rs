@@ -1,6 +1,6 @@
 //! What a Parquet file says about itself: whose it is, and which spans its rows came from.
 
-use crate::archive::footer::value;
+use crate::archive::key_value::value;
 use operators_core::position::Span;
 use operators_core::progress::{Run, Version};
 use parquet::file::metadata::{FileMetaData, KeyValue};

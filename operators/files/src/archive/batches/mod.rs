@@ -13,11 +13,11 @@
 mod audit;
 mod commit;
 mod footer;
-mod layout;
+pub(super) mod layout;
 mod manifest;
 mod newest;
 
-pub(super) use layout::Segment;
+use layout::Segment;
 
 use super::names::DataFile;
 use super::resolve::{self, Incomplete};

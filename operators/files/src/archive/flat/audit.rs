@@ -3,11 +3,11 @@
 use super::hint::{self, Hint};
 use super::newest;
 use super::record::Record;
-use super::{COMPLETE, Flat, PARTITIONS, RECENT, data, parse_marker};
+use super::{COMPLETE, Flat, RECENT, data, parse_marker};
 use crate::archive::Layout;
 use crate::archive::footer::{Check, ReadBack, Rows, ToRead};
 use crate::archive::listing::{Name, Told};
-use crate::archive::names;
+use crate::archive::names::{self, PARTITIONS};
 use crate::store::{Cause, EntryKind, StoreError};
 use operators_core::digest::Digest;
 use operators_core::error::Result;

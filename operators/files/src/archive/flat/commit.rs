@@ -1,9 +1,9 @@
 //! Commits: each partition's file is renamed to its name, one after the other, and each rename is a whole commit.
 
-use super::{Flat, PARTITIONS, Standing, data, hint, marker, recent};
+use super::{Flat, Standing, data, hint, marker, recent};
 use crate::archive::DigestIn;
 use crate::archive::end::{self, Unfinished};
-use crate::archive::names::{self, DataFile};
+use crate::archive::names::{self, DataFile, PARTITIONS};
 use crate::archive::resolve::Author;
 use operators_core::Span;
 use operators_core::error::{Error, Result};

@@ -21,13 +21,11 @@
 
 mod audit;
 mod commit;
-mod hint;
+pub(super) mod hint;
 mod newest;
 mod record;
 
-pub(super) use hint::parse_name as parse_hint;
-
-use super::names::{self, DataFile};
+use super::names::{self, DataFile, PARTITIONS};
 use super::{Archive, CommittedFile, DigestIn, Files, Layout, Sealed, Unsealed, data_files};
 use crate::store::{Cause, StoreError};
 use arrow::datatypes::SchemaRef;
@@ -44,8 +42,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Names every partition that has files, so that none is missed without listing all of them.
-pub(super) const PARTITIONS: &str = "_partitions";
 /// Comes into [`PARTITIONS`] after those that had files before; without it the others do not count.
 const COMPLETE: &str = "_complete";
 

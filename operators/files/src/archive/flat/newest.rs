@@ -2,10 +2,10 @@
 
 use super::hint::Hint;
 use super::record::Record;
-use super::{COMPLETE, Flat, PARTITIONS, Standing, data, marker, parse_marker, recent};
+use super::{COMPLETE, Flat, Standing, data, marker, parse_marker, recent};
 use crate::archive::Archive;
 use crate::archive::listing::Name;
-use crate::archive::names;
+use crate::archive::names::{self, PARTITIONS};
 use crate::store::{Cause, Entry, StoreError};
 use operators_core::error::Result;
 use operators_core::position::{Anchors, Checkpoint, Position};

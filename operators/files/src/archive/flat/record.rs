@@ -2,7 +2,7 @@
 
 use super::{Flat, data};
 use crate::archive::digests::Digests;
-use crate::archive::footer;
+use crate::archive::key_value::value;
 use crate::archive::resolve::Author;
 use crate::store::{Cause, StoreError};
 use operators_core::digest::Digest;
@@ -64,7 +64,7 @@ impl Record {
 
     pub(super) fn of(metadata: &FileMetaData) -> Result<Self, String> {
         let mut record: Self =
-            serde_json::from_str(footer::value(metadata, KEY)?).map_err(|e| format!("{KEY} in its footer: {e}"))?;
+            serde_json::from_str(value(metadata, KEY)?).map_err(|e| format!("{KEY} in its footer: {e}"))?;
         record.digest = Digests::of(metadata)?.map(|digests| digests.footer);
         match record.before.is_some() == record.digest.is_some() {
             true => Ok(record),

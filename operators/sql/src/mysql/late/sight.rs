@@ -1,7 +1,7 @@
 //! Whether a server's transactions tell of every row that may still come.
 
 use super::look::open;
-use crate::mysql::{NO_PRIVILEGE, NO_SUCH_STATEMENT, number, text, unsigned};
+use crate::mysql::answer::{NO_PRIVILEGE, NO_SUCH_STATEMENT, number, text, unsigned};
 use crate::{Dialect, Place};
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 use sqlx::{AssertSqlSafe, MySql};
