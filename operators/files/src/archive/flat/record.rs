@@ -2,6 +2,7 @@
 
 use super::{Flat, data};
 use crate::archive::digests::Digests;
+use crate::archive::footer;
 use crate::archive::key_value::value;
 use crate::archive::resolve::Author;
 use crate::store::{Cause, StoreError};
