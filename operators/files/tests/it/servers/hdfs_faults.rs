@@ -1,4 +1,4 @@
-//! A real HDFS whose servers die, hang and refuse, one test at a time: every call comes back, nothing is lost, nothing
+//! A real HDFS whose servers die, hang and refuse: every call comes back, nothing is lost, nothing
 //! is doubled.
 
 use crate::archive_world::{Chance, Job, World, assert_whole, sink, write};
@@ -9,26 +9,26 @@ use files::store::memory::Memory;
 use files::store::{Cause, Store, StoreError};
 use operators_core::Error;
 use std::io::Write;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
-use testkit::servers::{self, ALL};
+use testkit::servers::{self, ALL, Harmed, harmed};
 
-/// The cluster, well, for one test; all its servers run again when this is dropped.
+/// A cluster that only this test has, and that is well; all its servers run again when this is dropped.
 struct Cluster {
+    servers: Harmed,
     url: String,
-    _turn: MutexGuard<'static, ()>,
 }
 
 const SERVERS: [&str; 4] = ["namenode", "datanode1", "datanode2", "datanode3"];
 
 impl Cluster {
     fn take() -> Option<Self> {
-        static TURN: Mutex<()> = Mutex::new(());
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let url = servers::hdfs()?;
-        let cluster = Self { url, _turn: turn };
+        let servers = harmed();
+        let url = servers.hdfs()?;
+        let cluster = Self { servers, url };
         // The test before may have left a NameNode that still waits for its DataNodes.
         wait_until_well(&cluster.store("well"));
         Some(cluster)
@@ -36,25 +36,32 @@ impl Cluster {
 
     /// A client of its own, for a directory that no other test has.
     fn store(&self, name: &str) -> Hdfs {
-        Hdfs::new(&format!("{}/faults-{}/{name}", self.url, std::process::id())).unwrap()
+        store(&self.url, name)
     }
 
-    fn path(&self, name: &str) -> String {
-        format!("/faults-{}/{name}", std::process::id())
+    fn control(&self, action: &str, servers: &[&str]) {
+        servers.iter().for_each(|server| self.servers.control(action, server));
     }
 }
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        for server in SERVERS {
-            let well = std::panic::catch_unwind(|| {
-                ALL.control("resume", server);
-                ALL.control("start", server);
-            });
-            // A test that failed before says more.
-            assert!(well.is_ok() || thread::panicking(), "{server} does not get well");
-        }
+        let well = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            self.control("resume", &SERVERS);
+            self.control("start", &SERVERS);
+        }));
+        // A test that failed before says more.
+        assert!(well.is_ok() || thread::panicking(), "the cluster does not get well");
     }
+}
+
+/// A client of its own, for a directory that no other test has.
+fn store(url: &str, name: &str) -> Hdfs {
+    Hdfs::new(&format!("{url}{}", path(name))).unwrap()
+}
+
+fn path(name: &str) -> String {
+    format!("/faults-{}/{name}", std::process::id())
 }
 
 /// Bytes that do not repeat.
@@ -112,7 +119,7 @@ fn datanodes_die_under_a_writer() {
         let mut file = store.create("file").unwrap();
         let mut writing = || {
             file.write_all(&content[..at])?;
-            SERVERS[1..=dead].iter().for_each(|server| ALL.control("kill", server));
+            cluster.control("kill", &SERVERS[1..=dead]);
             content[at..].chunks(1 << 20).try_for_each(|chunk| file.write_all(chunk))
         };
         let finished = match writing() {
@@ -122,7 +129,7 @@ fn datanodes_die_under_a_writer() {
                 Err(Cause::from(error))
             }
         };
-        SERVERS[1..=dead].iter().for_each(|server| ALL.control("start", server));
+        cluster.control("start", &SERVERS[1..=dead]);
         println!("{dead} DataNodes dead after {} MiB: {finished:?}", at >> 20);
         match finished {
             Ok(()) => {
@@ -145,14 +152,10 @@ fn a_dead_datanode_is_waited_out() {
     let Some(cluster) = Cluster::take() else { return };
     let store = cluster.store("dead");
     let job = Job { partitions: 4, positions: 24, step: 3 };
-    for server in &SERVERS[1..3] {
-        ALL.control("kill", server);
-    }
+    cluster.control("kill", &SERVERS[1..3]);
     let lives = survive(&store, job.laid_out(Layout::Batches));
     println!("{lives} lives while two of three DataNodes were dead");
-    for server in &SERVERS[1..3] {
-        ALL.control("start", server);
-    }
+    cluster.control("start", &SERVERS[1..3]);
     assert_whole(&store, job, "written while DataNodes were dead");
 }
 
@@ -184,8 +187,8 @@ fn the_namenode_dies_under_renames() {
             };
             let movers: Vec<_> = (0..12).map(mover).collect();
             thread::sleep(wait);
-            ALL.control("kill", "namenode");
-            ALL.control("start", "namenode");
+            cluster.control("kill", &["namenode"]);
+            cluster.control("start", &["namenode"]);
             back.store(true, Ordering::SeqCst);
             movers.into_iter().map(|mover| mover.join().unwrap()).collect()
         });
@@ -221,9 +224,9 @@ fn the_namenode_dies_under_commits() {
         let killer = scope.spawn(|| {
             for _ in 0..4 {
                 thread::sleep(Duration::from_millis(500 + chance.below(4_000)));
-                ALL.control("kill", "namenode");
+                cluster.control("kill", &["namenode"]);
                 thread::sleep(Duration::from_millis(chance.below(3_000)));
-                ALL.control("start", "namenode");
+                cluster.control("start", &["namenode"]);
             }
             done.store(true, Ordering::Relaxed);
         });
@@ -253,7 +256,7 @@ fn the_namenode_hangs() {
         write(&store, name, b"content");
     }
     let (writing, finishing) = (store.create("writing").unwrap(), store.create("finishing").unwrap());
-    ALL.control("pause", "namenode");
+    cluster.control("pause", &["namenode"]);
     let harmless: Vec<Box<dyn FnOnce() -> Option<Cause> + Send>> = vec![
         Box::new(|| store.read("read").err().map(|e| e.cause)),
         Box::new(|| store.open("open").err().map(|e| e.cause)),
@@ -284,7 +287,7 @@ fn the_namenode_hangs() {
             assert!(matches!(cause, Some(Cause::Unknown(_) | Cause::Unavailable(_))), "{cause:?}");
         }
     });
-    ALL.control("resume", "namenode");
+    cluster.control("resume", &["namenode"]);
     assert_eq!(store.read("read").unwrap(), b"content", "a new session answers");
     let job = Job { partitions: 4, positions: 12, step: 3 };
     survive(&cluster.store("after"), job.laid_out(Layout::Batches));
@@ -299,7 +302,7 @@ fn a_datanode_hangs() {
     let content = bytes(8 << 20);
     let mut file = store.create("file").unwrap();
     file.write_all(&content[..4 << 20]).unwrap();
-    ALL.control("pause", "datanode1");
+    cluster.control("pause", &["datanode1"]);
     let written = file.write_all(&content[4 << 20..]);
     let finished = written.map_err(Cause::from).and_then(|()| file.finish().map_err(|e| e.cause));
     println!("one of three DataNodes hung: {finished:?}");
@@ -310,7 +313,7 @@ fn a_datanode_hangs() {
     let job = Job { partitions: 4, positions: 12, step: 3 };
     let lives = survive(&store, job.laid_out(Layout::Batches));
     println!("{lives} lives while a DataNode hung");
-    ALL.control("resume", "datanode1");
+    cluster.control("resume", &["datanode1"]);
 }
 
 /// Trap 48: in safe mode everything can be read and nothing changed, for now.
@@ -322,7 +325,7 @@ fn safe_mode_is_waited_out() {
         write(&store, name, b"content");
     }
     let open = store.create("open").unwrap();
-    ALL.command(&["hdfs", "dfsadmin", "-safemode", "enter"]);
+    cluster.servers.command(&["hdfs", "dfsadmin", "-safemode", "enter"]);
     for refused in
         [store.create("new").map(drop), store.rename("from", "to"), store.delete("kept").map(drop), open.finish()]
     {
@@ -335,27 +338,27 @@ fn safe_mode_is_waited_out() {
     let refused = job.live(&sink(&store), "one").unwrap_err();
     assert!(matches!(&refused, Error::Unavailable { .. }), "{refused}");
     println!("{refused}");
-    ALL.command(&["hdfs", "dfsadmin", "-safemode", "leave"]);
+    cluster.servers.command(&["hdfs", "dfsadmin", "-safemode", "leave"]);
     store.rename("from", "to").unwrap();
 }
 
 /// Trap 48: a full quota, of names or of bytes, is waited out and leaves nothing half written that counts.
 #[test]
 fn a_full_quota_is_waited_out() {
-    let Some(cluster) = Cluster::take() else { return };
+    let Some(url) = servers::hdfs() else { return };
     let job = Job { partitions: 4, positions: 6, step: 3 };
     for (kind, set, clear) in
         [("names", ["-setQuota", "9"], "-clrQuota"), ("space", ["-setSpaceQuota", "1m"], "-clrSpaceQuota")]
     {
         // The quota is that of a directory above the archive and what is staged for it.
-        let store = cluster.store(&format!("{kind}/data"));
+        let store = store(&url, &format!("{kind}/data"));
         write(&store, "gone", b"");
         store.delete("gone").unwrap();
-        ALL.command(&["hdfs", "dfsadmin", set[0], set[1], &cluster.path(kind)]);
+        ALL.command(&["hdfs", "dfsadmin", set[0], set[1], &path(kind)]);
         let refused = job.live(&sink(&store), "one").unwrap_err();
         assert!(matches!(&refused, Error::Unavailable { reason, .. } if reason.contains("quota")), "{refused}");
         println!("{refused}");
-        ALL.command(&["hdfs", "dfsadmin", clear, &cluster.path(kind)]);
+        ALL.command(&["hdfs", "dfsadmin", clear, &path(kind)]);
         assert_eq!(survive(&store, job.laid_out(Layout::Batches)), 1);
         assert_whole(&store, job, kind);
     }
@@ -364,19 +367,19 @@ fn a_full_quota_is_waited_out() {
 /// A run that died as it was to publish has left files that fill a quota: the next frees them before it makes any.
 #[test]
 fn leftovers_that_fill_a_quota_are_freed() {
-    let Some(cluster) = Cluster::take() else { return };
+    let Some(url) = servers::hdfs() else { return };
     let job = Job { partitions: 4, positions: 6, step: 3 };
     // After the first rename of the last commit come those of the other partitions, their hints and a deletion.
     for (layout, after) in [(Layout::Batches, 1), (Layout::Flat, 9)] {
         let (world, name) = (job.laid_out(layout), format!("leftovers-{layout:?}"));
         let counted = Faulty::new(Arc::new(Memory::default()), []);
         world.live(&world.sink(&counted), "one").unwrap();
-        let store = cluster.store(&format!("{name}/data"));
+        let store = store(&url, &format!("{name}/data"));
         let stopped = Faulty::new(Arc::new(store.clone()), [(counted.made() - after, Fault::StopBefore)]);
         world.live(&world.sink(&stopped), "one").unwrap_err();
-        let told = ALL.command(&["hdfs", "dfs", "-count", &cluster.path(&name)]);
+        let told = ALL.command(&["hdfs", "dfs", "-count", &path(&name)]);
         let names: u64 = told.split_whitespace().take(2).map(|count| count.parse::<u64>().unwrap()).sum();
-        ALL.command(&["hdfs", "dfsadmin", "-setQuota", &names.to_string(), &cluster.path(&name)]);
+        ALL.command(&["hdfs", "dfsadmin", "-setQuota", &names.to_string(), &path(&name)]);
         assert_eq!(world.live(&world.sink(&store), "two").unwrap(), 1, "{layout:?}");
         world.assert_whole(&store, &name);
         println!("{layout:?}: {names} names were taken and no more allowed");

@@ -1,21 +1,22 @@
 //! The servers that other tests use start, end and start again.
 
 use std::fs;
-use testkit::servers::{ALL, CLUSTER, FRESH};
+use testkit::servers::{ALL, CLUSTER, FRESH, harmed};
 
 #[test]
 fn each_server_can_be_killed_and_started_alone() {
+    let servers = harmed();
     for (kind, name) in [("kafka", "broker1"), ("hdfs", "datanode2"), ("mysql", "mysql")] {
-        if ALL.variable(kind, "KAFKA_BROKERS").is_none() {
+        if servers.variable(kind, "KAFKA_BROKERS").is_none() {
             return;
         }
-        let line = || ALL.command(&["status"]).lines().find(|line| line.starts_with(name)).unwrap().to_owned();
-        ALL.control("kill", name);
+        let line = || servers.command(&["status"]).lines().find(|line| line.starts_with(name)).unwrap().to_owned();
+        servers.control("kill", name);
         assert!(line().contains("down"), "{}", line());
-        ALL.control("start", name);
-        ALL.control("pause", name);
+        servers.control("start", name);
+        servers.control("pause", name);
         assert!(line().contains("paused"), "{}", line());
-        ALL.control("resume", name);
+        servers.control("resume", name);
         assert!(line().contains("running"), "{}", line());
     }
 }
