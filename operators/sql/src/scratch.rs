@@ -1,8 +1,8 @@
 //! A table or topic in a SQLite database that exists for one `[[test]]` of a pipeline file.
 
-use crate::failpoint::{Failpoints, Moment};
-use crate::insert::DEAD_LETTERS;
-use crate::place::{Kind, Place};
+use crate::database::failpoint::{Failpoints, Moment};
+use crate::database::place::{Kind, Place};
+use crate::sink::insert::DEAD_LETTERS;
 use crate::sink::{self, COMMIT, SqlSink};
 use crate::source;
 use arrow::array::{BinaryBuilder, RecordBatch, StringBuilder, UInt32Builder, UInt64Builder};

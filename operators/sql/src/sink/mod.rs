@@ -1,19 +1,24 @@
 //! How a SQL sink opens, commits and is audited; what it creates, inserts and counts is its [`Target`]'s to say.
 
+mod audit;
+pub(crate) mod insert;
+mod inspect;
+mod need;
+mod progress;
 pub mod table;
 pub mod topic;
 
-use crate::dialect::Dialect;
-use crate::failpoint::Failpoints;
-use crate::need::Need;
-use crate::progress::ReadSoFar;
-use crate::{Place, Transaction, insert, progress};
+use crate::database::dialect::Dialect;
+use crate::database::failpoint::Failpoints;
+use crate::database::{Place, Transaction};
+use need::Need;
 use operators_core::chunk::Chunk;
 use operators_core::error::{Error, Result};
 use operators_core::gathered::{Gathered, Gatherer};
 use operators_core::progress::{Commit, Progress, Run};
 use operators_core::runtime::wait;
 use operators_core::stage::{Committer, Finding, Opened, Sink, Writer};
+use progress::ReadSoFar;
 use std::sync::Arc;
 
 /// How often a transaction is begun that fails before its COMMIT, through no fault of its rows.

@@ -1,12 +1,13 @@
 //! `sink.table`: rows and progress in one SQL transaction.
 
-use crate::dialect::{find, has_table};
-use crate::insert::{Insert, count_by, in_order, put_row, stored};
-use crate::mysql::Login;
-use crate::need::Need;
-use crate::place::TablePlace;
+use crate::database::count_by;
+use crate::database::dialect::{find, has_table};
+use crate::database::mysql::Login;
+use crate::database::place::TablePlace;
+use crate::database::{Dialect, Place, Transaction, statement};
+use crate::sink::insert::{Insert, in_order, put_row, stored};
+use crate::sink::need::Need;
 use crate::sink::{SqlSink, Target};
-use crate::{Dialect, Place, Transaction, statement};
 use operators_core::chunk::Chunk;
 use operators_core::config::{Context, MysqlTls, Secret};
 use operators_core::error::{Problem, Result};

@@ -1,11 +1,11 @@
 //! `sink.topic`: messages and progress in one SQL transaction of the embedded topic.
 
-use crate::insert::{Insert, in_order};
-use crate::need::Need;
+use crate::database::sqlite::topic::{self, LAST_OFFSET};
+use crate::database::stored::Values;
+use crate::database::{Kind, Place, Transaction};
+use crate::sink::insert::{Insert, in_order};
+use crate::sink::need::Need;
 use crate::sink::{SqlSink, Target};
-use crate::sqlite::topic::{self, LAST_OFFSET};
-use crate::stored::Values;
-use crate::{Kind, Place, Transaction};
 use arrow::array::Array;
 use futures_util::TryStreamExt;
 use operators_core::chunk::Chunk;
@@ -133,7 +133,7 @@ impl Target for Topic {
             let last =
                 last.map(|row| row.try_get::<i64, _>(0)).transpose().map_err(self.place.failed("read an offset"))?;
             let first = last.map_or(0, |last| last + 1);
-            let put = |(offset, at): (i64, crate::insert::RowRef), values: &mut Values<Sqlite>| {
+            let put = |(offset, at): (i64, crate::sink::insert::RowRef), values: &mut Values<Sqlite>| {
                 let (key, value) = &columns[at.chunk as usize];
                 let row = at.row as usize;
                 values.text(Arc::clone(&topic))?;

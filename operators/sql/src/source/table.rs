@@ -4,12 +4,12 @@ mod mysql;
 mod rows;
 mod sqlite;
 
-use crate::dialect::{Column, find};
-use crate::insert::count_by;
-use crate::mysql::{Login, identity};
-use crate::place::TablePlace;
-use crate::stored::Values;
-use crate::{Dialect, Place, statement};
+use crate::database::count_by;
+use crate::database::dialect::{Column, find};
+use crate::database::mysql::{Login, identity};
+use crate::database::place::TablePlace;
+use crate::database::stored::Values;
+use crate::database::{Dialect, Place, statement};
 use arrow::datatypes::Field;
 use operators_core::config::{ColumnType, Context, Interval, MysqlTls, Secret};
 use operators_core::error::{Problem, Result};

@@ -1,10 +1,10 @@
 //! `source.topic`: the messages of the embedded topic, in the order of their offsets.
 
-use crate::column::AGAIN;
-use crate::sqlite::database::Opened;
-use crate::sqlite::topic::{self, Topic};
-use crate::sqlite::{Statement, page, statement};
-use crate::{Kind, Place, signed};
+use crate::database::column::AGAIN;
+use crate::database::sqlite::database::Opened;
+use crate::database::sqlite::topic::{self, Topic};
+use crate::database::sqlite::{Statement, page, statement};
+use crate::database::{Kind, Place, signed};
 use arrow::array::{BinaryBuilder, RecordBatch, UInt64Array};
 use arrow::datatypes::{DataType, Field};
 use operators_core::chunk::Chunk;

@@ -1,7 +1,7 @@
 //! The audit of SQL sinks sees every kind of damage.
 
 use super::{Target, drive, execute, folder, run};
-use crate::failpoint::Failpoints;
+use crate::database::failpoint::Failpoints;
 use operators_core::stage::{Account, Finding, Sink};
 
 const FLOW: &str = "weather/test";

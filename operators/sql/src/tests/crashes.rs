@@ -2,7 +2,7 @@
 //! pair of such points.
 
 use super::{Target, drive, folder, run};
-use crate::failpoint::{Failpoints, Moment};
+use crate::database::failpoint::{Failpoints, Moment};
 use operators_core::progress::Progress;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

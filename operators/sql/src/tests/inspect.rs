@@ -1,7 +1,7 @@
 //! What SQLite's tables and topics tell of themselves, and that telling leaves no trace.
 
 use super::{Target, drive, execute, folder, refusal, run, source};
-use crate::failpoint::Failpoints;
+use crate::database::failpoint::Failpoints;
 use operators_core::inspect::{Extent, Seen};
 use operators_core::replay::FLOW;
 use std::path::Path;

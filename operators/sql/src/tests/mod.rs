@@ -10,9 +10,9 @@ mod table_source;
 mod topic_source;
 mod zombies;
 
-use super::Place;
-use super::failpoint::Failpoints;
 use super::sink::SqlSink;
+use crate::database::Place;
+use crate::database::failpoint::Failpoints;
 use crate::sink::{table, topic};
 use crate::source;
 use arrow::array::{ArrayRef, BinaryArray, Float64Array, RecordBatch, StringArray, UInt64Array};
@@ -79,7 +79,7 @@ impl Target {
         match self {
             Self::Table => {
                 let config = table::TableConfig { url, table: "temper\"atures".into(), password: None, tls: None };
-                let place = Place::new(super::Kind::Table, &config.url, &config.table, &context);
+                let place = Place::new(crate::database::Kind::Table, &config.url, &config.table, &context);
                 Box::new(SqlSink::with_failpoints(config.table(place, &schema()).unwrap(), failpoints))
             }
             Self::Topic => {
@@ -156,7 +156,8 @@ fn execute(dir: &Path, sql: &str) {
 }
 
 fn with_database<T>(dir: &Path, work: impl AsyncFnOnce(&mut SqliteConnection) -> sqlx::Result<T>) -> T {
-    let place = Place::new(super::Kind::Table, "sqlite:weather.db", "t", &Context { dir: dir.to_owned() }).unwrap();
+    let place =
+        Place::new(crate::database::Kind::Table, "sqlite:weather.db", "t", &Context { dir: dir.to_owned() }).unwrap();
     wait(async {
         let mut opened = place.database.write().await?;
         let done = work(&mut opened.connection).await.map_err(place.failed("test"));

@@ -2,7 +2,7 @@
 
 use super::SinkConfig;
 use super::{Target, batch, drive, execute, folder, refusal, rows, run, schema, sink, texts};
-use crate::failpoint::Failpoints;
+use crate::database::failpoint::Failpoints;
 use arrow::array::{
     ArrayRef, BinaryArray, BooleanArray, Date32Array, Float32Array, Float64Array, Int8Array, Int64Array, RecordBatch,
     StringArray, TimestampMillisecondArray, UInt64Array,

@@ -1,7 +1,7 @@
 //! What the topic source reads, waits for and refuses.
 
 use super::{ALL, PARTITIONS, Target, drive, execute, folder, read_all, recount, refusal, run, source};
-use crate::failpoint::Failpoints;
+use crate::database::failpoint::Failpoints;
 use arrow::array::{Array, AsArray};
 use operators_core::Error;
 use operators_core::position::{Checkpoint, Position, Span};

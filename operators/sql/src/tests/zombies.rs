@@ -1,7 +1,7 @@
 //! Two copies of one flow on one database: the one that was opened last wins, the other stops with the fence's error.
 
 use super::{Random, Target, batch, drive, folder, run};
-use crate::failpoint::Failpoints;
+use crate::database::failpoint::Failpoints;
 use operators_core::Error;
 use operators_core::progress::Progress;
 use operators_core::stage::Committer;

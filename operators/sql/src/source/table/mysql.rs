@@ -2,12 +2,12 @@
 
 use super::rows::Rows;
 use super::{AfterWait, Table};
-use crate::Dialect;
-use crate::column::{AGAIN, PAGE_BYTES, PAGE_ROWS};
-use crate::mysql::answer::number;
-use crate::mysql::late::{Late, Then};
-use crate::mysql::value::{self, Wire};
-use crate::mysql::{Trace, check_cursor, identity, trace, wires};
+use crate::database::Dialect;
+use crate::database::column::{AGAIN, PAGE_BYTES, PAGE_ROWS};
+use crate::database::mysql::answer::number;
+use crate::database::mysql::late::{Late, Then};
+use crate::database::mysql::value::{self, Wire};
+use crate::database::mysql::{Trace, check_cursor, identity, trace, wires};
 use futures_util::TryStreamExt;
 use operators_core::chunk::Chunk;
 use operators_core::error::{Error, Result};

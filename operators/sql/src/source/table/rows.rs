@@ -1,8 +1,8 @@
 //! The rows of a page, on their way to a chunk.
 
 use super::Table;
-use crate::Dialect;
-use crate::column::ColumnBuilder;
+use crate::database::Dialect;
+use crate::database::column::ColumnBuilder;
 use arrow::array::{RecordBatch, UInt64Builder};
 use operators_core::chunk::Chunk;
 use operators_core::error::Result;

@@ -2,12 +2,12 @@
 
 use super::Table;
 use super::rows::Rows;
-use crate::Dialect;
-use crate::column::AGAIN;
-use crate::dialect::{Column, find, has_table};
-use crate::signed;
-use crate::sqlite::database::Opened;
-use crate::sqlite::{page, statement, value};
+use crate::database::Dialect;
+use crate::database::column::AGAIN;
+use crate::database::dialect::{Column, find, has_table};
+use crate::database::signed;
+use crate::database::sqlite::database::Opened;
+use crate::database::sqlite::{page, statement, value};
 use operators_core::chunk::Chunk;
 use operators_core::config::ColumnType;
 use operators_core::error::Result;

@@ -2,7 +2,7 @@
 
 use super::super::SinkConfig;
 use super::super::SourceConfig;
-use crate::mysql::{Login, Server};
+use crate::database::mysql::{Login, Server};
 use operators_core::Error;
 use operators_core::config::Context;
 use operators_core::runtime::wait;

@@ -5,7 +5,7 @@ use super::super::SourceConfig;
 use super::super::{batch, drive, run};
 use super::own;
 use super::proxy::{Harm, Proxy};
-use crate::failpoint::Failpoints;
+use crate::database::failpoint::Failpoints;
 use operators_core::Error;
 use operators_core::config::Context;
 use operators_core::progress::Progress;

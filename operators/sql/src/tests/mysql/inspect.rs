@@ -3,7 +3,7 @@
 use super::super::inspect::told;
 use super::super::{drive, refusal, run};
 use super::{Own, own};
-use crate::failpoint::Failpoints;
+use crate::database::failpoint::Failpoints;
 use operators_core::inspect::Extent;
 use operators_core::replay::FLOW;
 use std::time::SystemTime;

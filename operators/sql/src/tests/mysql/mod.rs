@@ -14,9 +14,9 @@ mod types;
 
 use super::SourceConfig;
 use super::stands;
-use crate::failpoint::Failpoints;
-use crate::mysql::Login;
-use crate::place::TablePlace;
+use crate::database::failpoint::Failpoints;
+use crate::database::mysql::Login;
+use crate::database::place::TablePlace;
 use crate::sink::SqlSink;
 use crate::sink::table::TableConfig;
 use operators_core::config::Context;

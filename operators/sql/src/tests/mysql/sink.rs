@@ -4,7 +4,7 @@ use super::super::SinkConfig;
 use super::super::sinks::commit_one;
 use super::super::{drive, refusal, run, schema};
 use super::{World, own};
-use crate::failpoint::Failpoints;
+use crate::database::failpoint::Failpoints;
 use arrow::array::{
     ArrayRef, BinaryArray, BooleanArray, Date32Array, Float32Array, Float64Array, Int8Array, Int64Array, RecordBatch,
     StringArray, TimestampMillisecondArray, TimestampNanosecondArray, UInt64Array,

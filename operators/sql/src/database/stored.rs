@@ -1,6 +1,6 @@
 //! Arrow columns as databases store them.
 
-use super::dialect::{Cell, Dialect};
+use crate::database::dialect::{Cell, Dialect};
 use arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, BinaryArray, Float64Array, Int64Array, PrimitiveArray, StringArray,
     UInt64Array,
@@ -13,9 +13,9 @@ use std::sync::Arc;
 
 /// The values of a statement, in the order of its placeholders.
 pub(crate) struct Values<D: Dialect> {
-    pub(super) arguments: D::Arguments,
+    pub(crate) arguments: D::Arguments,
     /// Bytes of text and blobs among them.
-    pub(super) bytes: usize,
+    pub(crate) bytes: usize,
 }
 
 impl<D: Dialect> Default for Values<D> {
@@ -44,7 +44,7 @@ impl<D: Dialect> Values<D> {
         self.add(value.map_or(Cell::Null, Cell::Blob))
     }
 
-    pub(super) fn null(&mut self) -> Result<()> {
+    pub(crate) fn null(&mut self) -> Result<()> {
         self.add(Cell::Null)
     }
 

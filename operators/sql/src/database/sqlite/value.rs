@@ -1,6 +1,6 @@
 //! SQLite's values as Arrow columns of the declared types.
 
-use crate::column::{ColumnBuilder, shortened};
+use crate::database::column::{ColumnBuilder, shortened};
 use arrow::datatypes::Date32Type;
 use chrono::{DateTime, NaiveDate};
 use sqlx::sqlite::SqliteValueRef;

@@ -1,8 +1,8 @@
 //! A write transaction of a sink. Each statement has a name, which an error shows and a test can stop at.
 
-use super::Dialect;
-use super::failpoint::Failpoints;
-use super::place::Place;
+use crate::database::Dialect;
+use crate::database::failpoint::Failpoints;
+use crate::database::place::Place;
 use operators_core::error::Result;
 use sqlx::{AssertSqlSafe, Connection, Execute};
 
@@ -51,7 +51,7 @@ impl<'c, D: Dialect> Transaction<'c, D> {
     }
 
     /// Bytes after which a statement is full.
-    pub(super) async fn statement_bytes(&mut self) -> Result<usize> {
+    pub(crate) async fn statement_bytes(&mut self) -> Result<usize> {
         let bytes = D::answer(D::statement_bytes(&mut self.inner)).await;
         bytes.map_err(self.place.failed("ask for the greatest statement"))
     }

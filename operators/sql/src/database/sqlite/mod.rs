@@ -5,7 +5,7 @@ pub(crate) mod page;
 pub(crate) mod topic;
 pub(crate) mod value;
 
-use super::dialect::{Column, Dialect, STATEMENT_BYTES};
+use crate::database::dialect::{Column, Dialect, STATEMENT_BYTES};
 use arrow::datatypes::DataType;
 use chrono::{DateTime, SecondsFormat, Utc};
 use database::{Database, Opened};
@@ -15,7 +15,7 @@ use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Row, Sqlite};
 
 /// A statement for SQLite alone.
-pub(crate) type Statement<'q> = super::Statement<'q, Sqlite>;
+pub(crate) type Statement<'q> = crate::database::Statement<'q, Sqlite>;
 
 /// A statement built at run time; its values are bound afterwards.
 pub(crate) fn statement<'q>(sql: String) -> Statement<'q> {

@@ -1,9 +1,9 @@
 //! The rows of a batch as multi-row INSERTs.
 
-use super::dialect::{Dialect, has_table};
-use super::need::Need;
-use super::stored::{Stored, Values};
-use super::{Place, Transaction, statement};
+use crate::database::dialect::{Dialect, has_table};
+use crate::database::stored::{Stored, Values};
+use crate::database::{Place, Transaction, count_by, statement};
+use crate::sink::need::Need;
 use operators_core::chunk::Chunk;
 use operators_core::error::{Error, Result};
 use sqlx::AssertSqlSafe;
@@ -167,13 +167,4 @@ pub(super) async fn count_dead_letters<D: Dialect>(
     values.text(flow)?;
     let count = statement::<D>(COUNT_DEAD_LETTERS.to_owned(), values.arguments);
     count_by::<D>(connection, count).await.map_err(failed())
-}
-
-/// The number that a query gives, which looks at every row of a table.
-pub(crate) async fn count_by<D: Dialect>(
-    connection: &mut D::Connection,
-    query: super::Statement<'_, D>,
-) -> sqlx::Result<u64> {
-    let row = D::long_answer(D::first(connection, query)).await?.ok_or(sqlx::Error::RowNotFound)?;
-    Ok(D::integer(&row, 0)?.unwrap_or(0).cast_unsigned())
 }

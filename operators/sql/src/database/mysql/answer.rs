@@ -7,14 +7,14 @@ use std::time::Duration;
 
 /// How long an answer may take. Servers give up waiting for locks before that (`server::WRITING`); a stopped one never
 /// answers.
-pub(in crate::mysql) const PATIENCE: Duration = Duration::from_secs(30);
+pub(in crate::database::mysql) const PATIENCE: Duration = Duration::from_secs(30);
 /// The same for a question about every row of a table.
-pub(in crate::mysql) const LONG_PATIENCE: Duration = Duration::from_secs(600);
+pub(in crate::database::mysql) const LONG_PATIENCE: Duration = Duration::from_secs(600);
 /// How long a server may take to say good day, or good bye.
-pub(in crate::mysql) const GREETING: Duration = Duration::from_secs(10);
+pub(in crate::database::mysql) const GREETING: Duration = Duration::from_secs(10);
 
 /// Waits for an answer so long and no longer.
-pub(in crate::mysql) async fn within<T>(
+pub(in crate::database::mysql) async fn within<T>(
     patience: Duration,
     work: impl Future<Output = sqlx::Result<T>>,
 ) -> sqlx::Result<T> {
@@ -26,15 +26,15 @@ pub(in crate::mysql) async fn within<T>(
 
 /// Errors that the same statement may not meet again: locks, limits, ends of connections, servers that stop, start or
 /// hand over to another.
-pub(in crate::mysql) const NOT_NOW: [u16; 23] = [
+pub(in crate::database::mysql) const NOT_NOW: [u16; 23] = [
     1021, 1040, 1053, 1077, 1080, 1114, 1129, 1152, 1158, 1159, 1160, 1161, 1205, 1213, 1226, 1290, 1317, 1836, 1927,
     1969, 3024, 3169, 4031,
 ];
 
 /// "Access denied; you need the PROCESS privilege".
-pub(in crate::mysql) const NO_PRIVILEGE: u16 = 1227;
+pub(in crate::database::mysql) const NO_PRIVILEGE: u16 = 1227;
 /// "You have an error in your SQL syntax".
-pub(in crate::mysql) const NO_SUCH_STATEMENT: u16 = 1064;
+pub(in crate::database::mysql) const NO_SUCH_STATEMENT: u16 = 1064;
 
 /// The server's number of an error.
 pub(crate) fn number(error: &sqlx::Error) -> Option<u16> {
@@ -43,11 +43,11 @@ pub(crate) fn number(error: &sqlx::Error) -> Option<u16> {
 }
 
 /// A text of a row of the catalog, where servers differ in whether they call it text or bytes.
-pub(in crate::mysql) fn text(row: &MySqlRow, column: usize) -> sqlx::Result<Option<String>> {
+pub(in crate::database::mysql) fn text(row: &MySqlRow, column: usize) -> sqlx::Result<Option<String>> {
     row.try_get_unchecked(column)
 }
 
 /// A number of a row of the catalog, whatever its type.
-pub(in crate::mysql) fn unsigned(row: &MySqlRow, column: usize) -> sqlx::Result<Option<u64>> {
+pub(in crate::database::mysql) fn unsigned(row: &MySqlRow, column: usize) -> sqlx::Result<Option<u64>> {
     row.try_get_unchecked(column)
 }

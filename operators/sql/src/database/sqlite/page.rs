@@ -1,8 +1,8 @@
 //! Reading in pages of bounded size.
 
 use super::{Statement, statement};
-use crate::Place;
-use crate::column::{PAGE_BYTES as BYTES, PAGE_ROWS as ROWS};
+use crate::database::Place;
+use crate::database::column::{PAGE_BYTES as BYTES, PAGE_ROWS as ROWS};
 use futures_util::TryStreamExt;
 use operators_core::error::Result;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};

@@ -1,7 +1,7 @@
 //! The embedded topic: messages in partitions, each message at a dense offset from 0.
 
-use crate::dialect::has_table;
-use crate::{Place, Transaction, signed};
+use crate::database::dialect::has_table;
+use crate::database::{Place, Transaction, signed};
 use operators_core::error::Result;
 use operators_core::position::Span;
 use sqlx::sqlite::SqliteConnection;

@@ -7,11 +7,11 @@
 //! | `version` | number of the last commit; null before the first |
 //! | `progress` | what is known after it, as JSON, when it was made, and all that was read so far; null before the first |
 
-use super::dialect::{Dialect, has_table};
-use super::need::Need;
-use super::place::Place;
-use super::stored::Values;
-use super::{Transaction, signed, statement};
+use crate::database::dialect::{Dialect, has_table};
+use crate::database::place::Place;
+use crate::database::stored::Values;
+use crate::database::{Transaction, signed, statement};
+use crate::sink::need::Need;
 use chrono::{DateTime, Utc};
 use operators_core::error::{Error, Result};
 use operators_core::position::{self, Span, SpanError};
@@ -121,7 +121,7 @@ pub(super) async fn take_over<D: Dialect>(
     row.map(|row| held(&row, place, &run.flow)).transpose()
 }
 
-fn select<'q, D: Dialect>(flow: &str) -> Result<super::Statement<'q, D>> {
+fn select<'q, D: Dialect>(flow: &str) -> Result<crate::database::Statement<'q, D>> {
     let mut values = Values::<D>::default();
     values.text(flow)?;
     Ok(statement::<D>(SELECT.to_owned(), values.arguments))

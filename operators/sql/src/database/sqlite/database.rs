@@ -1,6 +1,6 @@
 //! A SQLite database: how it is opened for writing, for reading, and for a look that leaves no trace.
 
-use crate::column::PAGE_ROWS;
+use crate::database::column::PAGE_ROWS;
 use operators_core::config::shown;
 use operators_core::error::{Error, Result};
 use operators_core::inspect::{Ground, Seen, ground, may_write};

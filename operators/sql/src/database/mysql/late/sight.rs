@@ -1,8 +1,8 @@
 //! Whether a server's transactions tell of every row that may still come.
 
 use super::look::open;
-use crate::mysql::answer::{NO_PRIVILEGE, NO_SUCH_STATEMENT, number, text, unsigned};
-use crate::{Dialect, Place};
+use crate::database::mysql::answer::{NO_PRIVILEGE, NO_SUCH_STATEMENT, number, text, unsigned};
+use crate::database::{Dialect, Place};
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 use sqlx::{AssertSqlSafe, MySql};
 use std::collections::BTreeMap;

@@ -2,8 +2,8 @@
 
 use super::answer::{NO_PRIVILEGE, NO_SUCH_STATEMENT, number, text, unsigned};
 use super::value::Wire;
-use crate::dialect::{Column, Dialect};
-use crate::{Place, dialect};
+use crate::database::dialect::{Column, Dialect};
+use crate::database::{Place, dialect};
 use operators_core::config::ColumnType;
 use operators_core::error::Result;
 use sqlx::mysql::MySqlConnection;

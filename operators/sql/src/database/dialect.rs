@@ -87,7 +87,7 @@ macro_rules! driver {
     };
 }
 
-driver!(Sqlite, super::signed);
+driver!(Sqlite, crate::database::signed);
 driver!(MySql, std::convert::identity::<u64>);
 
 /// A column as the database describes it.

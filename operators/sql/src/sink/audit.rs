@@ -1,9 +1,10 @@
 //! Reads back what a SQL sink has committed, and counts it against what the commits say.
 
-use super::insert::count_dead_letters;
-use super::progress::{Held, ReadSoFar};
-use super::sink::{SqlSink, Target};
-use super::{Dialect, Place, progress};
+use super::{SqlSink, Target};
+use crate::database::{Dialect, Place};
+use crate::sink::insert::count_dead_letters;
+use crate::sink::progress;
+use crate::sink::progress::{Held, ReadSoFar};
 use operators_core::error::{Error, Result};
 use operators_core::inspect::Holdings;
 use operators_core::position::{Checkpoint, Position, Span};

@@ -1,7 +1,7 @@
 //! One look at a server: what holds an id whose row cannot be seen.
 
 use super::Trx;
-use crate::mysql::answer::{text, unsigned};
+use crate::database::mysql::answer::{text, unsigned};
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 use sqlx::{AssertSqlSafe, Connection, Executor, Row};
 use std::collections::{BTreeMap, BTreeSet};

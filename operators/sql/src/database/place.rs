@@ -1,8 +1,8 @@
 //! Where a table or topic lies: in which database, under which name.
 
-use super::Dialect;
-use super::mysql::server::{Login, Server};
-use super::sqlite::database::Database;
+use crate::database::Dialect;
+use crate::database::mysql::server::{Login, Server};
+use crate::database::sqlite::database::Database;
 use operators_core::config::{Context, masked};
 use operators_core::error::{Error, Problem};
 use operators_core::inspect::Seen;

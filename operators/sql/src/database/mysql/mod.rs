@@ -9,7 +9,7 @@ pub(crate) mod value;
 pub(crate) use catalog::{Trace, check_cursor, identity, trace, wires};
 pub(crate) use server::{Login, Server};
 
-use super::dialect::{Column, Dialect, STATEMENT_BYTES};
+use crate::database::dialect::{Column, Dialect, STATEMENT_BYTES};
 use answer::{GREETING, LONG_PATIENCE, NOT_NOW, PATIENCE, text, within};
 use arrow::datatypes::DataType;
 use chrono::{DateTime, Datelike, Timelike, Utc};

@@ -1,9 +1,10 @@
 //! What a SQL sink will need, asked without changing anything.
 
-use super::dialect::{Dialect, has_table};
-use super::need::Need;
-use super::sink::{SqlSink, Target};
-use super::{Place, insert, progress};
+use super::{SqlSink, Target};
+use crate::database::Place;
+use crate::database::dialect::{Dialect, has_table};
+use crate::sink::need::Need;
+use crate::sink::{insert, progress};
 use operators_core::error::{Error, Result};
 use operators_core::inspect::{Inspect, Seen};
 use operators_core::runtime::wait;

@@ -1,7 +1,7 @@
 //! Where a server is, and how a connection to it begins.
 
 use super::answer::{GREETING, number, within};
-use crate::Dialect;
+use crate::database::Dialect;
 use operators_core::config::{Context, MysqlTls, MysqlTlsMode, Secret, masked};
 use operators_core::error::{Error, Problem, Result};
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};

@@ -27,7 +27,7 @@ mod sight;
 #[cfg(test)]
 mod tests;
 
-use crate::{Dialect, Place};
+use crate::database::{Dialect, Place};
 use look::{Look, greatest, look};
 use operators_core::error::{Error, Result};
 use sqlx::mysql::MySqlConnection;

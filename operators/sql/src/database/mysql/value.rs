@@ -1,6 +1,6 @@
 //! Values as servers send them (the binary protocol), as Arrow columns of the declared types.
 
-use crate::column::{ColumnBuilder, shortened};
+use crate::database::column::{ColumnBuilder, shortened};
 use arrow::datatypes::Date32Type;
 use chrono::NaiveDate;
 use operators_core::config::ColumnType;
