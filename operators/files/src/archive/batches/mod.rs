@@ -17,7 +17,7 @@ pub(super) mod layout;
 mod manifest;
 mod newest;
 
-use layout::Segment;
+
 
 use super::names::DataFile;
 use super::resolve::{self, Incomplete};
