@@ -50,9 +50,6 @@ mod replay;
 mod runtime;
 pub mod sample;
 pub mod schema;
-#[cfg(test)]
-#[path = "../tests/servers/mod.rs"]
-mod servers;
 pub mod show;
 pub mod sink;
 pub mod source;
@@ -68,3 +65,5 @@ pub use chunk::Chunk;
 pub use error::{Error, Result};
 pub use position::{Checkpoint, Lag, Position, Span};
 pub use schema::Schema;
+#[cfg(test)]
+use testkit::servers;

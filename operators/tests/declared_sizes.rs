@@ -25,7 +25,7 @@ fn limit_memory() {
 }
 
 fn golden(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../engine/tests/golden/4064f49").join(path)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../engine/cli/tests/golden/4064f49").join(path)
 }
 
 /// The largest number of 32 bits as Thrift writes it, and the least.

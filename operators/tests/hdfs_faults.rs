@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod archive_world;
-mod servers;
+use testkit::servers;
 
 use archive_world::{Chance, Job, World, assert_whole, sink, write};
 use operators::Error;

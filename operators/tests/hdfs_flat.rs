@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod archive_world;
-mod servers;
+use testkit::servers;
 
 use archive_world::{Job, World, audit, files, run};
 use operators::Error;

@@ -1,7 +1,7 @@
 //! The servers that other tests use start, end and start again.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-mod servers;
+use testkit::servers;
 
 use servers::{ALL, CLUSTER, FRESH};
 use std::fs;

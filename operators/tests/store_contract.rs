@@ -1,7 +1,7 @@
 //! The contract of a store, written once and run on each implementation.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
-mod servers;
+use testkit::servers;
 
 use operators::inspect::Ground;
 use operators::store::faulty::Faulty;

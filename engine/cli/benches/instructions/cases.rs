@@ -1,6 +1,7 @@
 //! What is counted.
 
-use crate::reports::{self, Reports, input};
+use crate::input;
+use crate::reports::{self, Reports};
 use operators::Chunk;
 use operators::decode::DecodeConfig;
 use operators::encode::EncodeConfig;
