@@ -5,9 +5,10 @@
 //! - job: the three embedded flows of the main job in one process, unpaced, from nothing to drained.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
+mod input;
 mod reports;
 
-use reports::input::PARTITIONS;
+use input::PARTITIONS;
 use reports::{Reports, archive, loaded};
 use runtime::Halt;
 use runtime::Running;

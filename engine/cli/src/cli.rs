@@ -96,10 +96,10 @@ pub(crate) fn command() -> clap::Command {
 }
 
 /// What libraries say of their own tries is for those who ask by `RUST_LOG`; what it comes to is said by us.
-const LOG: &str = "error,weatherflow=warn,runtime=warn,operators=warn";
+const LOG: &str = "error,runtime=warn,operators=warn";
 
 /// Runs the command that the process was started with.
-pub fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     let matches = command().get_matches();
     let Cli { command, voice } = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let is_run = matches!(command, Command::Run(_));

@@ -21,7 +21,6 @@ pub mod plan;
 mod run;
 mod threads;
 
-pub use flow::budget::{Budget, Lease};
 pub use flow::halt::{Failure, Halt};
 pub use flow::meter;
 pub use run::Running;

@@ -1,6 +1,7 @@
 //! What is counted.
 
-use crate::reports::{self, Reports, input};
+use crate::input;
+use crate::reports::{self, Reports};
 use files::sink::Compression;
 use operators_core::Chunk;
 use operators_core::stage::{Apply, BuiltStage};

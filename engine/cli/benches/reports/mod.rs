@@ -1,10 +1,7 @@
 //! The archive leg with its Reports in memory, so that nothing but the leg itself is measured.
 #![allow(unreachable_pub, missing_docs, clippy::unwrap_used)]
 
-#[path = "../../../../operators/benches/input/mod.rs"]
-pub mod input;
-
-use input::PARTITIONS;
+use crate::input::{self, PARTITIONS};
 use operators_core::inspect::Inspect;
 use operators_core::stage::{Read, Reader, Recount, Share, Source};
 use operators_core::{Checkpoint, Chunk, Lag, Position, Result, Span};
@@ -14,19 +11,16 @@ use runtime::Running;
 use runtime::plan::Plan;
 use stages::encode::EncodeConfig;
 use stages::source::weather::WeatherConfig;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
-}
+use testkit::project;
 
 /// The main job in a folder of its own.
 pub fn loaded(dir: &Path, rows: u64) -> Loaded {
     let last = stages::source::weather::expected(&WeatherConfig::default(), rows - 1).1;
-    let text = std::fs::read_to_string(root().join("pipelines/weather.toml")).unwrap();
+    let text = std::fs::read_to_string(project().join("pipelines/weather.toml")).unwrap();
     let text = text
-        .replace("../proto", &root().join("proto").display().to_string())
+        .replace("../proto", &project().join("proto").display().to_string())
         .replace("../data", "data")
         .replace("stations = 10\n", &format!("stations = 10\nlast_day = \"{last}\"\n"))
         .replace("{ env = \"AUTOGRADER_DELAY_OVERRIDE_VAL\", default = \"0.1s\" }", "0");

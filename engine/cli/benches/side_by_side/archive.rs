@@ -2,9 +2,9 @@
 
 use crate::contest::{Outcome, Side, contest};
 use crate::process::{self, Taken, weatherflow};
-use crate::servers::unique;
 use crate::world::{self, World, hdfs_environment};
 use crate::yardstick;
+use testkit::unique;
 
 const LOCAL: &str = "archive";
 const BATCH: &str = "batch loop";

@@ -3,12 +3,12 @@
 use crate::batches::Batch;
 use crate::contest::{Goal, Outcome, quantile};
 use crate::process::{Running, weatherflow};
-use crate::servers::unique;
 use crate::world::{self, Topic, World};
 use sqlx::{Connection, MySqlConnection};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
+use testkit::unique;
 
 /// Rows that one INSERT has, and the time between two of them: 10,000 rows a second.
 const INSERT: usize = 100;

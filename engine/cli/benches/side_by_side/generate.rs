@@ -2,13 +2,14 @@
 
 use crate::contest::{Outcome, Side, contest};
 use crate::process::{self, Taken, weatherflow};
-use crate::servers::{BENCH, unique};
 use crate::world::{self, World};
 use crate::yardstick;
 use stages::source::weather::expected;
 use std::cell::OnceCell;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
+use testkit::servers::BENCH;
+use testkit::unique;
 
 const GENERATE: &str = "generate";
 const INSERT: &str = "bare INSERT";

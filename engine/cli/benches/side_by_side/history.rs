@@ -3,11 +3,11 @@
 use crate::batches::Batch;
 use crate::contest::{Goal, Outcome, median};
 use crate::process::{Running, weatherflow};
-use crate::servers::unique;
 use crate::world::{self, World};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
+use testkit::unique;
 
 /// Batches that are in place.
 const BATCHES: u64 = 100_000;

@@ -16,8 +16,6 @@ mod history;
 mod memory;
 mod process;
 mod publish;
-#[path = "../../../../operators/tests/servers/mod.rs"]
-mod servers;
 mod verify;
 mod world;
 mod yardstick;
@@ -108,7 +106,7 @@ fn main() {
         .collect();
     println!("{}", contest::tables(&outcomes));
     if let Some(path) = arguments.json {
-        let path = servers::project().join(path);
+        let path = testkit::project().join(path);
         std::fs::write(path, serde_json::to_vec_pretty(&contest::json(&outcomes)).unwrap()).unwrap();
     }
 }

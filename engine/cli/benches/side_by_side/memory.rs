@@ -2,10 +2,11 @@
 
 use crate::contest::{Goal, Outcome};
 use crate::process::{self, Running, weatherflow};
-use crate::servers::{BENCH, unique};
 use crate::world::{self, World, hdfs_environment};
 use std::thread;
 use std::time::{Duration, Instant};
+use testkit::servers::BENCH;
+use testkit::unique;
 
 /// How long rows flow at full speed before.
 const BEFORE: Duration = Duration::from_secs(3);

@@ -2,7 +2,6 @@
 
 use crate::contest::{Outcome, Side, contest};
 use crate::process::{self, Taken, weatherflow};
-use crate::servers::unique;
 use crate::world::{self, Topic, World, weather};
 use crate::yardstick;
 use rdkafka::admin::{AdminClient, AdminOptions};
@@ -11,6 +10,7 @@ use rdkafka::config::ClientConfig;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
+use testkit::unique;
 
 const PUBLISH: &str = "publish";
 const SELECT: &str = "bare SELECT";

@@ -1,13 +1,14 @@
 //! Where the legs run: directories, pipeline files, servers, and the topic they read.
 
 use crate::process::{self, weatherflow};
-use crate::servers::{BENCH, project, unique};
 use operators_core::config::Interval;
 use stages::source::weather::{WeatherConfig, expected};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
+use testkit::servers::BENCH;
+use testkit::{project, unique};
 
 /// Stations that report: enough for each of four partitions to have about as many.
 pub const STATIONS: u32 = 40;

@@ -1,20 +1,21 @@
 //! `verify`: proves from what is committed, and from the sources where they still have the rows, that nothing was
 //! lost or doubled. It believes neither the engine nor a counter that it can count again.
 
+mod listener;
 mod recount;
 
 use super::Failed;
-use crate::report::{Said, Voice, counted, json_or_error, left_out, printed_lines, say, tell};
+use crate::report::{Voice, counted, json_or_error, left_out, printed_lines, say, tell};
 use clap::Args;
-use indicatif::{HumanCount, ProgressBar, ProgressStyle};
-use operators_core::stage::{Account, Finding, Listen};
+use indicatif::HumanCount;
+use listener::Listener;
+use operators_core::Error;
+use operators_core::stage::Account;
 use operators_core::terminal::printed;
-use operators_core::{Error, Span};
 use pipeline::BuiltFlow;
-use recount::{Source, recount};
+use recount::{Source, ranges, recount};
 use serde::Serialize;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// What `verify` can be told.
 #[derive(Debug, Args)]
@@ -114,75 +115,6 @@ impl Outcome {
     }
 }
 
-/// Tells findings as they are met, and on a terminal how far the work is.
-struct Listener {
-    flow: String,
-    json: bool,
-    quiet: bool,
-    findings: u64,
-    /// Whether all findings were printed.
-    said: Said,
-    /// Rows of the work that goes on, where they are known.
-    rows: Option<u64>,
-    bar: ProgressBar,
-}
-
-/// Work whose rows are not told one by one, as when a database counts them.
-const SPINNER: &str = "{prefix}: {spinner} {msg}, {elapsed}";
-
-/// Rows looked at of those there should be, and how long the rest will take.
-const BAR: &str = "{prefix}: {msg} {wide_bar} {human_pos} of {human_len} rows, {eta} left";
-
-/// How often a terminal is shown that the work goes on.
-const BEAT: Duration = Duration::from_millis(100);
-
-impl Listener {
-    fn new(flow: &str, json: bool, voice: Voice) -> Self {
-        let bar = ProgressBar::hidden();
-        Self { flow: flow.to_owned(), json, quiet: voice.quiet, findings: 0, said: Ok(()), rows: None, bar }
-    }
-
-    /// Work begins, on so many rows where that is known.
-    fn begin(&mut self, work: &'static str, rows: Option<u64>) {
-        self.bar.finish_and_clear();
-        self.rows = rows;
-        self.bar = if self.quiet { ProgressBar::hidden() } else { ProgressBar::no_length() };
-        self.dress(SPINNER);
-        self.bar.set_prefix(self.flow.clone());
-        self.bar.set_message(work);
-        self.bar.enable_steady_tick(BEAT);
-    }
-
-    fn dress(&self, template: &str) {
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            self.bar.set_style(style);
-        }
-    }
-}
-
-impl Listen for Listener {
-    fn found(&mut self, finding: Finding) {
-        self.findings += 1;
-        let said = self.bar.suspend(|| match self.json {
-            true => say(json_or_error(serde_json::to_string(&finding))),
-            false => tell(format!("{}: {}", printed(&finding.path), printed_lines(&finding.problem))),
-        });
-        // The first that was not printed is told, when the work is done.
-        if self.said.is_ok() {
-            self.said = said;
-        }
-    }
-
-    fn checked(&mut self, rows: u64) {
-        // Only now is it known that rows will be told.
-        if let Some(all) = self.rows.take() {
-            self.bar.set_length(all);
-            self.dress(BAR);
-        }
-        self.bar.inc(rows);
-    }
-}
-
 fn flow_of(flow: &BuiltFlow, listener: &mut Listener) -> Result<Verified, Error> {
     let committed = match flow.sink.sink.progress(&flow.id) {
         // A server that has not answered is not asked again.
@@ -221,35 +153,9 @@ fn text(verified: &Verified) -> String {
     text
 }
 
-/// `0 [0, 120) 1 [0, 80)`
-fn ranges<'s>(spans: impl IntoIterator<Item = &'s Span>) -> String {
-    let range = |span: &Span| format!("{} [{}, {})", span.partition, span.from, span.to);
-    spans.into_iter().map(range).collect::<Vec<_>>().join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::LogFormat;
-
-    #[test]
-    fn a_bar_is_shown_of_rows_that_are_told_and_nothing_is_made_up_of_others() {
-        let voice = Voice { quiet: true, log_format: LogFormat::Text };
-        let mut listener = Listener::new("archive", false, voice);
-        let stands = |listener: &Listener| (listener.bar.position(), listener.bar.length());
-        listener.begin("reading back", Some(10));
-        assert_eq!(stands(&listener), (0, None), "nobody knows yet whether rows will be told");
-        listener.checked(3);
-        listener.checked(4);
-        assert_eq!(stands(&listener), (7, Some(10)));
-        listener.begin("counting in the source", Some(20));
-        assert_eq!(stands(&listener), (0, None), "other work has a bar of its own");
-        listener.checked(5);
-        assert_eq!(stands(&listener), (5, Some(20)));
-        listener.begin("reading back", None);
-        listener.checked(5);
-        assert_eq!(stands(&listener), (5, None));
-    }
 
     #[test]
     fn the_last_line_claims_no_more_than_was_proved() {

@@ -1,6 +1,6 @@
 //! `/events`: the run once a second, as server-sent events, for the live page.
 
-use super::Served;
+use super::served::Served;
 use super::status::Status;
 use axum::extract::State as Of;
 use axum::http::{StatusCode, header};

@@ -215,14 +215,12 @@ mod tests {
     use operators_core::Checkpoint;
     use operators_core::position::Anchors;
     use operators_core::progress::{Fingerprint, Progress, Run, Tally, Version};
-    use runtime::Budget;
-    use runtime::meter::Meter;
-    use std::time::Duration;
+    use std::time::Instant;
 
     #[test]
     fn a_commit_whose_answer_was_lost_is_one_too() {
-        let progress = |version| Progress {
-            version: Version(version),
+        let progress = Progress {
+            version: Version(8),
             run: Run { id: "one".to_owned(), flow: "weather/archive".to_owned() },
             fingerprint: Fingerprint::default(),
             source: None,
@@ -230,10 +228,13 @@ mod tests {
             anchors: Anchors::default(),
             totals: Tally::default(),
         };
-        let meter = Meter::new([], Budget::new(1000));
-        meter.add_commit(0, Tally::default(), progress(7), Duration::from_secs(1));
-        meter.add_found(Tally::default(), progress(8));
-        let text = Scrape { flows: vec![("archive".to_owned(), meter.read())], process: None }.render().unwrap();
+        let reading = Reading {
+            commits_made: 2,
+            last_commit: Some((Instant::now(), progress)),
+            latency: Latency { count: 1, ..Latency::default() },
+            ..Reading::default()
+        };
+        let text = Scrape { flows: vec![("archive".to_owned(), reading)], process: None }.render().unwrap();
         for sample in ["commits_total{flow=\"archive\"} 2", "last_commit_version{flow=\"archive\"} 8"] {
             assert!(text.contains(&format!("weatherflow_{sample}\n")), "no {sample} in\n{text}");
         }

@@ -1,6 +1,6 @@
 //! `/`: the live page. It is in the program, and asks no other host for anything.
 
-use super::Served;
+use super::served::Served;
 use axum::Router;
 use axum::http::header;
 use axum::routing::get;

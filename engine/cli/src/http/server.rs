@@ -1,7 +1,7 @@
 //! Connections: so many at once, each ended when its other side is stuck, all ended with the run.
 
 use super::address::Address;
-use super::router;
+use super::router::router;
 use super::view::View;
 use axum::Router;
 use hyper::server::conn::http1;

@@ -1,6 +1,7 @@
 //! What was seen of the servers of a flow.
 
-use super::{beside, printed_lines};
+use super::print::beside;
+use super::words::printed_lines;
 use console::style;
 
 /// How it stands with one thing.

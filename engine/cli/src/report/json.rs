@@ -2,7 +2,8 @@
 
 use super::log::EVERY;
 use super::now::Now;
-use super::{Meters, Said, Show, say};
+use super::print::{Said, say};
+use super::show::{Meters, Show};
 use runtime::Failure;
 use runtime::plan::{Plan, PlannedFlow, Resume};
 use serde_json::{Value, json};

@@ -1,8 +1,10 @@
 //! A terminal: a table of all flows, redrawn in place.
 
 use super::now::Now;
+use super::print::{Said, Unprinted, folded, tell};
+use super::show::{Meters, Show};
+use super::summary;
 use super::table::Table;
-use super::{Meters, Said, Show, Unprinted, folded, summary, tell};
 use console::Term;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use runtime::Failure;

@@ -1,7 +1,10 @@
 //! A pipe or a file: a line per flow every few seconds.
 
 use super::now::{Now, long, short};
-use super::{Meters, Said, Show, counted, say, summary, tell};
+use super::print::{Said, say, tell};
+use super::show::{Meters, Show};
+use super::summary;
+use super::words::counted;
 use indicatif::HumanCount;
 use runtime::Failure;
 use runtime::plan::Plan;

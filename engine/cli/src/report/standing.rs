@@ -1,7 +1,8 @@
 //! Where a flow stands, for people and for programs.
 
 use super::now::long;
-use super::{beside, counted, left_out, printed_lines};
+use super::print::beside;
+use super::words::{counted, left_out, printed_lines};
 use console::style;
 use indicatif::{HumanBytes, HumanCount, HumanDuration};
 use operators_core::Position;

@@ -1,6 +1,7 @@
 //! Before a run: what it will do. After it: what it did.
 
-use super::{Meters, counted, left_out, printed_lines};
+use super::show::Meters;
+use super::words::{counted, left_out, printed_lines};
 use indicatif::HumanBytes;
 use operators_core::terminal::printed;
 use runtime::Failure;

@@ -133,33 +133,37 @@ mod tests {
     use operators_core::position::Anchors;
     use operators_core::progress::{Fingerprint, Progress, Run, Tally, Version};
     use operators_core::{Checkpoint, Error, Lag};
-    use runtime::Budget;
     use runtime::Failure;
-    use runtime::meter::Meter;
-    use std::time::Duration;
+    use runtime::meter::{Health, Landed, Reading};
+    use std::time::{Duration, Instant, SystemTime};
 
     /// A flow in the middle of a large job, or at its first moment.
-    fn flow(name: &str, rows: u64) -> (Meter, Now) {
-        let meter = Meter::new([], Budget::new(1000));
-        let run = Run { id: "1".to_owned(), flow: name.to_owned() };
+    fn flow(name: &str, rows: u64) -> Now {
         let progress = Progress {
             version: Version(rows),
-            run,
+            run: Run { id: "1".to_owned(), flow: name.to_owned() },
             fingerprint: Fingerprint::default(),
             source: None,
             positions: Checkpoint::default(),
             anchors: Anchors::default(),
             totals: Tally::default(),
         };
-        if rows > 0 {
-            meter.add_read(0, rows);
-            meter.add_read(1, rows);
-            meter.set_lag(0, Lag::of(0, rows));
-            meter.add_commit(0, Tally::default(), progress, Duration::from_millis(1234));
-        }
-        let now =
-            Now { flow: name.to_owned(), reading: meter.read(), rate: rows as f64, history: vec![0.0, rows as f64] };
-        (meter, now)
+        let took = Duration::from_millis(1234);
+        let landed = Landed { at: SystemTime::now(), version: rows, tally: Tally::default(), took };
+        let first = Reading { memory: (0, 1000), ..Reading::default() };
+        let reading = match rows {
+            0 => first,
+            _ => Reading {
+                read: 2 * rows,
+                last_commit: Some((Instant::now(), progress)),
+                commits: vec![landed],
+                lag: Lag::of(0, rows),
+                epochs: 1,
+                epoch_age: Some(Duration::ZERO),
+                ..first
+            },
+        };
+        Now { flow: name.to_owned(), reading, rate: rows as f64, history: vec![0.0, rows as f64] }
     }
 
     fn lines(flows: &[Now], width: usize) -> Vec<String> {
@@ -169,7 +173,7 @@ mod tests {
 
     #[test]
     fn everything_is_shown_in_80_columns_when_numbers_are_ordinary() {
-        let flows = [flow("generate", 2_530).1, flow("archive", 0).1];
+        let flows = [flow("generate", 2_530), flow("archive", 0)];
         let lines = lines(&flows, 79);
         for title in ["flow", "rows", "rows/s", "lag", "version", "ago", "commit", "epoch", "mem"] {
             assert!(lines[0].contains(title), "{title}: {lines:#?}");
@@ -180,7 +184,7 @@ mod tests {
 
     #[test]
     fn what_matters_most_stays_when_it_is_narrow() {
-        let flows = [flow("a-flow-with-a-long-name", 123_456_789).1];
+        let flows = [flow("a-flow-with-a-long-name", 123_456_789)];
         for width in [20, 40, 60, 80, 100, 140] {
             let lines = lines(&flows, width);
             assert!(lines.iter().all(|line| measure_text_width(line) <= width), "{width}: {lines:#?}");
@@ -191,9 +195,9 @@ mod tests {
 
     #[test]
     fn a_flow_in_trouble_says_so() {
-        let (meter, mut now) = flow("archive", 5);
-        meter.add_restart(&Failure::new("archive", &Error::Other("no answer".to_owned())));
-        now.reading = meter.read();
+        let mut now = flow("archive", 5);
+        now.reading.restarts = 1;
+        now.reading.health = Health::Trouble(Failure::new("archive", &Error::Other("no answer".to_owned())));
         let mut table = Table::default();
         for width in [79, 100, 139] {
             let lines = table.lines(std::slice::from_ref(&now), width);

@@ -42,7 +42,7 @@ fn load(layout: &str, test: &str) -> Loaded {
         "#
     );
     std::fs::write(&file, text).unwrap();
-    config::load(&file).unwrap_or_else(|errors| panic!("{errors}"))
+    pipeline::load(&file).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
 fn tested(loaded: &Loaded) -> Tested<'_> {

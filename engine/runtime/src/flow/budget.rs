@@ -8,7 +8,7 @@ use std::time::Duration;
 /// Only the source waits; everything after it must be free to go on, or the bytes would never come back. So use may
 /// exceed the limit by what one read gives and by what stages add to it.
 #[derive(Debug)]
-pub struct Budget {
+pub(crate) struct Budget {
     limit: u64,
     used: Mutex<u64>,
     freed: Condvar,
@@ -16,22 +16,22 @@ pub struct Budget {
 
 impl Budget {
     /// A budget of so many bytes.
-    pub fn new(limit: u64) -> Arc<Self> {
+    pub(crate) fn new(limit: u64) -> Arc<Self> {
         Arc::new(Self { limit, used: Mutex::new(0), freed: Condvar::new() })
     }
 
     /// The limit in bytes.
-    pub fn limit(&self) -> u64 {
+    pub(crate) fn limit(&self) -> u64 {
         self.limit
     }
 
     /// Bytes in use.
-    pub fn used(&self) -> u64 {
+    pub(crate) fn used(&self) -> u64 {
         *self.lock()
     }
 
     /// Waits until there is room, for `timeout` at most; says whether there is.
-    pub fn wait_for_room(&self, timeout: Duration) -> bool {
+    pub(crate) fn wait_for_room(&self, timeout: Duration) -> bool {
         let (used, _) = self
             .freed
             .wait_timeout_while(self.lock(), timeout, |used| *used >= self.limit)
@@ -40,7 +40,7 @@ impl Budget {
     }
 
     /// Takes bytes, whether or not there is room, until the lease is dropped.
-    pub fn lease(self: &Arc<Self>, bytes: u64) -> Lease {
+    pub(crate) fn lease(self: &Arc<Self>, bytes: u64) -> Lease {
         *self.lock() += bytes;
         Lease { budget: Arc::clone(self), bytes }
     }
@@ -52,14 +52,14 @@ impl Budget {
 
 /// Bytes taken from a budget; dropping it gives them back.
 #[derive(Debug)]
-pub struct Lease {
+pub(crate) struct Lease {
     budget: Arc<Budget>,
     bytes: u64,
 }
 
 impl Lease {
     /// Holds another number of bytes from now on.
-    pub fn resize(&mut self, bytes: u64) {
+    pub(crate) fn resize(&mut self, bytes: u64) {
         {
             let mut used = self.budget.lock();
             *used = *used - self.bytes + bytes;

@@ -113,7 +113,7 @@ impl Latency {
 }
 
 /// A flow at one moment.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Reading {
     /// Rows read in this run, committed or not.
     pub read: u64,
@@ -172,7 +172,7 @@ pub struct StageReading {
 
 impl Meter {
     /// A meter for a flow with these stages, source and sink among them, whose rows are charged to a budget.
-    pub fn new(stages: impl IntoIterator<Item = String>, budget: Arc<Budget>) -> Self {
+    pub(crate) fn new(stages: impl IntoIterator<Item = String>, budget: Arc<Budget>) -> Self {
         let passed = |name| Passed { name, rows: AtomicU64::new(0), bytes: AtomicU64::new(0) };
         Self {
             read: AtomicU64::new(0),
@@ -211,13 +211,13 @@ impl Meter {
     }
 
     /// Has values of rows that reach the sink remembered from now on.
-    pub(crate) fn sample(&self, sampler: Sampler) {
+    pub fn sample(&self, sampler: Sampler) {
         // A second one would see the same.
         let _ = self.sampler.set(sampler);
     }
 
     /// Values that reached the sink after a mark, where they are remembered.
-    pub(crate) fn samples(&self, mark: u64) -> Option<Samples> {
+    pub fn samples(&self, mark: u64) -> Option<Samples> {
         self.sampler.get()?.after(mark)
     }
 
@@ -271,7 +271,7 @@ impl Meter {
     }
 
     /// Whether the flow has ended and everything is committed.
-    pub fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.done.load(Ordering::SeqCst)
     }
 
@@ -327,4 +327,31 @@ fn remember<T>(last: &mut VecDeque<T>, one: T) {
         last.pop_front();
     }
     last.push_back(one);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use operators_core::Checkpoint;
+    use operators_core::position::Anchors;
+    use operators_core::progress::{Fingerprint, Run, Version};
+
+    #[test]
+    fn a_commit_whose_answer_was_lost_is_counted_without_a_latency() {
+        let progress = |version| Progress {
+            version: Version(version),
+            run: Run { id: "one".to_owned(), flow: "weather/archive".to_owned() },
+            fingerprint: Fingerprint::default(),
+            source: None,
+            positions: Checkpoint::default(),
+            anchors: Anchors::default(),
+            totals: Tally::default(),
+        };
+        let meter = Meter::new([], Budget::new(1000));
+        meter.add_commit(0, Tally::default(), progress(7), Duration::from_secs(1));
+        meter.add_found(Tally::default(), progress(8));
+        let reading = meter.read();
+        let last = reading.last_commit.map(|(_, progress)| progress.version);
+        assert_eq!((reading.commits_made, last, reading.latency.count), (2, Some(Version(8)), 1));
+    }
 }

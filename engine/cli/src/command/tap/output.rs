@@ -1,6 +1,6 @@
 //! Which rows are printed, and how. Rows go to stdout and everything else to stderr.
 
-use super::{Condition, Format, TapArgs};
+use super::args::{Condition, Format, TapArgs};
 use crate::command::Failed;
 use crate::report::{counted, tell_aside, width};
 use indicatif::HumanCount;

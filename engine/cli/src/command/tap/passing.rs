@@ -1,8 +1,8 @@
 //! Rows as they pass: read by a reader of our own and passed through the flow's own stages, up to the one that is asked
 //! for.
 
+use super::args::{Begin, TapArgs};
 use super::output::Output;
-use super::{Begin, TapArgs};
 use crate::command::{Failed, stop_on_signals};
 use crate::report::tell_aside;
 use indicatif::HumanCount;

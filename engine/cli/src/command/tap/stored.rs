@@ -1,7 +1,7 @@
 //! Committed rows: of a flow's Parquet sink, and of any Parquet file.
 
+use super::args::{Begin, TapArgs};
 use super::output::Output;
-use super::{Begin, TapArgs};
 use crate::command::Failed;
 use crate::report::tell_aside;
 use files::sink::parquet_file;

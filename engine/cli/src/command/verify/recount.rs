@@ -1,6 +1,6 @@
 //! Compares what a flow has committed with what its source still holds.
 
-use super::Listener;
+use super::listener::Listener;
 use crate::report::printed_lines;
 use indicatif::HumanCount;
 use operators_core::progress::Progress;
@@ -123,7 +123,7 @@ fn compare(all: &[Counted], read: u64, found: &mut dyn FnMut(String)) -> Source 
             truncated.into_iter().for_each(&mut *found);
         } else if rows > read || rows < read && remainders.is_empty() {
             let (rows, read) = (HumanCount(rows), HumanCount(read));
-            let ranges = super::ranges(group.iter().map(|(span, _)| span));
+            let ranges = ranges(group.iter().map(|(span, _)| span));
             found(format!("has {rows} rows in the range that was read, {ranges}, but the commits account for {read}"));
         } else if rows < read {
             removed += read - rows;
@@ -159,6 +159,12 @@ fn remainder((span, recount): &Counted) -> Option<Remainder> {
         }
         Recount::Complete(_) | Recount::Truncated(..) | Recount::Gone => None,
     }
+}
+
+/// `0 [0, 120) 1 [0, 80)`
+pub(super) fn ranges<'s>(spans: impl IntoIterator<Item = &'s Span>) -> String {
+    let range = |span: &Span| format!("{} [{}, {})", span.partition, span.from, span.to);
+    spans.into_iter().map(range).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

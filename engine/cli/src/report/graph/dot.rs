@@ -1,6 +1,6 @@
 //! The language of Graphviz: a cluster for each flow.
 
-use super::{Carries, Flow, Graph};
+use super::model::{Carries, Flow, Graph};
 use std::fmt::Write;
 
 /// Longest line within a node or beside an edge, in columns.

@@ -1,7 +1,7 @@
 //! For programs: the model as it is.
 
-use super::Graph;
-use crate::report::json_or_error;
+use super::model::Graph;
+use crate::report::words::json_or_error;
 
 pub(super) fn render(graph: &Graph) -> String {
     json_or_error(serde_json::to_string_pretty(graph))

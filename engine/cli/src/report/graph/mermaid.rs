@@ -1,6 +1,6 @@
 //! Mermaid's flowcharts, which Markdown viewers draw: a subgraph for each flow.
 
-use super::{Carries, Feed, Graph};
+use super::model::{Carries, Feed, Graph};
 use std::fmt::Write;
 
 // Writing to a string cannot fail, so its results are passed over.

@@ -1,7 +1,7 @@
 //! Boxes and arrows for a terminal. The rows' way goes down through the boxes; on the left the probe lets the source go
 //! on, on the right go spans and counts, which reach the commit beside the rows.
 
-use super::{Flow, Graph, Kind, Node};
+use super::model::{Flow, Graph, Kind, Node};
 use std::borrow::Cow;
 use textwrap::core::display_width;
 

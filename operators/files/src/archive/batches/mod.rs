@@ -17,8 +17,6 @@ pub(super) mod layout;
 mod manifest;
 mod newest;
 
-
-
 use super::names::DataFile;
 use super::resolve::{self, Incomplete};
 use super::{Archive, CommittedFile, DigestIn, Files, Layout, Sealed, Unsealed, data_files, names};
