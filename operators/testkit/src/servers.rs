@@ -2,7 +2,7 @@
 //! test asks, gone when the test run has ended.
 //!
 //! Without Java and Maven a test that needs servers is skipped, loudly and counted; with `CI=true` it fails instead.
-//! `WEATHERFLOW_MYSQL=9` has a real MySQL 9 instead of MariaDB, where root and debootstrap are there.
+//! `WEATHERFLOW_SERVERS=off` skips them on any machine. `WEATHERFLOW_MYSQL=9` has a real MySQL 9 instead of MariaDB, where root and debootstrap are there.
 
 pub use crate::{project, unique, wait_for};
 use std::collections::BTreeMap;
@@ -53,6 +53,13 @@ pub fn harmed() -> Harmed {
             }
         }
         std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+impl Harmed {
+    /// The set.
+    pub fn servers(&self) -> &'static Servers {
+        self.servers
     }
 }
 
@@ -148,6 +155,11 @@ impl Servers {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// Of the set.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// Where their data and logs lie.
     pub fn dir(&self) -> PathBuf {
         project().join("target/servers").join(self.name)
@@ -165,16 +177,20 @@ impl Servers {
     }
 }
 
-/// What this machine lacks to run servers.
+/// Why there are no servers; empty where there are.
 static MISSING: LazyLock<String> = LazyLock::new(|| {
+    if std::env::var("WEATHERFLOW_SERVERS").as_deref() == Ok("off") {
+        return "WEATHERFLOW_SERVERS is off".to_owned();
+    }
     let lacks = |program: &&&str| Command::new(program).arg("-version").output().is_err();
-    ["java", "mvn"].iter().filter(lacks).copied().collect::<Vec<_>>().join(" and ")
+    let missing: Vec<_> = ["java", "mvn"].iter().filter(lacks).copied().collect();
+    if missing.is_empty() { String::new() } else { format!("this machine lacks {}", missing.join(" and ")) }
 });
 
-fn skip(kind: &str, missing: &str) {
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "no {kind}: this machine lacks {missing}");
+fn skip(kind: &str, why: &str) {
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "no {kind}: {why}");
     static SKIPPED: AtomicU32 = AtomicU32::new(0);
     let skipped = SKIPPED.fetch_add(1, Ordering::SeqCst) + 1;
     // Past the capture of test output: a test that did not run must be seen.
-    let _ = writeln!(std::io::stderr(), "SKIPPED ({skipped} in this binary): no {kind}, this machine lacks {missing}");
+    let _ = writeln!(std::io::stderr(), "SKIPPED ({skipped} in this binary): no {kind}, {why}");
 }

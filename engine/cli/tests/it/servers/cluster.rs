@@ -11,15 +11,37 @@ use stages::source::weather::{WeatherConfig, expected};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 use testkit::project;
 use testkit::proxy::Proxy;
-use testkit::servers::{ALL, CLUSTER, Servers, unique};
+use testkit::servers::{ALL, CLUSTER, Harmed, Servers, harmed};
+use testkit::unique;
 
 /// One broker, and three; each with proxies that last as long as this process, as their ports are agreed on.
 pub static ONE: LazyLock<Option<Cluster>> = LazyLock::new(|| Cluster::new(&ALL, &ALL));
+
+/// Three brokers that only one test uses, and the rest of the servers that all share.
 pub static THREE: LazyLock<Option<Cluster>> = LazyLock::new(|| Cluster::new(&CLUSTER, &ALL));
+
+/// One broker with HDFS and MySQL that no other test uses meanwhile, and the turn; `None` where this machine cannot run
+/// them.
+pub fn harmed_cluster() -> Option<(&'static Cluster, Harmed)> {
+    static CLUSTERS: Mutex<BTreeMap<&str, &Cluster>> = Mutex::new(BTreeMap::new());
+    let turn = harmed();
+    let servers = turn.servers();
+    let mut clusters = CLUSTERS.lock().unwrap_or_else(PoisonError::into_inner);
+    // Its proxies last as long as this program, as their ports are agreed on.
+    let cluster = match clusters.get(servers.name()) {
+        Some(cluster) => cluster,
+        None => {
+            let cluster: &Cluster = Box::leak(Box::new(Cluster::new(servers, servers)?));
+            clusters.insert(servers.name(), cluster);
+            cluster
+        }
+    };
+    Some((cluster, turn))
+}
 
 /// Servers, and the proxies through which the job reaches them.
 pub struct Cluster {

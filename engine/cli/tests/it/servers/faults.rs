@@ -4,8 +4,7 @@
 //! `WEATHERFLOW_KILLS=1000` makes the kills of the program long, `WEATHERFLOW_SOAK=1h` goes on with faults in random
 //! order for so long; both print what they did.
 
-use super::alone;
-use super::cluster::{Cluster, Layout, ONE, THREE};
+use super::cluster::{Cluster, Layout, ONE, THREE, harmed_cluster};
 use super::fault::{Deck, Fault, a_pair, between, each_fault, inflict, names, pause};
 use super::program::Program;
 use crate::common::Random;
@@ -75,7 +74,6 @@ fn recover(programs: &mut [Program<'_>], what: &str) {
 
 #[test]
 fn killed_at_random_moments_on_real_servers() {
-    let _servers = alone();
     let Some(cluster) = &*ONE else { return };
     let mut random = Random::from_environment();
     let kills: u64 = std::env::var("WEATHERFLOW_KILLS").map_or(30, |text| text.parse().expect("a number"));
@@ -92,40 +90,16 @@ fn killed_at_random_moments_on_real_servers() {
     account.print();
 }
 
-/// The faults of a test that is not long: each kind alone, some pairs, and what is stopped beyond its time-outs, at once
-/// where one does not stand in another's way. A DataNode is as good as another.
-fn some_faults(cluster: &Cluster, random: &mut Random) -> Vec<Vec<Fault>> {
-    let datanodes = ["datanode1", "datanode2", "datanode3"];
-    let chosen = datanodes[random.below(3) as usize];
-    let alone = each_fault(cluster).into_iter().filter(|fault| match fault {
-        Fault::ServerKill(name) | Fault::ServerPause(name, _) => name == chosen || !datanodes.contains(&name.as_str()),
-        _ => true,
-    });
-    let mut deck = Deck::new(cluster);
-    let pairs: Vec<_> = (0..3).map(|_| a_pair(|| deck.draw(random))).collect();
-    // Archives ask the NameNode, generators MySQL, publishers the broker; each has rows in hand.
-    let long = [
-        vec![pause("namenode"), pause("mysql"), pause("broker1")],
-        vec![pause(chosen), Fault::SecondCopy(Duration::ZERO)],
-    ];
-    let long = long.map(|faults| faults.into_iter().map(Fault::longer).collect());
-    alone.map(|fault| vec![fault]).chain(pairs).chain(long).collect()
-}
-
-#[test]
-fn each_server_dies_stops_fills_up_and_falls_silent_and_no_row_is_lost_or_doubled() {
-    let _servers = alone();
-    let Some(cluster) = &*ONE else { return };
-    let mut random = Random::from_environment();
+/// Inflicts faults one after the other on a job of each layout, side by side, so that each layout meets every fault.
+fn survive(cluster: &Cluster, faults: impl IntoIterator<Item = Vec<Fault>>, random: &mut Random) {
     let mut account = Account::default();
-    // Side by side, so that each layout meets every fault.
-    let jobs = [Layout::Batches, Layout::Flat].map(|layout| cluster.job(10, 40_000, "30ms", "500ms", layout));
+    let jobs = [Layout::Batches, Layout::Flat].map(|layout| cluster.job(10, 20_000, "30ms", "500ms", layout));
     let mut programs: Vec<_> = jobs.iter().map(Program::start).collect();
     recover(&mut programs, "the start");
-    for faults in some_faults(cluster, &mut random) {
+    for faults in faults {
         let what = names(&faults, cluster);
         let began = Instant::now();
-        inflict(&faults, cluster, &mut programs, &mut random);
+        inflict(&faults, cluster, &mut programs, random);
         let undone = began.elapsed();
         recover(&mut programs, &what);
         println!("{what}: undone after {undone:?}, verified after {:?}", began.elapsed());
@@ -135,7 +109,47 @@ fn each_server_dies_stops_fills_up_and_falls_silent_and_no_row_is_lost_or_double
     account.print();
 }
 
-/// Its brokers are its own; what other tests do to MySQL and HDFS meanwhile is done to it too, until it comes to its end.
+/// Whether a fault hits HDFS.
+fn is_of_hdfs(fault: &Fault, cluster: &Cluster) -> bool {
+    let name = fault.name(cluster);
+    ["node", "HDFS"].iter().any(|part| name.contains(part))
+}
+
+/// Each fault of one broker, of MySQL and of the program alone, and what is stopped beyond its time-outs, at once where
+/// one does not stand in another's way: generators ask MySQL, publishers the broker, archives the NameNode; each has rows
+/// in hand.
+#[test]
+fn the_program_the_broker_and_mysql_fail_and_no_row_is_lost_or_doubled() {
+    let Some((cluster, _servers)) = harmed_cluster() else { return };
+    let mut random = Random::from_environment();
+    let alone = each_fault(cluster).into_iter().filter(|fault| !is_of_hdfs(fault, cluster)).map(|fault| vec![fault]);
+    let mut deck = Deck::new(cluster);
+    let pairs: Vec<_> = (0..2).map(|_| a_pair(|| deck.draw(&mut random))).collect();
+    let long = [pause("namenode"), pause("mysql"), pause("broker1")].map(Fault::longer).to_vec();
+    survive(cluster, alone.chain(pairs).chain([long]), &mut random);
+}
+
+/// Each fault of HDFS alone; a DataNode is as good as another.
+#[test]
+fn hdfs_dies_stops_and_fills_up_and_no_row_is_lost_or_doubled() {
+    let Some((cluster, _servers)) = harmed_cluster() else { return };
+    let mut random = Random::from_environment();
+    let datanodes = ["datanode1", "datanode2", "datanode3"];
+    let chosen = datanodes[random.below(3) as usize];
+    let alone =
+        each_fault(cluster).into_iter().filter(|fault| is_of_hdfs(fault, cluster)).filter(|fault| match fault {
+            Fault::ServerKill(name) | Fault::ServerPause(name, _) => {
+                name == chosen || !datanodes.contains(&name.as_str())
+            }
+            _ => true,
+        });
+    let mut deck = Deck::new(cluster);
+    let pair = a_pair(|| deck.draw(&mut random));
+    let long = [pause(chosen), Fault::SecondCopy(Duration::ZERO)].map(Fault::longer).to_vec();
+    survive(cluster, alone.map(|fault| vec![fault]).chain([pair, long]), &mut random);
+}
+
+/// Its brokers are its own.
 #[test]
 fn one_of_three_brokers_dies_and_no_row_is_lost_or_doubled() {
     let Some(cluster) = &*THREE else { return };
@@ -151,20 +165,17 @@ fn one_of_three_brokers_dies_and_no_row_is_lost_or_doubled() {
         inflict(std::slice::from_ref(&fault), cluster, &mut programs, &mut random);
         account.add(&[fault], cluster);
     }
-    programs.iter_mut().for_each(Program::end);
-    let _servers = alone();
     account.close(programs);
     account.print();
 }
 
-/// `WEATHERFLOW_SOAK=20m`: faults alone and in pairs, in random order, on one broker and on three.
+/// `WEATHERFLOW_SOAK=20m`, and no other test meanwhile: faults alone and in pairs, in random order, on one broker and on three.
 #[test]
 fn soak() {
     let Ok(length) = std::env::var("WEATHERFLOW_SOAK") else { return };
     let length: Interval = length.parse().expect("WEATHERFLOW_SOAK is a length of time, as in 20m");
-    let _servers = alone();
     let mut random = Random::from_environment();
-    let (Some(one), Some(three)) = (&*ONE, &*THREE) else { return };
+    let (Some((one, _servers)), Some(three)) = (harmed_cluster(), &*THREE) else { return };
     let mut decks = [Deck::new(one), Deck::new(three)];
     let mut account = Account::default();
     let began = Instant::now();

@@ -1,7 +1,6 @@
 //! Topics and progress records that earlier versions of the program have written: put into a broker message by message,
 //! this one proves them, continues after the last commit, and reads them.
 
-use super::shared;
 use crate::common::both;
 use crate::common::golden::{Golden, READINGS, Reading, reading, versions};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -154,7 +153,6 @@ fn stored(number: i64) -> Option<Reading> {
 
 #[test]
 fn messages_and_progress_records_are_continued() {
-    let _servers = shared();
     let Some(brokers) = servers::kafka() else { return };
     for version in versions() {
         let (there, now) = recreate(&brokers, &version);

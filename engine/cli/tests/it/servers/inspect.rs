@@ -1,7 +1,6 @@
 //! `check --connect` and `status` on servers: what they say of places that are there, missing, closed or silent, and that
 //! asking leaves everything as it was.
 
-use super::shared;
 use crate::common::{Job, both};
 use crate::inspect::{assert_says, pipeline, status, weatherflow};
 use rdkafka::config::ClientConfig;
@@ -34,7 +33,6 @@ fn held(name: &str) -> Vec<String> {
 
 #[test]
 fn servers_tell_where_a_job_stands_and_stay_as_they_are() {
-    let _servers = shared();
     let Some(brokers) = servers::kafka() else { return };
     let variable = |kind, name| servers::ALL.variable(kind, name).unwrap();
     let name = unique("told").replace('-', "_");
@@ -90,7 +88,6 @@ fn nobody() -> String {
 
 #[test]
 fn every_place_is_asked_whatever_is_wrong_with_another() {
-    let _servers = shared();
     let Some(brokers) = servers::kafka() else { return };
     let (url, hdfs) = (servers::ALL.variable("mysql", "MYSQL_URL").unwrap(), servers::hdfs().unwrap());
     let (name, dir) = (unique("closed").replace('-', "_"), tempfile::tempdir().unwrap());

@@ -1,6 +1,5 @@
 //! A table of a server that is not the one that was read.
 
-use super::shared;
 use crate::common::both;
 use std::fs;
 use std::process::Command;
@@ -9,7 +8,6 @@ use testkit::servers;
 /// Nothing but the table's identity tells: it has more rows than were read, with the ids that come next.
 #[test]
 fn a_table_that_was_filled_anew_between_two_runs_is_refused() {
-    let _servers = shared();
     let (Some(url), dir) = (servers::mysql(), tempfile::tempdir().unwrap()) else { return };
     let table = servers::unique("anew").replace('-', "_");
     let sql = |statements: &str| servers::ALL.command(&["sql", &format!("USE CS544; {statements}")]);

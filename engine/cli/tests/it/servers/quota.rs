@@ -1,7 +1,6 @@
 //! A directory of HDFS whose quota is full: the run tries for as long as it may, within its memory, and ends with one
 //! clear error; once there is room the same command goes on.
 
-use super::shared;
 use crate::common::{assert_generated, both, read_archive};
 use std::fs;
 use std::process::{Command, Output, Stdio};
@@ -32,7 +31,6 @@ const DAYS: u32 = 2_000;
 
 #[test]
 fn a_quota_that_stays_full_ends_the_run_and_room_lets_it_go_on() {
-    let _servers = shared();
     let Some(url) = servers::hdfs() else { return };
     let (folder, place) = (tempfile::tempdir().unwrap(), format!("/{}", unique("quota")));
     let file = folder.path().join("quota.toml");

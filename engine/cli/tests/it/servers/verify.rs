@@ -1,6 +1,5 @@
 //! `verify` and sources on real servers: retention, deleted rows, and others under the same name.
 
-use super::shared;
 use crate::common::verified::Pipeline;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -83,7 +82,6 @@ impl Topic {
 
 #[test]
 fn retention_is_no_loss_and_a_recreated_topic_proves_nothing() {
-    let _servers = shared();
     let Some(topic) = Topic::filled("verified", 2) else { return };
     let pipeline = Pipeline::new(&topic.source(""));
     pipeline.drain();
@@ -122,7 +120,6 @@ fn retention_is_no_loss_and_a_recreated_topic_proves_nothing() {
 /// The flow has read from the middle of the topic on, and the commits say so.
 #[test]
 fn a_table_knows_where_the_flow_began_to_read_a_topic() {
-    let _servers = shared();
     let Some(topic) = Topic::filled("begun", 2) else { return };
     let start = topic.source("start = { offsets = { 0 = 7 } }\ncolumns = [\"timestamp\"]\n");
     let pipeline = Pipeline::into(&start, "[flow.sink.table]\nurl = \"sqlite:copy.db\"\ntable = \"t\"\n");
@@ -142,7 +139,6 @@ fn a_table_knows_where_the_flow_began_to_read_a_topic() {
 
 #[test]
 fn a_table_of_a_server_may_lose_rows_and_not_be_another() {
-    let _servers = shared();
     let Some(url) = servers::mysql() else { return };
     let table = unique("verified").replace('-', "_");
     let sql = |statements: &str| servers::ALL.command(&["sql", &format!("USE CS544; {statements}")]);
