@@ -4,9 +4,9 @@
 mod input;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use operators::decode::DecodeConfig;
-use operators::encode::EncodeConfig;
 use serde_json::{Value, json};
+use stages::decode::DecodeConfig;
+use stages::encode::EncodeConfig;
 use std::hint::black_box;
 
 /// Measures a pair of codecs; the decoder reads what the encoder wrote.

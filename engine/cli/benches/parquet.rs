@@ -4,7 +4,7 @@
 mod input;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use operators::sink::parquet::Compression;
+use files::sink::Compression;
 use std::hint::black_box;
 
 const CHUNKS: usize = 512;
@@ -12,7 +12,7 @@ const CHUNKS: usize = 512;
 fn write(criterion: &mut Criterion) {
     let chunks = input::partitioned(CHUNKS);
     let mut group = criterion.benchmark_group("parquet");
-    let rows = chunks.iter().map(operators::Chunk::len).sum();
+    let rows = chunks.iter().map(operators_core::Chunk::len).sum();
     group.throughput(Throughput::Elements(rows)).sample_size(10);
     for compression in [Compression::Zstd, Compression::Snappy, Compression::None] {
         group.bench_function(format!("write/{compression:?}").to_lowercase(), |bencher| {

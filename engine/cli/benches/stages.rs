@@ -4,9 +4,9 @@
 mod input;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use operators::partition::PartitionConfig;
-use operators::transform::TransformConfig;
 use serde_json::json;
+use stages::partition::PartitionConfig;
+use stages::transform::TransformConfig;
 use std::hint::black_box;
 
 fn stages(criterion: &mut Criterion) {

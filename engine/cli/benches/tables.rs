@@ -4,15 +4,15 @@
 mod input;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use operators::config::Context;
-use operators::encode::EncodeConfig;
-use operators::position::{Anchors, Checkpoint};
-use operators::progress::{Commit, Fingerprint, Progress, Run, Tally, Version};
-use operators::sink::SinkConfig;
-use operators::source::SourceConfig;
-use operators::stage::{Closing, Inflow, Read, Share};
-use operators::{Chunk, stage};
+use operators_core::config::Context;
+use operators_core::position::{Anchors, Checkpoint};
+use operators_core::progress::{Commit, Fingerprint, Progress, Run, Tally, Version};
+use operators_core::stage::{Closing, Inflow, Read, Share};
+use operators_core::{Chunk, stage};
 use serde_json::{Value, json};
+use stages::encode::EncodeConfig;
+use stages::sink::SinkConfig;
+use stages::source::SourceConfig;
 
 const CHUNKS: usize = 16;
 

@@ -1,15 +1,15 @@
 //! The pipeline file, exactly as written; the doc comments here and on the stages' configs are its reference.
 
-use operators::config::{Interval, Size};
-use operators::decode::DecodeConfig;
-use operators::encode::EncodeConfig;
-use operators::partition::PartitionConfig;
-use operators::sink::SinkConfig;
-use operators::source::SourceConfig;
-use operators::transform::TransformConfig;
-use operators::trial::Rows;
+use operators_core::config::{Interval, Size};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use stages::decode::DecodeConfig;
+use stages::encode::EncodeConfig;
+use stages::harness::Rows;
+use stages::partition::PartitionConfig;
+use stages::sink::SinkConfig;
+use stages::source::SourceConfig;
+use stages::transform::TransformConfig;
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -12,7 +12,7 @@ use crate::text::tree::{self, Node};
 use crate::values::check;
 use crate::values::read::read;
 use crate::values::resolve::Outside;
-use operators::config::Context;
+use operators_core::config::Context;
 use schemars::JsonSchema;
 use std::env::VarError;
 use std::path::Path;

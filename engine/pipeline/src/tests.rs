@@ -3,7 +3,7 @@ use crate::file::Pipeline;
 use crate::shape::Shape;
 use crate::values::read::read;
 use crate::values::resolve::Outside;
-use operators::config::{Context, Interval, OnError, Secret, Size};
+use operators_core::config::{Context, Interval, OnError, Secret, Size};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use schemars::JsonSchema;

@@ -1,7 +1,7 @@
 //! What will run: every stage built, schemas composed, the resume point of each flow known.
 
-use operators::Error;
-use operators::progress::Progress;
+use operators_core::Error;
+use operators_core::progress::Progress;
 use pipeline::{BuiltFlow, Loaded, did_you_mean};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};

@@ -7,10 +7,12 @@
 pub use crate::{project, unique, wait_for};
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{LazyLock, Mutex};
+use std::sync::{LazyLock, Mutex, MutexGuard, TryLockError};
+use std::time::Duration;
 
 /// One set of servers, in a directory and on ports of its own.
 pub struct Servers {
@@ -26,6 +28,41 @@ pub static ALL: LazyLock<Servers> = LazyLock::new(|| Servers::new("tests", 12_00
 /// Three brokers, for tests of what a cluster does.
 pub static CLUSTER: LazyLock<Servers> =
     LazyLock::new(|| Servers::new("tests-3", 14_000, &["--brokers", "3", "--proxied"]));
+
+/// Sets that tests kill, stop and fill, each of them for one test at a time.
+static HARMED: LazyLock<[(Servers, Mutex<()>); 2]> = LazyLock::new(|| {
+    [("tests-harmed-1", 19_000), ("tests-harmed-2", 20_000)]
+        .map(|(name, ports)| (Servers::new(name, ports, &["--proxied"]), Mutex::default()))
+});
+
+/// A set of servers that no other test uses meanwhile; a test may kill and stop them, and has to start them again.
+pub struct Harmed {
+    servers: &'static Servers,
+    _turn: MutexGuard<'static, ()>,
+}
+
+/// Waits for a set that no other test uses.
+pub fn harmed() -> Harmed {
+    loop {
+        for (servers, turn) in &*HARMED {
+            match turn.try_lock() {
+                Ok(turn) => return Harmed { servers, _turn: turn },
+                // A test that failed has started its servers again all the same.
+                Err(TryLockError::Poisoned(turn)) => return Harmed { servers, _turn: turn.into_inner() },
+                Err(TryLockError::WouldBlock) => {}
+            }
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+impl Deref for Harmed {
+    type Target = Servers;
+
+    fn deref(&self) -> &Servers {
+        self.servers
+    }
+}
 
 /// A MySQL of its own, for a test that changes the whole server.
 pub static ALONE: LazyLock<Servers> = LazyLock::new(|| Servers::new("tests-mysql", 17_000, &[]));
@@ -52,7 +89,7 @@ pub fn kafka() -> Option<String> {
 
 /// `hdfs://HOST:PORT` of a cluster with one NameNode and three DataNodes.
 pub fn hdfs() -> Option<String> {
-    ALL.variable("hdfs", "HDFS_URL").map(|url| url.trim_end_matches("/data").to_owned())
+    ALL.hdfs()
 }
 
 /// URL of a database in which tests make tables of their own; the password is in it.
@@ -71,6 +108,11 @@ impl Servers {
     fn new(name: &'static str, ports: u16, options: &'static [&'static str]) -> Self {
         let moved = std::env::var("WEATHERFLOW_PORTS").map_or(0, |text| text.parse().expect("a number of ports"));
         Self { name, ports: ports + moved, options, environment: Mutex::default() }
+    }
+
+    /// `hdfs://HOST:PORT` of its cluster with one NameNode and three DataNodes.
+    pub fn hdfs(&self) -> Option<String> {
+        self.variable("hdfs", "HDFS_URL").map(|url| url.trim_end_matches("/data").to_owned())
     }
 
     /// What the environment of a pipeline has to hold for one kind of server, which runs from now on.

@@ -1,16 +1,16 @@
 //! What is measured runs on rows as the main job moves them: ten stations report once per simulated day.
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::panic)]
 
-use operators::config::{Context, Interval};
-use operators::progress::{Receipt, Run};
-use operators::sink::parquet::{Compression, Layout, ParquetSink};
-use operators::source::SourceConfig;
-use operators::source::weather::WeatherConfig;
-use operators::stage::{Apply, BuiltSource, Closing, Read, Reader, Share, Sink};
-use operators::store::memory::Memory;
-use operators::{Checkpoint, Chunk};
+use files::sink::{Compression, Layout, ParquetSink};
+use files::store::memory::Memory;
+use operators_core::config::{Context, Interval};
+use operators_core::progress::{Receipt, Run};
+use operators_core::stage::{Apply, BuiltSource, Closing, Read, Reader, Share, Sink};
+use operators_core::{Checkpoint, Chunk};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use stages::source::SourceConfig;
+use stages::source::weather::WeatherConfig;
 use std::sync::Arc;
 use std::time::Duration;
 

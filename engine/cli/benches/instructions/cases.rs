@@ -2,14 +2,14 @@
 
 use crate::input;
 use crate::reports::{self, Reports};
-use operators::Chunk;
-use operators::decode::DecodeConfig;
-use operators::encode::EncodeConfig;
-use operators::partition::PartitionConfig;
-use operators::sink::parquet::Compression;
-use operators::stage::{Apply, BuiltStage};
-use operators::transform::TransformConfig;
+use files::sink::Compression;
+use operators_core::Chunk;
+use operators_core::stage::{Apply, BuiltStage};
 use serde_json::{Value, json};
+use stages::decode::DecodeConfig;
+use stages::encode::EncodeConfig;
+use stages::partition::PartitionConfig;
+use stages::transform::TransformConfig;
 use std::hint::black_box;
 use std::path::Path;
 

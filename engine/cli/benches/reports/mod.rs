@@ -2,22 +2,22 @@
 #![allow(unreachable_pub, missing_docs, clippy::unwrap_used)]
 
 use crate::input::{self, PARTITIONS};
-use operators::encode::EncodeConfig;
-use operators::inspect::Inspect;
-use operators::source::weather::WeatherConfig;
-use operators::stage::{Read, Reader, Recount, Share, Source};
-use operators::{Checkpoint, Chunk, Lag, Position, Result, Span};
+use operators_core::inspect::Inspect;
+use operators_core::stage::{Read, Reader, Recount, Share, Source};
+use operators_core::{Checkpoint, Chunk, Lag, Position, Result, Span};
 use pipeline::{Loaded, load};
 use runtime::Halt;
 use runtime::Running;
 use runtime::plan::Plan;
+use stages::encode::EncodeConfig;
+use stages::source::weather::WeatherConfig;
 use std::path::Path;
 use std::sync::Arc;
 use testkit::project;
 
 /// The main job in a folder of its own.
 pub fn loaded(dir: &Path, rows: u64) -> Loaded {
-    let last = operators::source::weather::expected(&WeatherConfig::default(), rows - 1).1;
+    let last = stages::source::weather::expected(&WeatherConfig::default(), rows - 1).1;
     let text = std::fs::read_to_string(project().join("pipelines/weather.toml")).unwrap();
     let text = text
         .replace("../proto", &project().join("proto").display().to_string())

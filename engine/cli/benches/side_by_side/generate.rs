@@ -4,7 +4,7 @@ use crate::contest::{Outcome, Side, contest};
 use crate::process::{self, Taken, weatherflow};
 use crate::world::{self, World};
 use crate::yardstick;
-use operators::source::weather::expected;
+use stages::source::weather::expected;
 use std::cell::OnceCell;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,8 @@
 //! Where the legs run: directories, pipeline files, servers, and the topic they read.
 
 use crate::process::{self, weatherflow};
-use operators::config::Interval;
-use operators::source::weather::{WeatherConfig, expected};
+use operators_core::config::Interval;
+use stages::source::weather::{WeatherConfig, expected};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;

@@ -3,9 +3,9 @@
 use super::{Failed, PANICKED};
 use crate::report::connect::{Asked, Line, Mark};
 use crate::report::{self, counted, say};
-use operators::Checkpoint;
-use operators::inspect::Seen;
-use operators::terminal::printed;
+use operators_core::Checkpoint;
+use operators_core::inspect::Seen;
+use operators_core::terminal::printed;
 use pipeline::{BuiltFlow, Loaded};
 use runtime::plan::{feeders, fits};
 use std::path::Path;
@@ -109,7 +109,7 @@ fn or_summary(lines: Vec<Line>, summary: &str) -> Vec<Line> {
     if lines.is_empty() { vec![fine(summary)] } else { lines }
 }
 
-fn told(seen: operators::Result<Seen>) -> Line {
+fn told(seen: operators_core::Result<Seen>) -> Line {
     match seen {
         Ok(Seen::Fine(text)) => line(Mark::Fine, &text),
         Ok(Seen::NotYet(text)) => line(Mark::NotYet, &text),

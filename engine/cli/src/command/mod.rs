@@ -37,8 +37,8 @@ pub(crate) enum Failed {
 /// What is said of a look that never came back.
 const PANICKED: &str = "asking it ended in a panic; this is a bug in weatherflow";
 
-impl From<operators::Error> for Failed {
-    fn from(error: operators::Error) -> Self {
+impl From<operators_core::Error> for Failed {
+    fn from(error: operators_core::Error) -> Self {
         Self::Running(error.to_string())
     }
 }

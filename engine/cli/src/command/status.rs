@@ -3,9 +3,9 @@
 use super::{Failed, PANICKED};
 use crate::report::standing::{Behind, Commit, LastCommit, Partition, Standing, text};
 use crate::report::{json_or_error, say};
-use operators::inspect::{Extent, Holdings};
-use operators::progress::Progress;
-use operators::{Error, Position};
+use operators_core::inspect::{Extent, Holdings};
+use operators_core::progress::Progress;
+use operators_core::{Error, Position};
 use pipeline::BuiltFlow;
 use runtime::plan::fits;
 use std::collections::{BTreeMap, BTreeSet};
@@ -87,7 +87,7 @@ fn standing(flow: &BuiltFlow) -> Standing {
 }
 
 /// The last commit and what is there beside it; `None` before the first.
-fn held(flow: &BuiltFlow) -> operators::Result<Option<(Progress, Holdings)>> {
+fn held(flow: &BuiltFlow) -> operators_core::Result<Option<(Progress, Holdings)>> {
     let sink = &flow.sink.sink;
     let Some(progress) = sink.progress(&flow.id)? else { return Ok(None) };
     Ok(Some((progress, sink.holdings(&flow.id)?)))
@@ -129,9 +129,9 @@ fn total(partitions: &[Partition]) -> Option<Behind> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use operators::Checkpoint;
-    use operators::position::Anchors;
-    use operators::progress::{Fingerprint, Run, Tally, Version};
+    use operators_core::Checkpoint;
+    use operators_core::position::Anchors;
+    use operators_core::progress::{Fingerprint, Run, Tally, Version};
 
     fn stands_at(positions: &[(u32, u64)]) -> Progress {
         Progress {

@@ -4,7 +4,7 @@ use super::Failed;
 use crate::report::{counted, say, tell};
 use crate::trial::{self, Tested, Verdict};
 use console::style;
-use operators::terminal::printed;
+use operators_core::terminal::printed;
 use pipeline::Loaded;
 use std::path::PathBuf;
 

@@ -9,9 +9,9 @@ use crate::report::{Voice, counted, json_or_error, left_out, printed_lines, say,
 use clap::Args;
 use indicatif::HumanCount;
 use listener::Listener;
-use operators::Error;
-use operators::stage::Account;
-use operators::terminal::printed;
+use operators_core::Error;
+use operators_core::stage::Account;
+use operators_core::terminal::printed;
 use pipeline::BuiltFlow;
 use recount::{Source, ranges, recount};
 use serde::Serialize;

@@ -212,9 +212,9 @@ fn buckets(latency: &Latency) -> Vec<(f64, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use operators::Checkpoint;
-    use operators::position::Anchors;
-    use operators::progress::{Fingerprint, Progress, Run, Tally, Version};
+    use operators_core::Checkpoint;
+    use operators_core::position::Anchors;
+    use operators_core::progress::{Fingerprint, Progress, Run, Tally, Version};
     use std::time::Instant;
 
     #[test]

@@ -1,10 +1,10 @@
 //! What all answers are made of: the plan's graph, and the meters of what runs.
 
-use operators::sample::Sampler;
 use runtime::Halt;
 use runtime::meter::{Health, Meter, Reading};
 use runtime::plan::Plan;
 use serde::Serialize;
+use stages::sample::Sampler;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -88,12 +88,15 @@ impl View {
             let all: Vec<_> =
                 [source].into_iter().chain(stages).chain([(&built.sink_name, &built.sink.about, None)]).collect();
             let columns: Vec<_> = all.iter().filter_map(|(_, _, schema)| *schema).collect();
-            let node = |(name, about, _): &(&String, &operators::stage::About, _)| Node {
+            let node = |(name, about, _): &(&String, &operators_core::stage::About, _)| Node {
                 name: (*name).clone(),
                 summary: about.summary.clone(),
             };
-            let edge =
-                |(from, schema): (usize, &&operators::Schema)| Edge { from, to: from + 1, columns: schema.to_string() };
+            let edge = |(from, schema): (usize, &&operators_core::Schema)| Edge {
+                from,
+                to: from + 1,
+                columns: schema.to_string(),
+            };
             let graph =
                 Graph { nodes: all.iter().map(node).collect(), edges: columns.iter().enumerate().map(edge).collect() };
             if let Some(sampler) = columns.last().and_then(|schema| Sampler::new(schema)) {

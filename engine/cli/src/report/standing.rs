@@ -5,10 +5,10 @@ use super::print::beside;
 use super::words::{counted, left_out, printed_lines};
 use console::style;
 use indicatif::{HumanBytes, HumanCount, HumanDuration};
-use operators::Position;
-use operators::inspect::Files;
-use operators::progress::{Tally, Version};
-use operators::terminal::printed;
+use operators_core::Position;
+use operators_core::inspect::Files;
+use operators_core::progress::{Tally, Version};
+use operators_core::terminal::printed;
 use serde::Serialize;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -182,7 +182,7 @@ fn table(partitions: &[Partition]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use operators::progress::{Tally, Version};
+    use operators_core::progress::{Tally, Version};
 
     fn standing(files: Files, every: Duration) -> Standing {
         let rows = Tally { read: 1_300, written: 1_234, filtered: 60, dead_letters: 6, ..Tally::default() };

@@ -3,7 +3,7 @@
 use super::show::Meters;
 use super::words::{counted, left_out, printed_lines};
 use indicatif::HumanBytes;
-use operators::terminal::printed;
+use operators_core::terminal::printed;
 use runtime::Failure;
 use runtime::plan::{Plan, Resume};
 use std::fmt::Write;

@@ -130,9 +130,9 @@ fn sparkline(history: &[f64]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use operators::position::Anchors;
-    use operators::progress::{Fingerprint, Progress, Run, Tally, Version};
-    use operators::{Checkpoint, Error, Lag};
+    use operators_core::position::Anchors;
+    use operators_core::progress::{Fingerprint, Progress, Run, Tally, Version};
+    use operators_core::{Checkpoint, Error, Lag};
     use runtime::Failure;
     use runtime::meter::{Health, Landed, Reading};
     use std::time::{Duration, Instant, SystemTime};

@@ -1,8 +1,8 @@
 //! Numbers and text of others in words.
 
 use indicatif::HumanCount;
-use operators::progress::Tally;
-use operators::terminal::printed;
+use operators_core::progress::Tally;
+use operators_core::terminal::printed;
 
 /// `1 row`, `3,000 rows`
 pub(crate) fn counted(number: u64, thing: &str) -> String {

@@ -2,12 +2,12 @@
 
 use super::diff::diff;
 use crate::report::{counted, printed_lines};
-use operators::Checkpoint;
-use operators::progress::Tally;
-use operators::stage::Finding;
-use operators::terminal::printed;
-use operators::trial::{Expected, Found, Parts, Shown};
+use operators_core::Checkpoint;
+use operators_core::progress::Tally;
+use operators_core::stage::Finding;
+use operators_core::terminal::printed;
 use pipeline::Expectations;
+use stages::harness::{Expected, Found, Parts, Shown};
 use std::collections::{BTreeMap, BTreeSet};
 
 type ByPartition = BTreeMap<u32, Vec<Shown>>;

@@ -1,7 +1,7 @@
 //! Two lists of lines beside each other.
 
 use console::style;
-use operators::terminal::printed;
+use operators_core::terminal::printed;
 use similar::{ChangeTag, TextDiff};
 
 /// Lines that are the same, shown around those that differ.

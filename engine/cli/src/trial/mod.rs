@@ -9,13 +9,13 @@ mod diff;
 mod tests;
 
 use crate::report::{counted, printed_lines};
-use operators::config::{Interval, Size};
-use operators::trial::{Crash, Found, Lived, Moment, World};
+use operators_core::config::{Interval, Size};
 use pipeline::CommitConfig;
 use pipeline::{BuiltFlow, BuiltTest};
 use runtime::Halt;
 use runtime::Running;
 use runtime::plan::{Plan, PlannedFlow, Resume};
+use stages::harness::{Crash, Found, Lived, Moment, World};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,8 +68,8 @@ impl Broken {
     }
 }
 
-impl From<operators::Error> for Broken {
-    fn from(error: operators::Error) -> Self {
+impl From<operators_core::Error> for Broken {
+    fn from(error: operators_core::Error) -> Self {
         Self::reason(&error.to_string())
     }
 }

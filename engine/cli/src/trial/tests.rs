@@ -1,7 +1,7 @@
 //! The comparison can fail: whatever is taken from what was found, doubled in it or changed is said.
 
 use super::*;
-use operators::Position;
+use operators_core::Position;
 use pipeline::Loaded;
 
 /// A flow with a test through crashes that passes.
@@ -86,7 +86,7 @@ fn rows_lost_doubled_and_moved_are_said() {
         }),
         ("a finding of the audit", |found| {
             let problem = "is damaged".to_owned();
-            found.findings.push(operators::stage::Finding { path: "memory".to_owned(), problem });
+            found.findings.push(operators_core::stage::Finding { path: "memory".to_owned(), problem });
         }),
     ];
     let expect = &tested.test.expect;

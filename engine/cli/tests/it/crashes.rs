@@ -3,17 +3,17 @@
 
 use crate::common::world::plan_into;
 use crate::common::{assert_generated, read_file};
-use operators::Schema;
-use operators::config::Context;
-use operators::partition::{PartitionConfig, key::KeyConfig};
-use operators::sink::parquet::{Compression, Layout, ParquetSink};
-use operators::source::{SourceConfig, weather::WeatherConfig};
-use operators::stage::{Audit, Stage};
-use operators::store::faulty::{Fault, Faulty};
-use operators::store::memory::Memory;
-use operators::store::{EntryKind, Store};
+use files::sink::{Compression, Layout, ParquetSink};
+use files::store::faulty::{Fault, Faulty};
+use files::store::memory::Memory;
+use files::store::{EntryKind, Store};
+use operators_core::Schema;
+use operators_core::config::Context;
+use operators_core::stage::{Audit, Stage};
 use runtime::Halt;
 use runtime::Running;
+use stages::partition::{PartitionConfig, key::KeyConfig};
+use stages::source::{SourceConfig, weather::WeatherConfig};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;

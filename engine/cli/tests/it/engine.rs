@@ -2,10 +2,10 @@
 //! an epoch in which a stage failed, panicked or lost rows.
 
 use crate::common::world::{Fault, Gate, MemorySink, plan, plan_into};
-use operators::inspect::Inspect;
-use operators::progress::{Progress, Run};
-use operators::stage::{Account, Audit, Listen, Opened, Read, Reader, Recount, Share, Sink, Source, Writer};
-use operators::{Checkpoint, Error, Lag, Position, Span};
+use operators_core::inspect::Inspect;
+use operators_core::progress::{Progress, Run};
+use operators_core::stage::{Account, Audit, Listen, Opened, Read, Reader, Recount, Share, Sink, Source, Writer};
+use operators_core::{Checkpoint, Error, Lag, Position, Span};
 use runtime::Halt;
 use runtime::Running;
 use runtime::meter::{Meter, Reading};
@@ -81,21 +81,21 @@ struct Broken;
 impl Inspect for Broken {}
 
 impl Audit for Broken {
-    fn audit(&self, _: &str, _: &mut dyn Listen) -> operators::Result<Account> {
+    fn audit(&self, _: &str, _: &mut dyn Listen) -> operators_core::Result<Account> {
         Ok(Account::default())
     }
 }
 
 impl Sink for Broken {
-    fn progress(&self, _: &str) -> operators::Result<Option<Progress>> {
+    fn progress(&self, _: &str) -> operators_core::Result<Option<Progress>> {
         Ok(None)
     }
 
-    fn open(&self, _: &Run) -> operators::Result<Opened> {
+    fn open(&self, _: &Run) -> operators_core::Result<Opened> {
         panic!("the ground is shaking");
     }
 
-    fn writer(&self, _: &Run, _: u64) -> operators::Result<Box<dyn Writer>> {
+    fn writer(&self, _: &Run, _: u64) -> operators_core::Result<Box<dyn Writer>> {
         unreachable!("it was never opened")
     }
 }
@@ -113,22 +113,22 @@ fn a_panic_before_the_first_row_stops_the_run_and_says_so() {
 struct Slow {
     source: Arc<dyn Source>,
     asked: Arc<AtomicU64>,
-    lag: fn(u64) -> operators::Result<Lag>,
+    lag: fn(u64) -> operators_core::Result<Lag>,
 }
 
 impl Inspect for Slow {}
 
 impl Source for Slow {
-    fn open(&self, share: Share, from: &Checkpoint) -> operators::Result<Box<dyn Reader>> {
+    fn open(&self, share: Share, from: &Checkpoint) -> operators_core::Result<Box<dyn Reader>> {
         let reader = self.source.open(share, from)?;
         Ok(Box::new(SlowReader { reader, asked: Arc::clone(&self.asked), lag: self.lag }))
     }
 
-    fn identity(&self) -> operators::Result<Option<String>> {
+    fn identity(&self) -> operators_core::Result<Option<String>> {
         self.source.identity()
     }
 
-    fn count(&self, span: &Span, more: &mut dyn FnMut(u64)) -> operators::Result<Recount> {
+    fn count(&self, span: &Span, more: &mut dyn FnMut(u64)) -> operators_core::Result<Recount> {
         self.source.count(span, more)
     }
 }
@@ -136,20 +136,20 @@ impl Source for Slow {
 struct SlowReader {
     reader: Box<dyn Reader>,
     asked: Arc<AtomicU64>,
-    lag: fn(u64) -> operators::Result<Lag>,
+    lag: fn(u64) -> operators_core::Result<Lag>,
 }
 
 impl Reader for SlowReader {
-    fn read(&mut self) -> operators::Result<Read> {
+    fn read(&mut self) -> operators_core::Result<Read> {
         self.reader.read()
     }
 
-    fn lag(&mut self) -> operators::Result<Lag> {
+    fn lag(&mut self) -> operators_core::Result<Lag> {
         (self.lag)(self.asked.fetch_add(1, Ordering::SeqCst))
     }
 }
 
-fn slow(lag: fn(u64) -> operators::Result<Lag>, sink: &MemorySink) -> (Plan, Arc<AtomicU64>) {
+fn slow(lag: fn(u64) -> operators_core::Result<Lag>, sink: &MemorySink) -> (Plan, Arc<AtomicU64>) {
     let mut plan = plan(DAYS / 100, u64::MAX, 1 << 20, vec![], sink);
     let built = Arc::get_mut(&mut plan.flows[0].built).unwrap();
     let asked = Arc::new(AtomicU64::new(0));
@@ -194,11 +194,11 @@ struct Uneven {
 impl Inspect for Uneven {}
 
 impl Source for Uneven {
-    fn starts(&self) -> operators::Result<Checkpoint> {
+    fn starts(&self) -> operators_core::Result<Checkpoint> {
         Ok(Checkpoint([(0, Position(0)), (1, Position(7))].into()))
     }
 
-    fn open(&self, share: Share, from: &Checkpoint) -> operators::Result<Box<dyn Reader>> {
+    fn open(&self, share: Share, from: &Checkpoint) -> operators_core::Result<Box<dyn Reader>> {
         if share.index == 0 {
             return self.weather.open(Share { index: 0, of: 1 }, from);
         }
@@ -208,11 +208,11 @@ impl Source for Uneven {
         Err(Error::Other("its leader is down".into()))
     }
 
-    fn identity(&self) -> operators::Result<Option<String>> {
+    fn identity(&self) -> operators_core::Result<Option<String>> {
         Ok(None)
     }
 
-    fn count(&self, _: &Span, _: &mut dyn FnMut(u64)) -> operators::Result<Recount> {
+    fn count(&self, _: &Span, _: &mut dyn FnMut(u64)) -> operators_core::Result<Recount> {
         Ok(Recount::Gone)
     }
 }
@@ -282,14 +282,14 @@ fn a_stop_commits_the_open_epoch() {
 fn a_run_goes_on_where_the_last_commit_stood() {
     let sink = MemorySink::new();
     for fault in [3, 7, 2] {
-        let faulty = vec![Arc::new(Fault::Panics(fault)) as Arc<dyn operators::stage::Stage>];
+        let faulty = vec![Arc::new(Fault::Panics(fault)) as Arc<dyn operators_core::stage::Stage>];
         let _ = Running::new(plan(20_000, 8_192, 1 << 30, faulty, &sink), true, Halt::new()).run().unwrap_err();
     }
     Running::new(plan(20_000, 8_192, 1 << 30, vec![], &sink), true, Halt::new()).run().unwrap();
     let committed = sink.committed.lock().unwrap();
-    let mut checkpoint = operators::Checkpoint::default();
+    let mut checkpoint = operators_core::Checkpoint::default();
     for span in committed.iter().flat_map(|(_, spans)| spans) {
         checkpoint.advance(span).unwrap();
     }
-    assert_eq!(checkpoint.position(0), Some(operators::Position(200_000)));
+    assert_eq!(checkpoint.position(0), Some(operators_core::Position(200_000)));
 }

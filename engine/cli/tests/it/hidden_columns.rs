@@ -1,10 +1,10 @@
 //! Columns that readers would hide are refused in a new archive and accepted in one that has them, by every command.
-use operators::Checkpoint;
-use operators::position::Anchors;
-use operators::progress::{Commit, Progress, Run, Tally, Version};
-use operators::sink::parquet::{Compression, Layout, ParquetSink};
-use operators::stage::{Closing, Read, Share, Sink};
-use operators::store::local::Local;
+use files::sink::{Compression, Layout, ParquetSink};
+use files::store::local::Local;
+use operators_core::Checkpoint;
+use operators_core::position::Anchors;
+use operators_core::progress::{Commit, Progress, Run, Tally, Version};
+use operators_core::stage::{Closing, Read, Share, Sink};
 use pipeline::load;
 use std::fs;
 use std::path::{Path, PathBuf};

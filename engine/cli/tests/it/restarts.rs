@@ -1,11 +1,11 @@
 //! A server that does not answer: the flow begins again from its last commit, by itself, and rows stay exact.
 
 use crate::common::world::{MemorySink, plan_into};
-use operators::config::Interval;
-use operators::inspect::Inspect;
-use operators::progress::{Commit, Progress, Receipt, Run};
-use operators::stage::{Account, Audit, Closing, Committer, Held, Listen, Opened, Sink, Writer};
-use operators::{Checkpoint, Chunk, Error, Position, Result};
+use operators_core::config::Interval;
+use operators_core::inspect::Inspect;
+use operators_core::progress::{Commit, Progress, Receipt, Run};
+use operators_core::stage::{Account, Audit, Closing, Committer, Held, Listen, Opened, Sink, Writer};
+use operators_core::{Checkpoint, Chunk, Error, Position, Result};
 use runtime::Halt;
 use runtime::Running;
 use std::sync::Arc;

@@ -1,9 +1,9 @@
 //! What a tap prints of every stage and of what is committed, and how it ends.
 
 use crate::common::{Job, both};
-use operators::source::weather::{WeatherConfig, expected};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use stages::source::weather::{WeatherConfig, expected};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};

@@ -1,9 +1,9 @@
 //! Flows that can run.
 
 use crate::file::CommitConfig;
-use operators::config::Interval;
-use operators::progress::Fingerprint;
-use operators::stage::{BuiltSink, BuiltSource, BuiltStage};
+use operators_core::config::Interval;
+use operators_core::progress::Fingerprint;
+use operators_core::stage::{BuiltSink, BuiltSource, BuiltStage};
 
 /// A flow with every stage built; the columns of each fit the next.
 pub struct BuiltFlow {

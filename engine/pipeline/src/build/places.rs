@@ -3,7 +3,7 @@
 use crate::build::built::BuiltFlow;
 use crate::diagnostics::diagnostic::{Diagnostic, Diagnostics};
 use crate::text::tree::{Node, Value};
-use operators::config::shown;
+use operators_core::config::shown;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;

@@ -2,7 +2,7 @@
 
 use crate::diagnostics::mask::Masked;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet, normalize_untrusted_str};
-use operators::terminal::printed;
+use operators_core::terminal::printed;
 use std::fmt;
 use std::ops::Range;
 

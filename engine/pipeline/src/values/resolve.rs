@@ -5,7 +5,7 @@
 use crate::diagnostics::diagnostic::Diagnostic;
 use crate::diagnostics::mask::names_a_secret;
 use crate::text::tree::{Entry, Node, Origin, Value};
-use operators::config::{Context, shown};
+use operators_core::config::{Context, shown};
 use std::env::VarError;
 use std::ops::Range;
 

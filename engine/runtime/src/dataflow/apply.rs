@@ -3,9 +3,9 @@
 use super::parcel::{Entry, Parcel};
 use super::{Edge, Hold};
 use crate::flow::Flow;
-use operators::chunk::Kind;
-use operators::progress::Tally;
-use operators::stage::{Applied, Stage};
+use operators_core::chunk::Kind;
+use operators_core::progress::Tally;
+use operators_core::stage::{Applied, Stage};
 use std::sync::Arc;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Pipeline;
@@ -66,7 +66,7 @@ fn left_out(applied: &Applied) -> Tally {
     Tally {
         filtered: applied.filtered,
         skipped: applied.skipped,
-        dead_letters: applied.dead_letters.as_ref().map_or(0, operators::Chunk::len),
+        dead_letters: applied.dead_letters.as_ref().map_or(0, operators_core::Chunk::len),
         ..Tally::default()
     }
 }

@@ -5,7 +5,7 @@
 
 use super::Edge;
 use super::parcel::{Delivery, Entry, Parcel};
-use operators::Span;
+use operators_core::Span;
 use timely::ExchangeData;
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::vec::Broadcast;
@@ -46,14 +46,14 @@ mod tests {
     use super::*;
     use crate::flow::budget::Budget;
     use crate::flow::epoch::Epoch;
-    use operators::chunk::Kind;
-    use operators::config::{Context, Interval};
-    use operators::position::Anchor;
-    use operators::progress::{Contents, FileEntry, Receipt, Tally};
-    use operators::source::SourceConfig;
-    use operators::source::weather::WeatherConfig;
-    use operators::stage::{Read, Share};
-    use operators::{Checkpoint, Chunk, Position};
+    use operators_core::chunk::Kind;
+    use operators_core::config::{Context, Interval};
+    use operators_core::position::Anchor;
+    use operators_core::progress::{Contents, FileEntry, Receipt, Tally};
+    use operators_core::stage::{Read, Share};
+    use operators_core::{Checkpoint, Chunk, Position};
+    use stages::source::SourceConfig;
+    use stages::source::weather::WeatherConfig;
     use std::fmt::Debug;
     use std::time::Duration;
     use timely::bytes::arc::BytesMut;

@@ -1,8 +1,8 @@
 //! What travels on the edges: chunks and receipts with the memory they are charged for.
 
 use crate::flow::budget::{Budget, Lease};
-use operators::progress::{Receipt, Tally};
-use operators::{Chunk, Span};
+use operators_core::progress::{Receipt, Tally};
+use operators_core::{Chunk, Span};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 

@@ -7,8 +7,8 @@ use crate::flow::epoch::Epoch;
 use crate::threads::Threads;
 use crate::threads::reader::{self, Fetched};
 use crossbeam_channel::{Receiver, TryRecvError};
-use operators::stage::Share;
-use operators::{Checkpoint, Span};
+use operators_core::stage::Share;
+use operators_core::{Checkpoint, Span};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -176,7 +176,7 @@ struct OpenRows {
 }
 
 impl OpenRows {
-    fn add(&mut self, span: &Span, bytes: u64) -> Result<(), operators::position::SpanError> {
+    fn add(&mut self, span: &Span, bytes: u64) -> Result<(), operators_core::position::SpanError> {
         let now = Instant::now();
         self.came = Some((self.came.map_or(now, |(first, _)| first), now));
         self.rows += span.rows;

@@ -3,7 +3,7 @@
 //! A process has one halt, and each attempt of a flow one below it: what halts the process halts every attempt, and
 //! an attempt can fail alone.
 
-use operators::Error;
+use operators_core::Error;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};

@@ -3,9 +3,9 @@
 use crate::flow::budget::Budget;
 use crate::flow::epoch::Epoch;
 use crate::flow::halt::Failure;
-use operators::progress::{Progress, Tally};
-use operators::sample::{Sampler, Samples};
-use operators::{Chunk, Lag};
+use operators_core::progress::{Progress, Tally};
+use operators_core::{Chunk, Lag};
+use stages::sample::{Sampler, Samples};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -332,9 +332,9 @@ fn remember<T>(last: &mut VecDeque<T>, one: T) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use operators::Checkpoint;
-    use operators::position::Anchors;
-    use operators::progress::{Fingerprint, Run, Version};
+    use operators_core::Checkpoint;
+    use operators_core::position::Anchors;
+    use operators_core::progress::{Fingerprint, Run, Version};
 
     #[test]
     fn a_commit_whose_answer_was_lost_is_counted_without_a_latency() {

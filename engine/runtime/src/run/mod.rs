@@ -12,8 +12,8 @@ use crate::plan::{Plan, PlannedFlow, Resume, fits};
 use crate::run::retry::Patience;
 use crate::threads::Threads;
 use crate::threads::committer::Begin;
-use operators::progress::{Progress, Run, Tally, Version};
-use operators::{Checkpoint, Error};
+use operators_core::progress::{Progress, Run, Tally, Version};
+use operators_core::{Checkpoint, Error};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, OnceLock};
 

@@ -75,9 +75,9 @@ mod tests {
     use super::*;
     use crate::flow::budget::Budget;
     use crate::flow::meter::Meter;
-    use operators::Checkpoint;
-    use operators::position::Anchors;
-    use operators::progress::{Fingerprint, Progress, Run, Tally, Version};
+    use operators_core::Checkpoint;
+    use operators_core::position::Anchors;
+    use operators_core::progress::{Fingerprint, Progress, Run, Tally, Version};
 
     const MINUTE: Duration = Duration::from_secs(60);
     const HOUR: Duration = Duration::from_secs(3600);
@@ -134,7 +134,7 @@ mod tests {
         meter.add_read(0, 1);
         patience.after_failure(&meter.read());
         assert_eq!(patience.since, first, "rows were waiting to be committed");
-        meter.add_restart(&Failure::new("test", &operators::Error::Other("no answer".to_owned())));
+        meter.add_restart(&Failure::new("test", &operators_core::Error::Other("no answer".to_owned())));
         patience.begin();
         meter.set_up();
         patience.after_failure(&meter.read());

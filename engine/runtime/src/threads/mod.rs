@@ -6,7 +6,7 @@ pub(crate) mod reader;
 pub(crate) mod writer;
 
 use crate::flow::Flow;
-use operators::Error;
+use operators_core::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 

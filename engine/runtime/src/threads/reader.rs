@@ -5,8 +5,8 @@ use crate::flow::Flow;
 use crate::flow::halt::Waker;
 use crate::threads::Threads;
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, bounded};
-use operators::stage::{Read, Reader, Share};
-use operators::{Checkpoint, Error, Span};
+use operators_core::stage::{Read, Reader, Share};
+use operators_core::{Checkpoint, Error, Span};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

@@ -2,13 +2,13 @@
 #![allow(unsafe_code)]
 
 use super::Messages;
-use operators::source::weather::{WeatherConfig, expected};
 use prost::Message;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::bindings as c;
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::producer::{BaseProducer, Producer};
+use stages::source::weather::{WeatherConfig, expected};
 use std::ffi::CString;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};

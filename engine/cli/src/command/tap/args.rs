@@ -1,7 +1,7 @@
 //! What `tap` can be told.
 
 use clap::{Args, ValueEnum};
-use operators::transform::filter::{FilterConfig, Scalar};
+use stages::transform::filter::{FilterConfig, Scalar};
 use std::path::PathBuf;
 use std::str::FromStr;
 

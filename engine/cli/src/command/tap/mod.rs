@@ -18,7 +18,7 @@ mod target;
 pub(crate) use args::TapArgs;
 
 use super::Failed;
-use operators::sink::is_parquet_file;
+use files::sink::is_parquet_file;
 use output::Output;
 use target::Target;
 

@@ -4,11 +4,11 @@ use super::args::{Condition, Format, TapArgs};
 use crate::command::Failed;
 use crate::report::{counted, tell_aside, width};
 use indicatif::HumanCount;
-use operators::Chunk;
-use operators::show::{self, Bytes, Origin, Page, Printer, View};
-use operators::stage::Apply;
-use operators::transform::TransformConfig;
+use operators_core::Chunk;
+use operators_core::stage::Apply;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use stages::show::{self, Bytes, Origin, Page, Printer, View};
+use stages::transform::TransformConfig;
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Stdout, Write, stdout};
 use std::ops::ControlFlow::{self, Break, Continue};
 

@@ -4,11 +4,11 @@ use super::args::{Begin, TapArgs};
 use super::output::Output;
 use crate::command::Failed;
 use crate::report::tell_aside;
-use operators::Error;
-use operators::inspect::{FirstBatch, Stored, Which};
-use operators::show::{Origin, View};
-use operators::sink::parquet_file;
+use files::sink::parquet_file;
+use operators_core::Error;
+use operators_core::inspect::{FirstBatch, Stored, Which};
 use pipeline::{BuiltFlow, Loaded};
+use stages::show::{Origin, View};
 
 /// Prints what the sink of a flow has committed, and ends.
 pub(super) fn sink(args: &TapArgs, loaded: &Loaded, flow: &BuiltFlow, output: &mut Output<'_>) -> Result<(), Failed> {

@@ -2,8 +2,8 @@
 
 use crate::report::{Said, Voice, json_or_error, printed_lines, say, tell};
 use indicatif::{ProgressBar, ProgressStyle};
-use operators::stage::{Finding, Listen};
-use operators::terminal::printed;
+use operators_core::stage::{Finding, Listen};
+use operators_core::terminal::printed;
 use std::time::Duration;
 
 /// Tells findings as they are met, and on a terminal how far the work is.

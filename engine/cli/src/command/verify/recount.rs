@@ -3,9 +3,9 @@
 use super::listener::Listener;
 use crate::report::printed_lines;
 use indicatif::HumanCount;
-use operators::progress::Progress;
-use operators::stage::{Account, Finding, Listen, Recount, Removal};
-use operators::{Error, Span};
+use operators_core::progress::Progress;
+use operators_core::stage::{Account, Finding, Listen, Recount, Removal};
+use operators_core::{Error, Span};
 use pipeline::BuiltFlow;
 use runtime::plan::{Misfit, misfit};
 use serde::Serialize;
@@ -170,7 +170,7 @@ pub(super) fn ranges<'s>(spans: impl IntoIterator<Item = &'s Span>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use operators::Position;
+    use operators_core::Position;
 
     /// Partitions from 0 on: rows that were read, and how they were counted.
     fn compared(partitions: &[(u64, Recount)], read: u64) -> (Source, Vec<String>) {

@@ -6,10 +6,10 @@
 use crate::report::summary;
 use crate::report::words::counted;
 use indicatif::{HumanBytes, HumanCount};
-use operators::progress::Version;
-use operators::schema::Column;
-use operators::terminal::printed;
-use operators::{Checkpoint, Schema};
+use operators_core::progress::Version;
+use operators_core::schema::Column;
+use operators_core::terminal::printed;
+use operators_core::{Checkpoint, Schema};
 use runtime::plan::{Plan, PlannedFlow, Resume};
 use serde::Serialize;
 

@@ -1,17 +1,17 @@
 //! A small world for tests of the engine alone: a sink in memory that can stall and fail, stages that misbehave.
-use operators::config::{Context, Interval, Size};
-use operators::inspect::Inspect;
-use operators::progress::{Commit, Contents, Progress, Receipt, Run, Version};
-use operators::source::SourceConfig;
-use operators::source::weather::WeatherConfig;
-use operators::stage::{
+use operators_core::config::{Context, Interval, Size};
+use operators_core::inspect::Inspect;
+use operators_core::progress::{Commit, Contents, Progress, Receipt, Run, Version};
+use operators_core::stage::{
     Account, Applied, Apply, Audit, BuiltSink, BuiltStage, Closing, Committer, Held, Listen, Opened, Sink, Stage,
     Writer,
 };
-use operators::{Chunk, Error, Result, Span};
+use operators_core::{Chunk, Error, Result, Span};
 use pipeline::CommitConfig;
 use pipeline::{BuiltFlow, NamedStage};
 use runtime::plan::{Plan, PlannedFlow, Resume};
+use stages::source::SourceConfig;
+use stages::source::weather::WeatherConfig;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;

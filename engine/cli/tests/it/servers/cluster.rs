@@ -2,12 +2,12 @@
 //! the product.
 
 use crate::common::{Job, assert_generated, read_archive, tests};
-use operators::source::weather::{WeatherConfig, expected};
 use prost::Message;
 use rdkafka::Message as _;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
+use stages::source::weather::{WeatherConfig, expected};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;

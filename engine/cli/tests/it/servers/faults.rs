@@ -9,7 +9,7 @@ use super::cluster::{Cluster, Layout, ONE, THREE};
 use super::fault::{Deck, Fault, a_pair, between, each_fault, inflict, names, pause};
 use super::program::Program;
 use crate::common::Random;
-use operators::config::Interval;
+use operators_core::config::Interval;
 use std::collections::BTreeMap;
 use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};

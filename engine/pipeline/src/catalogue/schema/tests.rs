@@ -9,7 +9,7 @@ use crate::load::checked;
 use crate::values::read::read;
 use crate::values::resolve::Outside;
 use jsonschema::Validator;
-use operators::config::Context;
+use operators_core::config::Context;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use std::env::VarError;
