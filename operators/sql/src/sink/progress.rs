@@ -23,7 +23,7 @@ pub(super) const TABLE: &str = "weatherflow_progress";
 const SELECT: &str = "SELECT p.run, p.version, p.progress FROM weatherflow_progress AS p WHERE p.flow = ?";
 
 /// A flow's row.
-pub(super) struct Held {
+pub(crate) struct Held {
     /// Id of the run that may commit.
     pub(super) owner: String,
     /// The last commit.

@@ -16,7 +16,6 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Produc
 use rdkafka::{Offset, TopicPartitionList};
 use std::sync::Arc;
 use std::time::Duration;
-use testkit::servers;
 
 pub(super) fn refusal(error: Error) -> String {
     match error {

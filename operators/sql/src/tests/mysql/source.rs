@@ -7,7 +7,6 @@ use arrow::datatypes::Int32Type;
 use operators_core::Error;
 use operators_core::position::{Position, Span};
 use operators_core::stage::{Read, Recount, Share};
-use testkit::servers;
 
 const CREATE: &str = "CREATE TABLE t (id BIGINT AUTO_INCREMENT PRIMARY KEY, a INT)";
 const COLUMNS: &str = r#"{"a": "int32"}"#;
