@@ -96,7 +96,7 @@ pub(crate) fn command() -> clap::Command {
 }
 
 /// What libraries say of their own tries is for those who ask by `RUST_LOG`; what it comes to is said by us.
-const LOG: &str = "error,runtime=warn,operators=warn";
+const LOG: &str = "error,files=warn,kafka=warn,runtime=warn,sql=warn";
 
 /// Runs the command that the process was started with.
 pub(crate) fn main() -> ExitCode {

@@ -1,4 +1,4 @@
-//! The README's table of stages is the one the code gives.
+//! The stage reference in `operators/README.md` is the one the code gives.
 use pipeline::catalogue;
 use std::fmt::Write;
 use testkit::project;
@@ -33,11 +33,11 @@ fn markdown() -> String {
 /// `WEATHERFLOW_UPDATE=1` writes the table into the README instead of comparing it.
 #[test]
 fn the_readme_lists_every_stage() {
-    let path = project().join("README.md");
+    let path = project().join("operators/README.md");
     let readme = std::fs::read_to_string(&path).unwrap();
     let begin = readme.find(BEGIN).map(|at| at + BEGIN.len());
     let end = readme.find(END);
-    let (Some(begin), Some(end)) = (begin, end) else { panic!("README.md has no {BEGIN}...{END}") };
+    let (Some(begin), Some(end)) = (begin, end) else { panic!("operators/README.md has no {BEGIN}...{END}") };
     let expected = markdown();
     if std::env::var_os("WEATHERFLOW_UPDATE").is_some_and(|set| set == "1") {
         std::fs::write(&path, format!("{}\n{expected}\n{}", &readme[..begin], &readme[end..])).unwrap();
@@ -51,7 +51,7 @@ fn the_readme_lists_every_stage() {
     assert_eq!(
         readme[begin..end].trim(),
         expected.trim(),
-        "README.md is behind the code; WEATHERFLOW_UPDATE=1 brings it up"
+        "operators/README.md is behind the code; WEATHERFLOW_UPDATE=1 brings it up"
     );
 }
 
