@@ -1,6 +1,8 @@
 //! The command line. Exit status: 0 fine, 1 failed while running, 2 wrong command line or file.
 
-use crate::command::{Failed, check, completions, graph, init, man, run, schema, stages, status, tap, test, verify};
+use crate::command::{
+    Failed, check, completions, graph, help as pages, init, man, run, schema, stages, status, tap, test, verify,
+};
 use crate::help;
 use crate::report::{LogFormat, Voice, briefly, say_aside, tell_aside};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -13,7 +15,7 @@ use tracing_appender::non_blocking::WorkerGuard;
 
 /// Rows from a table through a topic to Parquet, exactly once, from one TOML file.
 #[derive(Debug, Parser)]
-#[command(name = "weatherflow", version, arg_required_else_help = true)]
+#[command(name = "weatherflow", version, arg_required_else_help = true, disable_help_subcommand = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -64,6 +66,11 @@ enum Command {
     },
     /// Print the manual page: `weatherflow man | man -l -`.
     Man,
+    /// Describe a command, or a topic: file, guarantee, metrics, status.
+    Help {
+        /// The command or topic.
+        name: Option<String>,
+    },
     /// Run the tests of pipeline files: whole flows with their commits, in memory.
     Test {
         /// The pipeline files.
@@ -119,6 +126,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Schema => schema::schema(),
         Command::Completions { shell } => completions::completions(shell, self::command()),
         Command::Man => man::man(self::command()),
+        Command::Help { name } => pages::help(self::command(), name.as_deref()),
         Command::Tap(args) => tap::tap(&args),
         Command::Test { files, filter } => test::test(&files, filter.as_deref()),
         Command::Verify(args) => verify::verify(&args, voice),

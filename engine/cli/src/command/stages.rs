@@ -1,4 +1,4 @@
-//! `stages`: what a flow can be made of, from the same source as the README's tables.
+//! `stages`: what a flow can be made of, from the same source as operators/README.md.
 
 use super::Failed;
 use crate::report::{page_width, say};

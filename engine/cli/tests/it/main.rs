@@ -7,6 +7,7 @@ mod common;
 mod compose;
 mod config;
 mod crashes;
+mod docs;
 mod engine;
 mod full_disk;
 mod golden;

@@ -3,7 +3,7 @@
 use crate::file::{Pipeline, SLOTS};
 use crate::shape::{Field, Shape};
 
-/// A stage as the README describes it.
+/// A stage as `operators/README.md` describes it.
 #[derive(Clone, Debug)]
 pub struct StageDoc {
     /// Where it may stand: `source`.
