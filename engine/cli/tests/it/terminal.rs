@@ -122,6 +122,8 @@ fn a_run_is_one_calm_table_and_leaves_the_terminal_as_it_was() {
         let ended = terminal.see("the end", |screen| screen.contains("to prove it:"));
         assert!(ended.contains("stopping: committing what is open"), "{ended}");
         assert_fits(&ended);
+        // What is typed before the shell asks for it is echoed twice.
+        terminal.see("a prompt", |screen| screen.trim_end().ends_with("\n$"));
         terminal.type_line("stty -a | tr ' ' '\\n' | grep -x -e echo -e icanon | wc -l");
         terminal.see("a terminal that echoes", |screen| screen.lines().any(|line| line.trim() == "2"));
         assert_eq!(terminal.tmux(&["display-message", "-p", "#{cursor_flag}"]).trim(), "1", "the cursor shows");
