@@ -1,7 +1,7 @@
 //! The real servers that tests run against: one set for the whole test run, started by `docker/servers` when the first
 //! test asks, gone when the test run has ended.
 //!
-//! Without Java and Maven a test that needs servers is skipped, loudly and counted; with `CI=true` it fails instead.
+//! Without Java, Maven and OpenSSL's program a test that needs servers is skipped, loudly and counted; with `CI=true` it fails instead.
 //! `WEATHERFLOW_MYSQL=9` has a real MySQL 9 instead of MariaDB, where root and debootstrap are there.
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -150,7 +150,7 @@ pub fn project() -> PathBuf {
 /// What this machine lacks to run servers.
 static MISSING: LazyLock<String> = LazyLock::new(|| {
     let lacks = |program: &&&str| Command::new(program).arg("-version").output().is_err();
-    ["java", "mvn"].iter().filter(lacks).copied().collect::<Vec<_>>().join(" and ")
+    ["java", "jar", "mvn", "openssl"].iter().filter(lacks).copied().collect::<Vec<_>>().join(" and ")
 });
 
 fn skip(kind: &str, missing: &str) {
