@@ -28,6 +28,10 @@ launch() {
 certificates() {
     local in=$DIR/certificates who
     [[ -e $in/broker-chain.pem ]] && return
+    if ! command -v openssl >/dev/null; then
+        echo "servers: --secure needs the program openssl, which makes the certificates" >&2
+        exit 1
+    fi
     mkdir -p "$in"
     openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /CN=weatherflow-ca \
         -keyout "$in/ca.key" -out "$in/ca.pem" 2>/dev/null

@@ -1,8 +1,9 @@
 //! The real servers that tests run against: one set for the whole test run, started by `docker/servers` when the first
 //! test asks, gone when the test run has ended.
 //!
-//! Without Java and Maven a test that needs servers is skipped, loudly and counted; with `CI=true` it fails instead.
-//! `WEATHERFLOW_SERVERS=off` skips them on any machine. `WEATHERFLOW_MYSQL=9` has a real MySQL 9 instead of MariaDB, where root and debootstrap are there.
+//! Without Java, Maven and OpenSSL's program a test that needs servers is skipped, loudly and counted; with `CI=true` it
+//! fails instead. `WEATHERFLOW_SERVERS=off` skips them on any machine. `WEATHERFLOW_MYSQL=9` has a real MySQL 9 instead of
+//! MariaDB, where root and debootstrap are there.
 
 pub use crate::{project, unique, wait_for};
 use std::collections::BTreeMap;
@@ -183,7 +184,7 @@ static MISSING: LazyLock<String> = LazyLock::new(|| {
         return "WEATHERFLOW_SERVERS is off".to_owned();
     }
     let lacks = |program: &&&str| Command::new(program).arg("-version").output().is_err();
-    let missing: Vec<_> = ["java", "mvn"].iter().filter(lacks).copied().collect();
+    let missing: Vec<_> = ["java", "jar", "mvn", "openssl"].iter().filter(lacks).copied().collect();
     if missing.is_empty() { String::new() } else { format!("this machine lacks {}", missing.join(" and ")) }
 });
 

@@ -1,13 +1,15 @@
 //! `run --http`: what programs are told, who may ask, and that no asking changes a row.
 
-use crate::common::served::{Served, wait_for};
+use crate::common::served::{Answer, Served, wait_for};
 use crate::common::{Job, both, tests};
+use http::{Request, Version, header::HOST};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 use testkit::project;
 
 /// A sample's name and labels, and its value.
@@ -60,7 +62,7 @@ fn filtering() -> Job {
 fn stages_of_one_kind_have_a_series_each() {
     let job = filtering();
     let run = Served::start(&job, &[]);
-    let metrics = run.get("/metrics", &[]).body;
+    let metrics = run.get("/metrics").body;
     let samples = metrics.lines().filter(|line| !line.starts_with('#'));
     let mut series = BTreeSet::new();
     for (name, _) in samples.filter_map(|line| line.rsplit_once(' ')) {
@@ -78,7 +80,7 @@ fn metrics_are_what_prometheus_expects_and_counters_never_go_down() {
     let job = filtering();
     let run = Served::start(&job, &[]);
     let scrape = || {
-        let answer = run.get("/metrics", &[]);
+        let answer = run.get("/metrics");
         assert!(
             answer.headers.contains("content-type: application/openmetrics-text; version=1.0.0"),
             "{}",
@@ -136,11 +138,11 @@ fn metrics_are_what_prometheus_expects_and_counters_never_go_down() {
 fn a_run_tells_its_health_its_graph_and_its_numbers() {
     let job = Job::new(10, 100_000, "20ms", "200ms");
     let run = Served::start(&job, &[]);
-    assert_eq!(run.get("/health", &[]).status, 200);
+    assert_eq!(run.get("/health").status, 200);
     let status = wait_for("a commit of every partition by the archive", || {
         Some(run.status()).filter(|status| (0..4).all(|n| status["flows"][2]["positions"][n.to_string()].is_u64()))
     });
-    assert_eq!(run.get("/ready", &[]).body, "{\"ready\":true,\"reasons\":[]}");
+    assert_eq!(run.get("/ready").body, "{\"ready\":true,\"reasons\":[]}");
     let archive = &status["flows"][2];
     assert_eq!((&archive["name"], &archive["state"]), (&"archive".into(), &"running".into()));
     let names: Vec<_> = archive["graph"]["nodes"].as_array().unwrap().iter().map(|node| &node["name"]).collect();
@@ -154,26 +156,29 @@ fn a_run_tells_its_health_its_graph_and_its_numbers() {
 
     let is_of_the_run = |data: &str| data.trim_start().starts_with("{\"status\":{\"pipeline\":\"weather\"");
     wait_for("events of the run, with its rows", || {
-        let events = run.get("/events", &["--no-buffer", "--max-time", "3"]);
+        let events = run.ask(Request::get("/events"), Duration::from_secs(3));
         assert!(events.headers.contains("text/event-stream"), "{}", events.headers);
         let mut data = events.body.lines().filter_map(|line| line.strip_prefix("data:"));
         let shown = ["\"series\":\"station-07\"", "\"value\":\"degrees\""];
         (data.any(is_of_the_run) && shown.iter().all(|shown| events.body.contains(shown))).then_some(())
     });
 
-    let page = run.get("/", &[]);
+    let page = run.get("/");
     assert!(page.headers.contains("content-security-policy: default-src 'none'") && page.headers.contains("nosniff"));
-    for (arguments, path, status) in [
-        (vec![], "/nothing", 404),
-        (vec!["--request", "POST"], "/metrics", 405),
-        (vec!["--head"], "/metrics", 200),
-        (vec!["--header", "Host: evil.example"], "/status", 421),
-        (vec!["--header", "Host: localhost:1"], "/status", 200),
-        (vec!["--header", "Sec-Fetch-Site: cross-site", "--header", "Sec-Fetch-Mode: no-cors"], "/events", 403),
-        (vec!["--header", "Sec-Fetch-Site: cross-site", "--header", "Sec-Fetch-Mode: navigate"], "/", 200),
-        (vec!["--http1.0", "--header", "Host:"], "/status", 200),
+    let cross_site =
+        |mode: &str| Request::builder().header("Sec-Fetch-Site", "cross-site").header("Sec-Fetch-Mode", mode);
+    for (request, status) in [
+        (Request::get("/nothing"), 404),
+        (Request::post("/metrics"), 405),
+        (Request::head("/metrics"), 200),
+        (Request::get("/status").header(HOST, "evil.example"), 421),
+        (Request::get("/status").header(HOST, "localhost:1"), 200),
+        (cross_site("no-cors").uri("/events"), 403),
+        (cross_site("navigate").uri("/"), 200),
+        (Request::get("/status").version(Version::HTTP_10), 200),
     ] {
-        assert_eq!(run.get(path, &arguments).status, status, "{arguments:?} {path}");
+        let shown = format!("{request:?}");
+        assert_eq!(run.ask(request, Duration::from_secs(20)).status, status, "{shown}");
     }
     assert!(run.stop().success());
 }
@@ -205,18 +210,18 @@ fn a_flow_in_trouble_is_not_ready_and_its_password_is_told_nobody() {
     let nowhere = "[flow.sink.table]\nurl = \"mysql://root@127.0.0.1:1/CS544\"\npassword = \"hunter2hunter2\"";
     fs::write(job.file(), file.replace(table, nowhere)).unwrap();
     let run = Served::start(&job, &["--flow", "generate"]);
-    let answer =
-        wait_for("trouble", || Some(run.get("/ready", &[])).filter(|ready| ready.body.contains("trying_again")));
+    let answer = wait_for("trouble", || Some(run.get("/ready")).filter(|ready| ready.body.contains("trying_again")));
     assert_eq!(answer.status, 503);
     let ready: Value = serde_json::from_str(&answer.body).unwrap();
     assert_eq!((&ready["ready"], &ready["reasons"][0]["flow"]), (&false.into(), &"generate".into()));
     assert_eq!(ready["reasons"][0]["state"], "trying_again");
     assert!(ready["reasons"][0]["reason"].as_str().unwrap().contains("127.0.0.1:1"), "{}", answer.body);
-    assert_eq!(run.get("/health", &[]).status, 200);
-    let metrics = run.get("/metrics", &[]).body;
+    assert_eq!(run.get("/health").status, 200);
+    let metrics = run.get("/metrics").body;
     assert!(metrics.contains("weatherflow_flow_up{flow=\"generate\"} 0"), "{metrics}");
     let events = wait_for("events of the trouble", || {
-        Some(run.get("/events", &["--max-time", "2"]).body).filter(|events| events.contains("trying_again"))
+        Some(run.ask(Request::get("/events"), Duration::from_secs(2)).body)
+            .filter(|events| events.contains("trying_again"))
     });
     for text in [answer.body, metrics, events, run.status().to_string()] {
         assert!(!text.contains("hunter2"), "{text}");
@@ -236,7 +241,7 @@ fn a_flow_whose_source_never_answers_is_at_no_time_ready_and_ends() {
     let run = Served::start(&job, &["--flow", "archive"]);
     let mut states = BTreeSet::new();
     wait_for("the end", || {
-        let answer = run.get("/ready", &[]);
+        let answer = run.get("/ready");
         if answer.status == 0 {
             return Some(());
         }
@@ -266,11 +271,11 @@ fn scrapes_and_pages_under_load_change_no_row_and_hold_nothing_up() {
     let silent: Vec<_> = (0..10).map(|_| connect()).collect();
     std::thread::scope(|scope| {
         for path in ["/metrics", "/status", "/ready", "/metrics"] {
-            let url = format!("{}{path}", run.url);
+            let run = &run;
             scope.spawn(move || {
-                let ask = || Command::new("curl").args(["--silent", "--max-time", "20", &url]).output().unwrap();
                 for _ in 0..ANSWERS {
-                    wait_for(&url, || Some(ask()).filter(|curl| curl.status.success() && !curl.stdout.is_empty()));
+                    let whole = |answer: &Answer| answer.is_complete && !answer.body.is_empty();
+                    wait_for(path, || Some(run.get(path)).filter(whole));
                 }
             });
         }

@@ -1,5 +1,6 @@
 //! What a stage says about its cluster, and the settings of a client that follow from it.
 
+use super::authorities;
 use operators_core::config::{Context, Secret, shown};
 use operators_core::error::Problem;
 use rdkafka::ClientConfig;
@@ -92,7 +93,8 @@ impl fmt::Display for Brokers {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Security {
-    /// Encrypts the connection; `tls = {}` trusts the certificate authorities of the system.
+    /// Encrypts the connection; `tls = {}` trusts the certificate authorities of the system, or those that the
+    /// environment variables SSL_CERT_FILE and SSL_CERT_DIR name.
     pub tls: Option<Tls>,
     /// Logs in with a password.
     pub sasl: Option<Sasl>,
@@ -288,6 +290,9 @@ fn secure(config: &mut ClientConfig, security: &Security, context: &Context, pro
                     help: Some("a path in this file is relative to the folder of this file".to_owned()),
                 }),
             }
+        }
+        if tls.ca.is_none() {
+            problems.extend(authorities::trust_system(config).err());
         }
         if tls.cert.is_some() != tls.key.is_some() {
             let (given, missing) = if tls.cert.is_some() { ("cert", "key") } else { ("key", "cert") };

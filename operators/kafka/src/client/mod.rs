@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! config.rs     `brokers`, `security` and `options`: what a stage says about its cluster
+//!   authorities.rs  whom TLS trusts where a file does not say
 //!   place.rs    a topic of a cluster, as every error names it
 //!   error.rs    an answer of Kafka as an error for people; what a client says on the side
 //! topic.rs      asks about a topic: identity, partitions, offsets, settings; creates one
@@ -12,6 +13,7 @@
 //! outlet.rs     hands messages over by the thousand
 //! ```
 
+mod authorities;
 pub(crate) mod batch;
 pub(crate) mod config;
 mod describe;

@@ -1,10 +1,21 @@
-//! A run that answers over HTTP, and `curl` to ask it.
+//! A run that answers over HTTP, and a client to ask it.
+
 use crate::common::Job;
+use http::{Request, Version, header::HOST, request};
+use hyper::body::Body;
+use hyper_util::rt::TokioIo;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use std::error::Error;
+use std::future::poll_fn;
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::pin::Pin;
+use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
+
+/// Longer than any answer takes that has an end.
+const LONG: Duration = Duration::from_secs(20);
 
 /// `run --http 0` with more arguments.
 pub struct Served {
@@ -12,12 +23,15 @@ pub struct Served {
     pub url: String,
 }
 
-/// What `curl` was answered.
+/// The answer to a request, as far as it came.
+#[derive(Default)]
 pub struct Answer {
+    /// 0 when none came.
     pub status: u16,
-    /// In lower case.
+    /// `name: value` lines in lower case.
     pub headers: String,
     pub body: String,
+    pub is_complete: bool,
 }
 
 impl Served {
@@ -42,18 +56,16 @@ impl Served {
         self.url.strip_prefix("http://").unwrap()
     }
 
-    pub fn get(&self, path: &str, arguments: &[&str]) -> Answer {
-        let mut curl = Command::new("curl");
-        curl.args(["--silent", "--include", "--max-time", "20"]).args(arguments).arg(format!("{}{path}", self.url));
-        let output = curl.output().expect("curl is installed");
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let (headers, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
-        let status = headers.split_whitespace().nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
-        Answer { status, headers: headers.to_lowercase(), body: body.to_owned() }
+    pub fn get(&self, path: &str) -> Answer {
+        self.ask(Request::get(path), LONG)
+    }
+
+    pub fn ask(&self, request: request::Builder, within: Duration) -> Answer {
+        ask(self.address(), request, within)
     }
 
     pub fn status(&self) -> Value {
-        serde_json::from_str(&self.get("/status", &[]).body).unwrap()
+        serde_json::from_str(&self.get("/status").body).unwrap()
     }
 
     pub fn signal(&self, signal: Signal) {
@@ -76,6 +88,37 @@ impl Drop for Served {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Sends a request without a body, and takes of the answer what comes within a time: that of `/events` has no end.
+pub fn ask(address: &str, request: request::Builder, within: Duration) -> Answer {
+    let mut request = request.body(String::new()).unwrap();
+    if request.version() == Version::HTTP_11 && !request.headers().contains_key(HOST) {
+        request.headers_mut().insert(HOST, address.parse().unwrap());
+    }
+    let mut answer = Answer::default();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let exchanged = runtime.block_on(tokio::time::timeout(within, exchange(address, request, &mut answer)));
+    answer.is_complete = matches!(exchanged, Ok(Ok(())));
+    answer
+}
+
+async fn exchange(address: &str, request: Request<String>, answer: &mut Answer) -> Result<(), Box<dyn Error>> {
+    let stream = TcpStream::connect(address).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    let response = sender.send_request(request).await?;
+    answer.status = response.status().as_u16();
+    for (name, value) in response.headers() {
+        answer.headers += &format!("{name}: {}\n", value.to_str()?.to_lowercase());
+    }
+    let mut body = response.into_body();
+    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        if let Ok(data) = frame?.into_data() {
+            answer.body += std::str::from_utf8(&data)?;
+        }
+    }
+    Ok(())
 }
 
 /// Looks until there is something to see; fails when there never is.

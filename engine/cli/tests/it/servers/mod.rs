@@ -1,5 +1,6 @@
 //! Tests on real servers, which `docker/servers` starts: `cargo test -- servers::` runs exactly these.
 
+mod authorities;
 mod cluster;
 mod cut_log;
 mod fault;
