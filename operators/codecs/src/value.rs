@@ -2,10 +2,11 @@
 
 use arrow::array::{AsArray, BinaryArray, RecordBatch, UInt32Array};
 use arrow::compute;
-use arrow::datatypes::{DataType, Field, SchemaRef};
 use operators_core::chunk::Chunk;
 use operators_core::error::{Error, Problem, Result};
-use operators_core::schema::{Schema, type_name};
+use operators_core::message::is_message;
+use operators_core::schema::{Column, Schema};
+use operators_core::types::ColumnType;
 use std::sync::Arc;
 
 /// The name of the column.
@@ -14,10 +15,10 @@ pub const VALUE: &str = "value";
 /// Checks that there are messages to decode.
 pub(crate) fn expect(input: &Schema) -> Result<(), Problem> {
     const HELP: &str = "decode the rows of a source that gives messages, such as source.topic";
-    match input.field(VALUE).map(Field::data_type) {
-        Some(DataType::Binary) => Ok(()),
-        Some(other) => {
-            let message = format!("the column `{VALUE}` is {}, and decoding needs bytes", type_name(other));
+    match input.column(VALUE) {
+        Some(column) if is_message(&column.column_type) => Ok(()),
+        Some(column) => {
+            let message = format!("the column `{VALUE}` is {}, and decoding needs bytes", column.column_type);
             Err(Problem::whole(message).help(HELP))
         }
         None => {
@@ -40,18 +41,18 @@ pub(crate) fn take(messages: &BinaryArray, indices: &UInt32Array) -> Result<Bina
 
 /// The columns of an encoder: those it was given and the messages. A column of that name is a problem.
 pub(crate) fn append(input: &Schema) -> Result<Schema, Problem> {
-    if input.field(VALUE).is_some() {
+    if input.column(VALUE).is_some() {
         let problem = Problem::whole(format!("the input has a column `{VALUE}` already, where the message would go"));
         return Err(problem.help("give it another name before, with transform.select"));
     }
-    let mut fields: Vec<Field> = input.0.fields().iter().map(|field| field.as_ref().clone()).collect();
-    fields.push(Field::new(VALUE, DataType::Binary, false));
-    Ok(Schema::new(fields))
+    let mut columns = input.columns().to_vec();
+    columns.push(Column::new(VALUE, ColumnType::Bytes, false));
+    Ok(Schema::new(columns))
 }
 
 /// The same rows with their messages beside them; `schema` is that of [`append`].
-pub(crate) fn with_messages(chunk: &Chunk, schema: &SchemaRef, messages: BinaryArray) -> Result<Chunk> {
+pub(crate) fn with_messages(chunk: &Chunk, schema: &Schema, messages: BinaryArray) -> Result<Chunk> {
     let mut columns = chunk.rows.columns().to_vec();
     columns.push(Arc::new(messages));
-    Ok(chunk.with_rows(RecordBatch::try_new(Arc::clone(schema), columns)?))
+    Ok(chunk.with_rows(RecordBatch::try_new(Arc::clone(schema.arrow()), columns)?))
 }

@@ -1,9 +1,10 @@
 //! Rows as Arrow columns, and where they came from.
 
 use crate::error::Result;
+use crate::types::ColumnType;
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt32Array, UInt64Array};
 use arrow::compute;
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::{Field, Schema};
 use arrow::ipc::{reader::StreamReader, writer::StreamWriter};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use std::collections::HashMap;
@@ -50,9 +51,9 @@ impl Chunk {
         self.rows.num_rows() == 0
     }
 
-    /// Its columns.
+    /// Its columns, which a chunk of a flow has from the stage that gave it, and one of a file from the file.
     pub fn columns(&self) -> crate::Schema {
-        crate::Schema(self.rows.schema())
+        crate::Schema::from_arrow(self.rows.schema())
     }
 
     /// Bytes of memory its columns hold.
@@ -113,7 +114,7 @@ impl<'de> Deserialize<'de> for Chunk {
 fn to_ipc(chunk: &Chunk, origin: String) -> Result<Vec<u8>> {
     let schema = chunk.rows.schema();
     let mut fields: Vec<Arc<Field>> = schema.fields().iter().cloned().collect();
-    fields.push(Arc::new(Field::new(POSITIONS, DataType::UInt64, false)));
+    fields.push(Arc::new(Field::new(POSITIONS, ColumnType::UInt64.arrow(), false)));
     let metadata = HashMap::from([(ORIGIN.to_owned(), origin)]);
     let schema = Arc::new(Schema::new(fields).with_metadata(metadata));
     let mut columns = chunk.rows.columns().to_vec();

@@ -1,6 +1,5 @@
-//! Value types that the stage configs share: paths, durations, sizes, secrets, column types.
+//! Value types that the stage configs share: paths, durations, sizes, secrets.
 
-use arrow::datatypes::{DataType, TimeUnit};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::borrow::Cow;
@@ -193,64 +192,6 @@ from_text!(Size, "a size such as \"256MiB\"", {"type": ["string", "integer"], "f
     (n >= 0.0 && n.fract() == 0.0).then_some(Size(n as u64))
 });
 from_text!(Secret, "a secret text", {"type": "string", "format": "secret"}, |_| None);
-
-/// The type of a column, as pipeline files spell it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ColumnType {
-    /// true or false
-    Bool,
-    /// 32-bit integer
-    Int32,
-    /// 64-bit integer
-    Int64,
-    /// 32-bit floating point
-    Float32,
-    /// 64-bit floating point
-    Float64,
-    /// UTF-8 text
-    String,
-    /// raw bytes
-    Bytes,
-    /// a day without time and zone
-    Date,
-    /// microseconds since 1970-01-01 UTC
-    Timestamp,
-}
-
-impl ColumnType {
-    /// The type that reads what was written from a column of an Arrow type; `None` where there is none.
-    pub fn for_reading(data_type: &DataType) -> Option<Self> {
-        Some(match data_type {
-            DataType::Boolean => Self::Bool,
-            DataType::Int32 => Self::Int32,
-            DataType::Int64 | DataType::UInt32 | DataType::UInt64 => Self::Int64,
-            DataType::Float32 => Self::Float32,
-            DataType::Float64 => Self::Float64,
-            DataType::Utf8 => Self::String,
-            DataType::Binary => Self::Bytes,
-            DataType::Date32 => Self::Date,
-            DataType::Timestamp(_, _) => Self::Timestamp,
-            _ => return None,
-        })
-    }
-
-    /// The Arrow type that holds it.
-    pub fn data_type(self) -> DataType {
-        match self {
-            Self::Bool => DataType::Boolean,
-            Self::Int32 => DataType::Int32,
-            Self::Int64 => DataType::Int64,
-            Self::Float32 => DataType::Float32,
-            Self::Float64 => DataType::Float64,
-            Self::String => DataType::Utf8,
-            Self::Bytes => DataType::Binary,
-            Self::Date => DataType::Date32,
-            // UTC by its offset: Arrow knows names of zones only with a database of them built in.
-            Self::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into())),
-        }
-    }
-}
 
 /// How a connection to MySQL or MariaDB is encrypted.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]

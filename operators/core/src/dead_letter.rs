@@ -4,10 +4,11 @@ use crate::chunk::{Chunk, Kind};
 use crate::config::OnError;
 use crate::error::{Error, Result};
 use crate::position::Position;
+use crate::schema::{Column, Schema};
 use crate::stage::Applied;
+use crate::types::ColumnType;
 use arrow::array::{BinaryArray, BooleanArray, RecordBatch, StringArray, UInt32Array};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// A row that a stage could not process.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,14 +20,17 @@ pub struct Rejected {
 }
 
 /// The columns of dead letters, the same for every stage; `raw` is null for a message without bytes.
-pub fn schema() -> SchemaRef {
-    Arc::new(Schema::new(vec![
-        Field::new("source_partition", DataType::UInt32, false),
-        Field::new("position", DataType::UInt64, false),
-        Field::new("stage", DataType::Utf8, false),
-        Field::new("reason", DataType::Utf8, false),
-        Field::new("raw", DataType::Binary, true),
-    ]))
+pub fn schema() -> &'static Schema {
+    static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
+        Schema::new(vec![
+            Column::new("source_partition", ColumnType::UInt32, false),
+            Column::new("position", ColumnType::UInt64, false),
+            Column::new("stage", ColumnType::String, false),
+            Column::new("reason", ColumnType::String, false),
+            Column::new("raw", ColumnType::Bytes, true),
+        ])
+    });
+    &SCHEMA
 }
 
 /// Parts the rejected rows of a chunk from the others, as `on_error` asks. A row may be rejected for several reasons;
@@ -83,7 +87,7 @@ fn letters(
     let rejects = chunk.take(indices, chunk.source)?;
     let reasons = StringArray::from_iter_values(rejected.iter().map(|rejected| &rejected.reason));
     let rows = RecordBatch::try_new(
-        schema(),
+        Arc::clone(schema().arrow()),
         vec![
             Arc::new(UInt32Array::from_value(chunk.source, rejected.len())),
             Arc::new(rejects.positions.clone()),

@@ -1,10 +1,10 @@
 //! Messages of topics as columns: `value`, and `key` where rows have one.
 
 use crate::error::{Error, Problem, Result};
-use crate::schema::{Schema, type_name};
+use crate::schema::Schema;
+use crate::types::{ColumnType, Family};
 use arrow::array::{AsArray, BinaryArray, RecordBatch};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field};
 
 const KEY: &str = "key";
 const VALUE: &str = "value";
@@ -20,10 +20,10 @@ impl Messages {
     /// Checks that rows with these columns can be sent to a topic of so many partitions.
     pub fn check(input: &Schema, partitions: Option<u32>) -> Result<(Self, u32), Vec<Problem>> {
         let mut problems = Vec::new();
-        match input.field(VALUE).map(Field::data_type) {
-            Some(DataType::Binary) => {}
-            Some(other) => {
-                let message = format!("a message is bytes, and the column `{VALUE}` is {}", type_name(other));
+        match input.column(VALUE) {
+            Some(column) if is_message(&column.column_type) => {}
+            Some(column) => {
+                let message = format!("a message is bytes, and the column `{VALUE}` is {}", column.column_type);
                 problems.push(Problem::whole(message).help("add an encode stage, such as encode.json"));
             }
             None => {
@@ -31,9 +31,8 @@ impl Messages {
                 problems.push(Problem::whole(message).help("add an encode stage, such as encode.json"));
             }
         }
-        if let Some(field) = input.field(KEY).filter(|f| !matches!(f.data_type(), DataType::Binary | DataType::Utf8)) {
-            let message =
-                format!("a key is a string or bytes, and the column `{KEY}` is {}", type_name(field.data_type()));
+        if let Some(column) = input.column(KEY).filter(|column| !is_key(&column.column_type)) {
+            let message = format!("a key is a string or bytes, and the column `{KEY}` is {}", column.column_type);
             problems.push(Problem::whole(message).help("cast it to string, or rename it with transform.select"));
         }
         if partitions.is_none() {
@@ -41,7 +40,7 @@ impl Messages {
             problems.push(Problem::whole(message).help("add partition.key or partition.round_robin to the flow"));
         }
         match partitions {
-            Some(partitions) if problems.is_empty() => Ok((Self { keyed: input.field(KEY).is_some() }, partitions)),
+            Some(partitions) if problems.is_empty() => Ok((Self { keyed: input.column(KEY).is_some() }, partitions)),
             _ => Err(problems),
         }
     }
@@ -59,8 +58,24 @@ impl Messages {
         let column = |name| {
             let column = rows.column_by_name(name);
             let column = column.ok_or_else(|| Error::Other(format!("rows came without their column `{name}`")))?;
-            Ok::<_, Error>(cast(column, &DataType::Binary)?.as_binary().clone())
+            Ok::<_, Error>(cast(column, &ColumnType::Bytes.arrow())?.as_binary().clone())
         };
         Ok((self.keyed.then(|| column(KEY)).transpose()?, column(VALUE)?))
+    }
+}
+
+/// Whether values of a type can be the keys of messages: bytes, or text, which is its bytes.
+pub fn is_key(column_type: &ColumnType) -> bool {
+    match column_type.family() {
+        Family::Bytes | Family::Text => true,
+        Family::Bool | Family::Integer | Family::Real | Family::Time | Family::Other => false,
+    }
+}
+
+/// Whether values of a type are messages as topics keep them: bytes.
+pub fn is_message(column_type: &ColumnType) -> bool {
+    match column_type.family() {
+        Family::Bytes => true,
+        Family::Bool | Family::Integer | Family::Real | Family::Text | Family::Time | Family::Other => false,
     }
 }

@@ -6,14 +6,15 @@ mod writer;
 
 use crate::archive::{self, Archive, Batches, Flat, names};
 use crate::store::Store;
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use hive::HiddenColumns;
 use operators_core::config::Context;
 use operators_core::error::{Error, Problem, Result};
 use operators_core::inspect::{Ground, Holdings, Inspect, Seen, StoredRows, Which};
 use operators_core::progress::{Progress, Run};
-use operators_core::schema::{Schema, type_name};
+use operators_core::schema::Schema;
 use operators_core::stage::{About, Account, Audit, BuiltSink, Inflow, Listen, Opened, Sink, Writer};
+use operators_core::types::ColumnType;
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::basic::ZstdLevel;
 use parquet::file::properties::{BloomFilterPosition, EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
@@ -108,10 +109,10 @@ impl ParquetConfig {
 }
 
 fn check_columns(input: &Schema) -> Result<(), Problem> {
-    if input.0.fields().is_empty() {
+    if input.columns().is_empty() {
         return Err(Problem::whole("there are no columns to write"));
     }
-    let converted = ArrowSchemaConverter::new().convert(&input.0);
+    let converted = ArrowSchemaConverter::new().convert(input.arrow());
     converted.map(drop).map_err(|e| Problem::whole(format!("Parquet cannot hold these columns ({input}): {e}")))
 }
 
@@ -122,20 +123,36 @@ fn check_bloom(columns: &[String], input: &Schema) -> Vec<Problem> {
         let at = ["bloom", &index.to_string()];
         let problem =
             |message, help: &str| Problem { at: at.map(str::to_owned).to_vec(), message, help: Some(help.to_owned()) };
-        match input.index_of(column, &at).map(|index| input.0.field(index).data_type()) {
-            Err(unknown) => problems.push(unknown),
-            Ok(_) if columns[..index].contains(column) => {
-                problems.push(problem(format!("`{column}` is listed twice"), "name it once"));
+        let column_type = match input.index_of(column, &at) {
+            Ok(index) => &input.columns()[index].column_type,
+            Err(unknown) => {
+                problems.push(unknown);
+                continue;
             }
-            Ok(DataType::Boolean) => problems.push(problem(
+        };
+        if columns[..index].contains(column) {
+            problems.push(problem(format!("`{column}` is listed twice"), "name it once"));
+            continue;
+        }
+        match column_type {
+            ColumnType::Bool => problems.push(problem(
                 format!("a Bloom filter on `{column}` is useless: the column is a bool"),
                 "remove it; readers skip row groups by the column's least and greatest value",
             )),
-            Ok(kind @ (DataType::Float32 | DataType::Float64)) => problems.push(problem(
-                format!("a Bloom filter on `{column}` would hide rows: the column is a {}", type_name(kind)),
+            ColumnType::Float32 | ColumnType::Float64 => problems.push(problem(
+                format!("a Bloom filter on `{column}` would hide rows: the column is a {column_type}"),
                 "remove it: 0.0 and -0.0 are equal, but a filter that contains one of them excludes the other",
             )),
-            Ok(_) => {}
+            ColumnType::Int32
+            | ColumnType::Int64
+            | ColumnType::UInt32
+            | ColumnType::UInt64
+            | ColumnType::String
+            | ColumnType::Bytes
+            | ColumnType::Date
+            | ColumnType::Timestamp
+            | ColumnType::Headers
+            | ColumnType::Foreign(_) => {}
         }
     }
     problems
@@ -178,7 +195,7 @@ impl ParquetSink {
         compression: Compression,
         layout: Layout,
     ) -> Self {
-        let schema = Arc::clone(&schema.0);
+        let schema = Arc::clone(schema.arrow());
         let properties = properties(compression);
         let archive = Archive { store, place };
         let layout: Arc<dyn archive::Layout> = match layout {

@@ -6,13 +6,13 @@ use crate::sink::insert::DEAD_LETTERS;
 use crate::sink::{self, COMMIT, SqlSink};
 use crate::source;
 use arrow::array::{BinaryBuilder, RecordBatch, StringBuilder, UInt32Builder, UInt64Builder};
-use arrow::datatypes::FieldRef;
-use operators_core::config::{ColumnType, Context};
+use operators_core::config::Context;
 use operators_core::error::{Error, Problem, Result};
 use operators_core::position::Checkpoint;
 use operators_core::runtime::wait;
+use operators_core::schema::Column;
 use operators_core::stage::{BuiltSource, Inflow, Read, Share, Sink};
-use operators_core::{Schema, dead_letter};
+use operators_core::{DeclaredType, Schema, dead_letter};
 use sqlx::{AssertSqlSafe, Row, Sqlite};
 use std::collections::BTreeMap;
 use std::io;
@@ -72,7 +72,7 @@ impl Target {
 
     fn source(&self, columns: &Schema, context: &Context) -> Result<BuiltSource, Vec<Problem>> {
         let url = DATABASE.to_owned();
-        let typed = |field: &FieldRef| Some((field.name().clone(), ColumnType::for_reading(field.data_type())?));
+        let typed = |column: &Column| Some((column.name.clone(), DeclaredType::for_reading(&column.column_type)?));
         match self {
             Self::Table(table) => {
                 let config = source::table::TableConfig {
@@ -81,7 +81,7 @@ impl Target {
                     password: None,
                     tls: None,
                     cursor: "id".to_owned(),
-                    columns: columns.0.fields().iter().filter_map(typed).collect(),
+                    columns: columns.columns().iter().filter_map(typed).collect(),
                     late_commits: None,
                     known_as: Vec::new(),
                 };
@@ -192,6 +192,6 @@ impl Letters {
             Arc::new(self.reasons.finish()) as _,
             Arc::new(self.raw.finish()) as _,
         ];
-        Ok(RecordBatch::try_new(dead_letter::schema(), columns)?)
+        Ok(RecordBatch::try_new(Arc::clone(dead_letter::schema().arrow()), columns)?)
     }
 }

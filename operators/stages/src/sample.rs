@@ -3,9 +3,10 @@
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float64Type, TimeUnit, TimestampSecondType};
+use arrow::datatypes::{ArrowPrimitiveType, Float64Type, TimestampSecondType};
 use operators_core::chunk::{Chunk, Kind};
 use operators_core::schema::Schema;
+use operators_core::types::Family;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
@@ -99,15 +100,18 @@ impl Sampler {
     /// For rows of these columns: the first float is the value, the first date or timestamp the time, or else the first
     /// text that reads as one, and the first other text tells series apart. `None` where that gives no points.
     pub fn new(schema: &Schema) -> Option<Self> {
-        let fields = schema.0.fields();
-        let those = |is: fn(&DataType) -> bool| {
-            (0..fields.len()).filter(|&index| is(fields[index].data_type())).collect::<Vec<_>>()
-        };
-        let texts = those(|kind| *kind == DataType::Utf8);
-        let dates = those(|kind| matches!(kind, DataType::Date32 | DataType::Timestamp(..)));
-        let value = *those(|kind| matches!(kind, DataType::Float32 | DataType::Float64)).first()?;
+        let (mut texts, mut dates, mut values) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, column) in schema.columns().iter().enumerate() {
+            match column.column_type.family() {
+                Family::Text => texts.push(index),
+                Family::Time => dates.push(index),
+                Family::Real => values.push(index),
+                Family::Bool | Family::Integer | Family::Bytes | Family::Other => {}
+            }
+        }
+        let value = *values.first()?;
         let times = if dates.is_empty() { texts.clone() } else { dates };
-        let names = fields.iter().map(|field| field.name().clone()).collect();
+        let names = schema.columns().iter().map(|column| column.name.clone()).collect();
         let columns = Columns { names, texts, times, value };
         (!columns.times.is_empty()).then(|| Self { columns, seen: Mutex::default() })
     }
@@ -162,7 +166,7 @@ impl Seen {
         let axes = self.axes?;
         let times = times(&rows, axes.time)?;
         let times = times.as_primitive_opt::<TimestampSecondType>()?;
-        let values = cast(rows.columns().get(columns.value)?, &DataType::Float64).ok()?;
+        let values = cast(rows.columns().get(columns.value)?, &Float64Type::DATA_TYPE).ok()?;
         let values = values.as_primitive_opt::<Float64Type>()?;
         let series = axes.series.and_then(|column| rows.columns().get(column)?.as_string_opt::<i32>());
         let whole = columns.names.get(columns.value)?.as_str();
@@ -208,7 +212,7 @@ impl Axes {
 
 /// A column as times, null where it does not read as one.
 fn times(rows: &RecordBatch, column: usize) -> Option<ArrayRef> {
-    cast(rows.columns().get(column)?, &DataType::Timestamp(TimeUnit::Second, None)).ok()
+    cast(rows.columns().get(column)?, &TimestampSecondType::DATA_TYPE).ok()
 }
 
 #[cfg(test)]

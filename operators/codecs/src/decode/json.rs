@@ -4,15 +4,16 @@ mod exact;
 
 use crate::value;
 use arrow::array::{Array, BinaryArray, RecordBatch};
-use arrow::datatypes::{Field, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::json::ReaderBuilder;
+use arrow::json::reader::DecoderFactory;
 use operators_core::chunk::Chunk;
-use operators_core::config::{ColumnType, OnError};
+use operators_core::config::OnError;
 use operators_core::dead_letter::{self, Rejected};
 use operators_core::error::{Problem, Result};
-use operators_core::schema::Schema;
+use operators_core::schema::{Column, Schema};
 use operators_core::stage::{About, Applied, Apply, BuiltStage, Stage};
+use operators_core::types::DeclaredType;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -33,7 +34,7 @@ use std::sync::Arc;
 #[serde(deny_unknown_fields)]
 pub struct JsonConfig {
     /// The columns to read and their types.
-    pub columns: BTreeMap<String, ColumnType>,
+    pub columns: BTreeMap<String, DeclaredType>,
     /// What to do with bytes that are no such object.
     #[serde(default)]
     pub on_error: OnError,
@@ -54,9 +55,10 @@ impl JsonConfig {
             return Err(problems);
         }
         let columns = self.columns.iter();
-        let schema = Schema::new(columns.map(|(name, of)| Field::new(name, of.data_type(), true)).collect());
+        let schema = Schema::new(columns.map(|(name, declared)| Column::new(name, *declared, true)).collect());
         let about = About { summary: "reads JSON objects".into(), fingerprint: vec![("columns", schema.to_string())] };
-        let decoder = Decoder { schema: Arc::clone(&schema.0), on_error: self.on_error };
+        let exact = Arc::new(exact::Exact::new(&schema));
+        let decoder = Decoder { schema: schema.clone(), exact, on_error: self.on_error };
         let dead_letters = self.on_error == OnError::DeadLetter;
         Ok(BuiltStage { stage: Arc::new(Json(Arc::new(decoder))), schema, partitions: None, dead_letters, about })
     }
@@ -66,7 +68,8 @@ impl JsonConfig {
 struct Json(Arc<Decoder>);
 
 struct Decoder {
-    schema: SchemaRef,
+    schema: Schema,
+    exact: Arc<exact::Exact>,
     on_error: OnError,
 }
 
@@ -114,14 +117,15 @@ impl Decoder {
 
     /// A row for each object, or an error when any has a value that does not fit its column.
     fn rows(&self, objects: &[&[u8]]) -> Result<RecordBatch, ArrowError> {
-        let mut decoder = ReaderBuilder::new(Arc::clone(&self.schema))
+        let exact: Arc<dyn DecoderFactory> = self.exact.clone();
+        let mut decoder = ReaderBuilder::new(Arc::clone(self.schema.arrow()))
             .with_batch_size(objects.len())
-            .with_decoder_factory(Arc::new(exact::Exact))
+            .with_decoder_factory(exact)
             .build_decoder()?;
         for object in objects {
             decoder.decode(object)?;
         }
-        let rows = decoder.flush()?.unwrap_or_else(|| RecordBatch::new_empty(Arc::clone(&self.schema)));
+        let rows = decoder.flush()?.unwrap_or_else(|| RecordBatch::new_empty(Arc::clone(self.schema.arrow())));
         if rows.num_rows() == objects.len() {
             Ok(rows)
         } else {

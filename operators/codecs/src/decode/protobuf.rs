@@ -60,7 +60,7 @@ impl ProtobufConfig {
             fingerprint: vec![("fields", message.fingerprint())],
         };
         let decoder =
-            Decoder { keys: Keys::new(&message), message, schema: Arc::clone(&schema.0), on_error: self.on_error };
+            Decoder { keys: Keys::new(&message), message, schema: Arc::clone(schema.arrow()), on_error: self.on_error };
         let dead_letters = self.on_error == OnError::DeadLetter;
         Ok(BuiltStage { stage: Arc::new(Protobuf(Arc::new(decoder))), schema, partitions: None, dead_letters, about })
     }

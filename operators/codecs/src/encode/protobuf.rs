@@ -6,12 +6,12 @@ use crate::value;
 use arrow::array::{Array, AsArray, BinaryArray, BooleanArray, RecordBatch, StringArray};
 use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::compute;
-use arrow::datatypes::{Float32Type, Float64Type, Int32Type, Int64Type, SchemaRef, UInt32Type, UInt64Type};
+use arrow::datatypes::{Float32Type, Float64Type, Int32Type, Int64Type, UInt32Type, UInt64Type};
 use operators_core::chunk::Chunk;
 use operators_core::config::{Context, OnError};
 use operators_core::dead_letter::{self, Rejected};
 use operators_core::error::{Error, Problem, Result};
-use operators_core::schema::{Schema, type_name};
+use operators_core::schema::Schema;
 use operators_core::stage::{About, Applied, Apply, BuiltStage, Stage};
 use prost::encoding::{self as wire, WireType};
 use schemars::JsonSchema;
@@ -59,7 +59,7 @@ impl ProtobufConfig {
         };
         // Fields go out in the order of their numbers, as every other writer of the format has them.
         message.fields.sort_by_key(|field| field.number);
-        let encoder = Encoder { message, schema: Arc::clone(&schema.0), on_error: self.on_error };
+        let encoder = Encoder { message, schema: schema.clone(), on_error: self.on_error };
         Ok(BuiltStage {
             stage: Arc::new(Protobuf { encoder: Arc::new(encoder), length: 0 }),
             schema,
@@ -72,21 +72,20 @@ impl ProtobufConfig {
 
 /// Why the input cannot fill a field.
 fn unfit(field: &Field, message: &Message, input: &Schema) -> Option<Problem> {
-    let wanted = field.scalar.data_type();
+    let wanted = field.scalar.column_type();
     let name = &field.name;
-    let Some(column) = input.field(name) else {
+    let Some(column) = input.column(name) else {
         let problem = format!("field `{name}` of `{}` has no column; the input has {}", message.name, input.names());
         return Some(Problem::at("message", problem).help("give it one before, or take the field out of the message"));
     };
-    if *column.data_type() == wanted {
+    if column.column_type == wanted {
         return None;
     }
     let problem = format!(
-        "field `{name}` of `{}` is {} and needs a column of {}, but column `{name}` is {}",
+        "field `{name}` of `{}` is {} and needs a column of {wanted}, but column `{name}` is {}",
         message.name,
         field.scalar.name(),
-        type_name(&wanted),
-        type_name(column.data_type()),
+        column.column_type,
     );
     Some(Problem::at("message", problem).help("cast it before, with transform.cast, or change the field's type"))
 }
@@ -101,7 +100,7 @@ struct Protobuf {
 struct Encoder {
     /// Its fields in the order of their numbers.
     message: Message,
-    schema: SchemaRef,
+    schema: Schema,
     on_error: OnError,
 }
 
@@ -180,7 +179,8 @@ enum Values<'a> {
 impl<'a> Column<'a> {
     fn new(field: &'a Field, rows: &'a RecordBatch) -> Result<Self> {
         let missing = || Error::Other(format!("a chunk came without the column of field `{}`", field.name));
-        let column = rows.column_by_name(&field.name).filter(|column| *column.data_type() == field.scalar.data_type());
+        let wanted = field.scalar.column_type().arrow();
+        let column = rows.column_by_name(&field.name).filter(|column| *column.data_type() == wanted);
         let column = column.ok_or_else(missing)?;
         let values = match field.scalar {
             Scalar::Double => Values::Double(column.as_primitive::<Float64Type>().values()),

@@ -7,24 +7,25 @@ use arrow::array::{
     Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array,
 };
 use operators_core::chunk::Chunk;
-use operators_core::config::{ColumnType, Context, OnError};
+use operators_core::config::{Context, OnError};
 use operators_core::error::{Error, Result};
 use operators_core::stage::Applied;
+use operators_core::types::DeclaredType;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-const COLUMNS: [(&str, ColumnType); 9] = [
-    ("bool", ColumnType::Bool),
-    ("bytes", ColumnType::Bytes),
-    ("date", ColumnType::Date),
-    ("float32", ColumnType::Float32),
-    ("float64", ColumnType::Float64),
-    ("int32", ColumnType::Int32),
-    ("int64", ColumnType::Int64),
-    ("string", ColumnType::String),
-    ("timestamp", ColumnType::Timestamp),
+const COLUMNS: [(&str, DeclaredType); 9] = [
+    ("bool", DeclaredType::Bool),
+    ("bytes", DeclaredType::Bytes),
+    ("date", DeclaredType::Date),
+    ("float32", DeclaredType::Float32),
+    ("float64", DeclaredType::Float64),
+    ("int32", DeclaredType::Int32),
+    ("int64", DeclaredType::Int64),
+    ("string", DeclaredType::String),
+    ("timestamp", DeclaredType::Timestamp),
 ];
 
 /// A chunk of partition 3 whose row `i` stands at position `1000 + 2 i`.

@@ -4,11 +4,12 @@ use super::split::{self, Turns};
 use crate::murmur2;
 use arrow::array::{Array, ArrayRef, BinaryArray, RecordBatch};
 use arrow::compute;
-use arrow::datatypes::{DataType, Field};
 use operators_core::chunk::Chunk;
 use operators_core::error::{Problem, Result};
-use operators_core::schema::{Schema, type_name};
+use operators_core::message::{is_key, is_message};
+use operators_core::schema::{Column, Schema};
 use operators_core::stage::{About, Applied, Apply, BuiltStage, Stage};
+use operators_core::types::ColumnType;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -56,22 +57,22 @@ impl KeyConfig {
     /// The index of the column and the schema that goes on.
     fn check_column(&self, input: &Schema) -> Result<(usize, Schema), Problem> {
         let index = input.index_of(&self.column, &["column"])?;
-        let field = input.0.field(index);
-        if !matches!(field.data_type(), DataType::Utf8 | DataType::Binary) {
-            let is = type_name(field.data_type());
+        let column = &input.columns()[index];
+        if !is_key(&column.column_type) {
+            let is = &column.column_type;
             return Err(Problem::at("column", format!("a key is string or bytes, and `{}` is {is}", self.column))
                 .help(format!("before this stage: transform.cast with columns = {{ {} = \"string\" }}", self.column)));
         }
-        if self.column == KEY && *field.data_type() == DataType::Binary {
+        if self.column == KEY && is_message(&column.column_type) {
             return Ok((index, input.clone()));
         }
-        if input.field(KEY).is_some() {
+        if input.column(KEY).is_some() {
             return Err(Problem::at("column", format!("the bytes of `{}` go on as `key`, a name taken", self.column))
                 .help("rename or leave out the column `key` with transform.select, or make it bytes and use it here"));
         }
-        let mut fields: Vec<Field> = input.0.fields().iter().map(|field| field.as_ref().clone()).collect();
-        fields.push(Field::new(KEY, DataType::Binary, field.is_nullable()));
-        Ok((index, Schema::new(fields)))
+        let mut columns = input.columns().to_vec();
+        columns.push(Column::new(KEY, ColumnType::Bytes, column.nullable));
+        Ok((index, Schema::new(columns)))
     }
 }
 
@@ -101,13 +102,13 @@ struct Handle {
 
 impl Apply for Handle {
     fn apply(&mut self, chunk: Chunk) -> Result<Applied> {
-        let keys: ArrayRef = compute::cast(chunk.rows.column(self.column), &DataType::Binary)?;
+        let keys: ArrayRef = compute::cast(chunk.rows.column(self.column), &ColumnType::Bytes.arrow())?;
         let keys = BinaryArray::from(keys.to_data());
         let mut columns = chunk.rows.columns().to_vec();
-        if columns.len() < self.schema.0.fields().len() {
+        if columns.len() < self.schema.columns().len() {
             columns.push(Arc::new(keys.clone()));
         }
-        let chunk = chunk.with_rows(RecordBatch::try_new(Arc::clone(&self.schema.0), columns)?);
+        let chunk = chunk.with_rows(RecordBatch::try_new(Arc::clone(self.schema.arrow()), columns)?);
         let rows = split::split(chunk, self.partitions, |row| match keys.is_valid(row) {
             true => murmur2::partition(keys.value(row), self.partitions),
             false => self.turns.take(),

@@ -26,7 +26,7 @@ fn bytes(values: Vec<Option<&[u8]>>) -> ArrayRef {
 
 fn build(config: &Value, chunk: &Chunk) -> Result<BuiltStage, Vec<Problem>> {
     let config: PartitionConfig = serde_json::from_value(config.clone()).unwrap();
-    config.build(&Schema(chunk.rows.schema()))
+    config.build(&Schema::from_arrow(chunk.rows.schema()))
 }
 
 fn problems(config: &Value, chunk: &Chunk) -> Vec<(String, String)> {
@@ -75,7 +75,7 @@ proptest! {
         prop_assert_eq!(spread(&mut *built.stage.handle(), chunk.clone()), expected);
 
         for part in built.stage.handle().apply(chunk).unwrap().rows {
-            prop_assert_eq!(Schema(part.rows.schema()), built.schema.clone());
+            prop_assert_eq!(Schema::from_arrow(part.rows.schema()), built.schema.clone());
             let key = part.rows.column_by_name("key").unwrap().as_binary::<i32>();
             let number = part.rows.column_by_name("number").unwrap();
             for (key, number) in key.iter().zip(number.as_primitive::<arrow::datatypes::Int64Type>().values()) {
@@ -115,7 +115,7 @@ fn bytes_and_text_of_one_key_meet() {
 fn a_key_of_bytes_stays_as_it_is() {
     let chunk = chunk(vec![("key", bytes(vec![Some(b"a"), None, Some(b"\xff")]))]);
     let built = build(&json!({ "key": { "column": "key", "partitions": 1 } }), &chunk).unwrap();
-    assert_eq!(built.schema, Schema(chunk.rows.schema()));
+    assert_eq!(built.schema, Schema::from_arrow(chunk.rows.schema()));
     let applied = built.stage.handle().apply(chunk.clone()).unwrap();
     assert_eq!(applied.rows, [Chunk { partition: 0, ..chunk }]);
 }
@@ -136,7 +136,7 @@ fn a_key_that_is_never_null_says_so() {
 fn source_changes_nothing() {
     let chunk = chunk(vec![("x", texts(vec![None, Some("a".to_owned())]))]);
     let built = build(&json!({ "source": {} }), &chunk).unwrap();
-    assert_eq!((built.partitions, &built.schema), (None, &Schema(chunk.rows.schema())));
+    assert_eq!((built.partitions, &built.schema), (None, &Schema::from_arrow(chunk.rows.schema())));
     assert_eq!(built.stage.handle().apply(chunk.clone()).unwrap().rows, [chunk]);
 }
 

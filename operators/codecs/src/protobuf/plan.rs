@@ -1,7 +1,8 @@
 //! A message as both directions see it: a list of scalar fields, each of which is a column.
 
-use arrow::datatypes::DataType;
 use operators_core::error::Problem;
+use operators_core::schema::Column;
+use operators_core::types::ColumnType;
 use prost::encoding::WireType;
 use prost_reflect::{Cardinality, FieldDescriptor, Kind, MessageDescriptor};
 
@@ -118,24 +119,24 @@ impl Field {
     }
 
     /// The column that holds the field.
-    pub(crate) fn column(&self) -> arrow::datatypes::Field {
-        arrow::datatypes::Field::new(&self.name, self.scalar.data_type(), self.presence)
+    pub(crate) fn column(&self) -> Column {
+        Column::new(&self.name, self.scalar.column_type(), self.presence)
     }
 }
 
 impl Scalar {
-    /// The Arrow type that holds every value, and nothing else.
-    pub(crate) fn data_type(self) -> DataType {
+    /// The type that holds every value, and nothing else.
+    pub(crate) fn column_type(self) -> ColumnType {
         match self {
-            Self::Double => DataType::Float64,
-            Self::Float => DataType::Float32,
-            Self::Int32 | Self::Sint32 | Self::Sfixed32 => DataType::Int32,
-            Self::Int64 | Self::Sint64 | Self::Sfixed64 => DataType::Int64,
-            Self::Uint32 | Self::Fixed32 => DataType::UInt32,
-            Self::Uint64 | Self::Fixed64 => DataType::UInt64,
-            Self::Bool => DataType::Boolean,
-            Self::String => DataType::Utf8,
-            Self::Bytes => DataType::Binary,
+            Self::Double => ColumnType::Float64,
+            Self::Float => ColumnType::Float32,
+            Self::Int32 | Self::Sint32 | Self::Sfixed32 => ColumnType::Int32,
+            Self::Int64 | Self::Sint64 | Self::Sfixed64 => ColumnType::Int64,
+            Self::Uint32 | Self::Fixed32 => ColumnType::UInt32,
+            Self::Uint64 | Self::Fixed64 => ColumnType::UInt64,
+            Self::Bool => ColumnType::Bool,
+            Self::String => ColumnType::String,
+            Self::Bytes => ColumnType::Bytes,
         }
     }
 

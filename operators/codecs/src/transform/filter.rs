@@ -3,11 +3,12 @@
 use arrow::array::{self, Array, ArrayRef, AsArray, BooleanArray, Int64Array, StringArray};
 use arrow::compute::kernels::cmp;
 use arrow::compute::{self, CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Float32Type, Float64Type};
+use arrow::datatypes::{Float32Type, Float64Type};
 use operators_core::chunk::Chunk;
 use operators_core::error::{Problem, Result};
-use operators_core::schema::{Schema, type_name};
+use operators_core::schema::Schema;
 use operators_core::stage::{About, Applied, Apply, BuiltStage, Stage};
+use operators_core::types::{ColumnType, Family};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::fmt;
@@ -83,7 +84,7 @@ impl FilterConfig {
         };
         let mut tests = Vec::new();
         for (comparison, value) in self.comparisons() {
-            match Value::new(value, input.0.field(column).data_type()) {
+            match Value::new(value, &input.columns()[column].column_type) {
                 Ok(value) => tests.push(Test::Compare(comparison, value)),
                 Err(expected) => problems.push(
                     Problem::at(comparison.key(), format!("{value} does not compare with `{}`", self.column))
@@ -183,58 +184,91 @@ impl Comparison {
 /// A value to compare with, of the column's type.
 enum Value {
     /// Floats compare as numbers do everywhere; Arrow's kernels would take -0 for less than 0 and NaN for the largest.
-    Float(f64),
+    Single(f64),
+    Double(f64),
     Other(array::Scalar<ArrayRef>),
 }
 
 impl Value {
     /// The value as the column's type has it, or what the column compares with.
-    fn new(scalar: &Scalar, column: &DataType) -> Result<Self, String> {
-        let is = type_name(column);
-        let wanted = match column {
-            DataType::Boolean => "true or false",
-            column if column.is_integer() => "a whole number that fits",
-            DataType::Float32 | DataType::Float64 => "a number that fits",
-            DataType::Utf8 => "a text in quotes",
-            DataType::Date32 => "a day in quotes: \"2000-12-31\"",
-            DataType::Timestamp(_, _) => "a time in quotes: \"2000-12-31T23:59:59Z\"",
-            _ => return Err(format!("the column is {is}, which only is_null can test")),
+    fn new(scalar: &Scalar, column: &ColumnType) -> Result<Self, String> {
+        const FLAG: &str = "true or false";
+        const WHOLE: &str = "a whole number that fits";
+        const NUMBER: &str = "a number that fits";
+        const TIME: &str = "a time in quotes: \"2000-12-31T23:59:59Z\"";
+        let other = |literal: Option<ArrayRef>| Some(Self::Other(cast(&literal?, column)?));
+        let (value, wanted) = match column {
+            ColumnType::Bool => (other(scalar.flag()), FLAG),
+            ColumnType::Int32 | ColumnType::Int64 | ColumnType::UInt32 | ColumnType::UInt64 => {
+                (other(scalar.whole()), WHOLE)
+            }
+            // With the digits that a float has room for, so that 0.1 equals what the column holds for it.
+            ColumnType::Float32 => (scalar.number(|value| f64::from(value as f32)).map(Self::Single), NUMBER),
+            ColumnType::Float64 => (scalar.number(|value| value).map(Self::Double), NUMBER),
+            ColumnType::String => (other(scalar.text()), "a text in quotes"),
+            ColumnType::Date => (other(scalar.text()), "a day in quotes: \"2000-12-31\""),
+            ColumnType::Timestamp => (other(scalar.text()), TIME),
+            ColumnType::Bytes | ColumnType::Headers => return Err(incomparable(column)),
+            ColumnType::Foreign(foreign) => match foreign.family() {
+                Family::Integer => (other(scalar.whole()), WHOLE),
+                Family::Time => (other(scalar.text()), TIME),
+                Family::Bool | Family::Real | Family::Text | Family::Bytes | Family::Other => {
+                    return Err(incomparable(column));
+                }
+            },
         };
-        Self::fitting(scalar, column).ok_or_else(|| format!("the column is {is}; write {wanted}"))
+        value.ok_or_else(|| format!("the column is {column}; write {wanted}"))
+    }
+}
+
+fn incomparable(column: &ColumnType) -> String {
+    format!("the column is {column}, which only is_null can test")
+}
+
+/// A literal as a column has it; `None` where it does not fit.
+fn cast(literal: &ArrayRef, column: &ColumnType) -> Option<array::Scalar<ArrayRef>> {
+    let strict = CastOptions { safe: false, ..CastOptions::default() };
+    Some(array::Scalar::new(cast_with_options(literal, &column.arrow(), &strict).ok()?))
+}
+
+/// A scalar as a literal of a kind. A reference to the environment gives text, which only the column can tell from a
+/// number.
+impl Scalar {
+    fn flag(&self) -> Option<ArrayRef> {
+        let flag = match self {
+            Self::Bool(value) => *value,
+            Self::String(value) => value.parse().ok()?,
+            Self::Int(_) | Self::Float(_) => return None,
+        };
+        Some(Arc::new(BooleanArray::from(vec![flag])))
     }
 
-    fn fitting(scalar: &Scalar, column: &DataType) -> Option<Self> {
-        let literal: ArrayRef = match (scalar, column) {
-            (Scalar::Bool(value), DataType::Boolean) => Arc::new(BooleanArray::from(vec![*value])),
-            (Scalar::Int(value), DataType::Float32 | DataType::Float64) => {
-                return Self::float(*value as f64, column);
-            }
-            (Scalar::Float(value), DataType::Float32 | DataType::Float64) => return Self::float(*value, column),
-            (Scalar::Int(value), column) if column.is_integer() => Arc::new(Int64Array::from(vec![*value])),
-            (Scalar::String(value), DataType::Utf8 | DataType::Date32 | DataType::Timestamp(_, _)) => {
-                Arc::new(StringArray::from(vec![value.as_str()]))
-            }
-            // A reference to the environment gives text, which only the column can tell from a number.
-            (Scalar::String(value), DataType::Boolean) => {
-                return Self::fitting(&Scalar::Bool(value.parse().ok()?), column);
-            }
-            (Scalar::String(value), DataType::Float32 | DataType::Float64) => {
-                return Self::float(value.parse().ok()?, column);
-            }
-            (Scalar::String(value), column) if column.is_integer() => {
-                return Self::fitting(&Scalar::Int(value.parse().ok()?), column);
-            }
-            _ => return None,
+    fn whole(&self) -> Option<ArrayRef> {
+        let whole = match self {
+            Self::Int(value) => *value,
+            Self::String(value) => value.parse().ok()?,
+            Self::Bool(_) | Self::Float(_) => return None,
         };
-        let strict = CastOptions { safe: false, ..CastOptions::default() };
-        let value = cast_with_options(&literal, column, &strict).ok()?;
-        Some(Self::Other(array::Scalar::new(value)))
+        Some(Arc::new(Int64Array::from(vec![whole])))
     }
 
-    /// A number with the digits the column has room for, so that 0.1 equals what a column of floats holds for it.
-    fn float(value: f64, column: &DataType) -> Option<Self> {
-        let held = if *column == DataType::Float32 { f64::from(value as f32) } else { value };
-        (!held.is_nan() && held.is_infinite() == value.is_infinite()).then_some(Self::Float(held))
+    /// A number as `hold` keeps it; what it would make infinite does not fit.
+    fn number(&self, hold: fn(f64) -> f64) -> Option<f64> {
+        let value: f64 = match self {
+            Self::Int(value) => *value as f64,
+            Self::Float(value) => *value,
+            Self::String(value) => value.parse().ok()?,
+            Self::Bool(_) => return None,
+        };
+        let held = hold(value);
+        (!held.is_nan() && held.is_infinite() == value.is_infinite()).then_some(held)
+    }
+
+    fn text(&self) -> Option<ArrayRef> {
+        match self {
+            Self::String(value) => Some(Arc::new(StringArray::from(vec![value.as_str()]))),
+            Self::Bool(_) | Self::Int(_) | Self::Float(_) => None,
+        }
     }
 }
 
@@ -247,13 +281,14 @@ impl Test {
     fn mask(&self, values: &ArrayRef) -> Result<BooleanArray> {
         match self {
             Self::Compare(comparison, Value::Other(with)) => comparison.others(values, with),
-            Self::Compare(comparison, Value::Float(with)) => Ok(match values.as_primitive_opt::<Float32Type>() {
-                Some(values) => BooleanArray::from_unary(values, |value| comparison.floats(f64::from(value), *with)),
-                None => {
-                    let values = values.as_primitive::<Float64Type>();
-                    BooleanArray::from_unary(values, |value| comparison.floats(value, *with))
-                }
-            }),
+            Self::Compare(comparison, Value::Single(with)) => {
+                let values = values.as_primitive::<Float32Type>();
+                Ok(BooleanArray::from_unary(values, |value| comparison.floats(f64::from(value), *with)))
+            }
+            Self::Compare(comparison, Value::Double(with)) => {
+                let values = values.as_primitive::<Float64Type>();
+                Ok(BooleanArray::from_unary(values, |value| comparison.floats(value, *with)))
+            }
             Self::IsNull(true) => Ok(compute::is_null(values)?),
             Self::IsNull(false) => Ok(compute::is_not_null(values)?),
         }

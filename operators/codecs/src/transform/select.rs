@@ -3,7 +3,7 @@
 use arrow::array::RecordBatch;
 use operators_core::chunk::Chunk;
 use operators_core::error::{Problem, Result};
-use operators_core::schema::Schema;
+use operators_core::schema::{Column, Schema};
 use operators_core::stage::{About, Applied, Apply, BuiltStage, Stage};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -32,11 +32,10 @@ impl SelectConfig {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let indices: Vec<_> = self.columns.iter().filter_map(|column| input.0.index_of(column).ok()).collect();
+        let indices: Vec<_> = self.columns.iter().filter_map(|column| input.index_of(column, &[]).ok()).collect();
         let renamed = |&index: &usize| {
-            let field = input.0.field(index).clone();
-            let name = self.name(field.name()).to_owned();
-            field.with_name(name)
+            let column = &input.columns()[index];
+            Column { name: self.name(&column.name).to_owned(), ..column.clone() }
         };
         let schema = Schema::new(indices.iter().map(renamed).collect());
         Ok(BuiltStage {
@@ -121,7 +120,7 @@ impl Stage for Select {
 impl Apply for Select {
     fn apply(&mut self, chunk: Chunk) -> Result<Applied> {
         let columns = self.indices.iter().map(|&index| Arc::clone(chunk.rows.column(index))).collect();
-        let rows = RecordBatch::try_new(Arc::clone(&self.schema.0), columns)?;
+        let rows = RecordBatch::try_new(Arc::clone(self.schema.arrow()), columns)?;
         Ok(Applied { rows: vec![chunk.with_rows(rows)], ..Applied::default() })
     }
 }

@@ -30,13 +30,13 @@ fn chunk_of(columns: Vec<(&str, ArrayRef)>) -> Chunk {
 
 fn build(config: &Value, chunk: &Chunk) -> Result<BuiltStage, Vec<Problem>> {
     let config: TransformConfig = serde_json::from_value(config.clone()).unwrap();
-    config.build(&Schema(chunk.rows.schema()))
+    config.build(&Schema::from_arrow(chunk.rows.schema()))
 }
 
 fn apply(config: &Value, chunk: Chunk) -> Result<Applied> {
     let built = build(config, &chunk).unwrap();
     let applied = built.stage.handle().apply(chunk)?;
-    assert!(applied.rows.iter().all(|chunk| chunk.rows.schema() == built.schema.0), "{config}");
+    assert!(applied.rows.iter().all(|chunk| chunk.rows.schema() == *built.schema.arrow()), "{config}");
     Ok(applied)
 }
 
@@ -190,7 +190,7 @@ fn select_orders_and_renames() {
     let config = json!({ "select": { "columns": ["c", "a"], "rename": { "c": "a", "a": "c" } } });
     let applied = apply(&config, three_columns()).unwrap();
     let chunk = &applied.rows[0];
-    assert_eq!(Schema(chunk.rows.schema()).to_string(), "a: int64?, c: int64?");
+    assert_eq!(Schema::from_arrow(chunk.rows.schema()).to_string(), "a: int64?, c: int64?");
     assert_eq!(chunk.rows.column(0).as_primitive::<Int64Type>().values(), &[5, 6]);
     assert_eq!(chunk.positions.values(), &[FIRST, FIRST + 1]);
     assert_eq!(build(&config, &three_columns()).unwrap().about.summary, "c as a, a as c");
@@ -283,6 +283,6 @@ fn cast_names_each_problem() {
 fn cast_leaves_other_columns_alone() {
     let applied = apply(&json!({ "cast": { "columns": { "b": "string" } } }), three_columns()).unwrap();
     let rows = &applied.rows[0].rows;
-    assert_eq!(Schema(rows.schema()).to_string(), "a: int64?, b: string?, c: int64?");
+    assert_eq!(Schema::from_arrow(rows.schema()).to_string(), "a: int64?, b: string?, c: int64?");
     assert_eq!(rows.column(1).data_type(), &DataType::Utf8);
 }

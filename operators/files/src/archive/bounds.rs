@@ -42,7 +42,15 @@ fn bounds_by_column(written: &ParquetMetaData) -> Vec<Bounds> {
             // Of nulls alone there are neither a count nor bounds.
             statistics.nan_count_opt().map_or(statistics.min_bytes_opt().is_some(), |nans| nans > 0)
         }
-        _ => false,
+        Some(
+            Statistics::Boolean(_)
+            | Statistics::Int32(_)
+            | Statistics::Int64(_)
+            | Statistics::Int96(_)
+            | Statistics::ByteArray(_)
+            | Statistics::FixedLenByteArray(_),
+        )
+        | None => false,
     };
     let of_column = |column: usize| {
         let mut row_groups = written.row_groups().iter();
@@ -58,7 +66,15 @@ fn with_safe_bounds(row_group: &RowGroupMetaData, bounds: &[Bounds]) -> Result<R
         let safe = match column.statistics() {
             Some(Statistics::Float(written)) => Statistics::Float(safe_statistics::<FloatType>(written, bounds)),
             Some(Statistics::Double(written)) => Statistics::Double(safe_statistics::<DoubleType>(written, bounds)),
-            _ => continue,
+            Some(
+                Statistics::Boolean(_)
+                | Statistics::Int32(_)
+                | Statistics::Int64(_)
+                | Statistics::Int96(_)
+                | Statistics::ByteArray(_)
+                | Statistics::FixedLenByteArray(_),
+            )
+            | None => continue,
         };
         *column = column.clone().into_builder().set_statistics(safe).clear_page_encoding_stats().build()?;
     }
@@ -101,7 +117,12 @@ fn safe_page_index(written: &ParquetMetaData, bounds: &[Bounds]) -> Result<PageI
             let pages = match pages {
                 ColumnIndexMetaData::FLOAT(pages) => safe_column_index::<FloatType>(pages, order)?,
                 ColumnIndexMetaData::DOUBLE(pages) => safe_column_index::<DoubleType>(pages, order)?,
-                other => other.clone(),
+                ColumnIndexMetaData::BOOLEAN(_)
+                | ColumnIndexMetaData::INT32(_)
+                | ColumnIndexMetaData::INT64(_)
+                | ColumnIndexMetaData::INT96(_)
+                | ColumnIndexMetaData::BYTE_ARRAY(_)
+                | ColumnIndexMetaData::FIXED_LEN_BYTE_ARRAY(_) => pages.clone(),
             };
             safe.put_column_index(pages, row_group, column);
         }

@@ -26,7 +26,7 @@ impl HiddenColumns {
     /// Those among the columns of a sink, if there are any.
     pub(super) fn find(layout: Layout, input: &Schema) -> Option<Self> {
         let is_hidden = |name: &&str| DIRECTORY_KEYS.iter().any(|key| key.eq_ignore_ascii_case(name));
-        let all: Vec<_> = input.0.fields().iter().map(|field| field.name().as_str()).collect();
+        let all: Vec<_> = input.columns().iter().map(|column| column.name.as_str()).collect();
         let names: Vec<_> = all.iter().copied().filter(is_hidden).map(str::to_owned).collect();
         if layout == Layout::Flat || names.is_empty() {
             return None;
@@ -87,10 +87,11 @@ fn free_name(name: &str, all: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::datatypes::{DataType, Field};
+    use operators_core::schema::Column;
+    use operators_core::types::ColumnType;
 
     fn columns(names: &[&str]) -> Schema {
-        Schema::new(names.iter().map(|name| Field::new(*name, DataType::Utf8, true)).collect())
+        Schema::new(names.iter().map(|name| Column::new(*name, ColumnType::String, true)).collect())
     }
 
     #[test]

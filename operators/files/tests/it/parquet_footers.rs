@@ -12,8 +12,9 @@ use files::store::STAGING;
 use files::store::Store;
 use files::store::memory::Memory;
 use operators_core::config::Context;
+use operators_core::schema::Column;
 use operators_core::stage::{Closing, Inflow, Sink};
-use operators_core::{Chunk, Schema};
+use operators_core::{Chunk, ColumnType, Schema};
 use parquet::basic::ColumnOrder;
 use parquet::bloom_filter::Sbbf;
 use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
@@ -29,12 +30,11 @@ use std::sync::Arc;
 fn file(columns: &[(&str, ArrayRef)], bloom: &[&str], chunk: usize) -> SerializedFileReader<Bytes> {
     let columns = columns.iter().map(|(name, values)| (*name, Arc::clone(values), true));
     let rows = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
-    let fields = rows.schema().fields().iter().map(|field| field.as_ref().clone()).collect();
     let memory = Memory::default();
     let sink = ParquetSink::new(
         Arc::new(memory.clone()),
         "archive".to_owned(),
-        &Schema::new(fields),
+        &Schema::from_arrow(rows.schema()),
         Compression::Zstd,
         Layout::Batches,
     );
@@ -256,9 +256,9 @@ fn a_bloom_filter_holds_every_value() {
 
 #[test]
 fn a_bloom_filter_on_a_column_without_use_is_refused() {
-    let field = |name, kind| arrow::datatypes::Field::new(name, kind, true);
-    use arrow::datatypes::DataType::{Boolean, Float32, Float64, Utf8};
-    let input = Schema::new(vec![field("id", Utf8), field("ok", Boolean), field("f", Float32), field("d", Float64)]);
+    let column = |name, column_type: ColumnType| Column::new(name, column_type, true);
+    use ColumnType::{Bool, Float32, Float64, String as Text};
+    let input = Schema::new(vec![column("id", Text), column("ok", Bool), column("f", Float32), column("d", Float64)]);
     let problems = |bloom: &[&str]| {
         let sink = serde_json::json!({ "url": "file:data", "bloom": bloom });
         let config: ParquetConfig = serde_json::from_value(sink).unwrap();

@@ -121,7 +121,7 @@ impl Running {
     fn new(layout: Layout) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let schema = rows(0, 0..0).schema();
-        let columns = Schema::new(schema.fields().iter().map(|field| field.as_ref().clone()).collect());
+        let columns = Schema::from_arrow(schema.clone());
         let store = Arc::new(Local::new(directory.path().join("data/archive")));
         let sink = ParquetSink::new(store, "archive".to_owned(), &columns, Compression::Zstd, layout)
             .with_bloom_filters(&["station_id".to_owned()]);

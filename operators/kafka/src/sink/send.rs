@@ -8,10 +8,10 @@ use super::written::Written;
 use crate::client::Place;
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray};
 use arrow::compute::cast;
-use arrow::datatypes::DataType;
 use operators_core::chunk::Chunk;
 use operators_core::error::{Error, Result};
 use operators_core::position::Position;
+use operators_core::types::ColumnType;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, OwnedHeaders};
 
@@ -106,15 +106,15 @@ pub(super) fn dead_letters(
 ) -> Result<(), Failure> {
     const NAMES: [&str; 4] = ["source_partition", "position", "stage", "reason"];
     for chunk in chunks {
-        let column = |name: &str, to: &DataType| -> Result<ArrayRef> {
+        let column = |name: &str, to: ColumnType| -> Result<ArrayRef> {
             let column = chunk.rows.column_by_name(name);
             let column =
                 column.ok_or_else(|| Error::Other(format!("dead letters came without their column {name}")))?;
-            Ok(cast(column, to)?)
+            Ok(cast(column, &to.arrow())?)
         };
-        let raw = column("raw", &DataType::Binary)?;
+        let raw = column("raw", ColumnType::Bytes)?;
         let raw = raw.as_binary::<i32>();
-        let words = NAMES.map(|name| column(name, &DataType::Utf8));
+        let words = NAMES.map(|name| column(name, ColumnType::String));
         let words: Vec<_> = words.into_iter().collect::<Result<_>>()?;
         for row in 0..raw.len() {
             let said: Vec<_> = NAMES

@@ -5,12 +5,11 @@ use arrow::array::{
     ArrayRef, BinaryBuilder, ListBuilder, RecordBatch, RecordBatchOptions, StringBuilder, StructBuilder,
     TimestampMicrosecondBuilder, UInt64Builder,
 };
-use arrow::datatypes::{DataType, Field, Fields};
 use operators_core::chunk::Chunk;
-use operators_core::config::ColumnType;
 use operators_core::error::{Problem, Result};
 use operators_core::position::{Anchor, Position, Span};
-use operators_core::schema::Schema;
+use operators_core::schema::{self, Schema};
+use operators_core::types::{ColumnType, header, header_fields};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -37,22 +36,14 @@ impl Column {
         vec![Self::Key, Self::Value]
     }
 
-    fn field(self) -> Field {
+    fn given(self) -> schema::Column {
         match self {
-            Self::Key => Field::new("key", DataType::Binary, true),
-            Self::Value => Field::new("value", DataType::Binary, true),
-            Self::Headers => Field::new("headers", DataType::List(Arc::new(header())), false),
-            Self::Timestamp => Field::new("timestamp", ColumnType::Timestamp.data_type(), true),
+            Self::Key => schema::Column::new("key", ColumnType::Bytes, true),
+            Self::Value => schema::Column::new("value", ColumnType::Bytes, true),
+            Self::Headers => schema::Column::new("headers", ColumnType::Headers, false),
+            Self::Timestamp => schema::Column::new("timestamp", ColumnType::Timestamp, true),
         }
     }
-}
-
-fn header_fields() -> Fields {
-    vec![Field::new("name", DataType::Utf8, false), Field::new("value", DataType::Binary, true)].into()
-}
-
-fn header() -> Field {
-    Field::new("item", DataType::Struct(header_fields()), false)
 }
 
 /// The columns that were asked for, each once.
@@ -61,11 +52,11 @@ pub(super) fn schema(columns: &[Column]) -> Result<Schema, Problem> {
     match twice {
         Some(at) => Err(Problem {
             at: vec!["columns".to_owned(), at.to_string()],
-            message: format!("the column `{}` is named twice", columns[at].field().name()),
+            message: format!("the column `{}` is named twice", columns[at].given().name),
             help: None,
         }),
         None if columns.is_empty() => Err(Problem::at("columns", "a source without columns gives nothing")),
-        None => Ok(Schema::new(columns.iter().map(|column| column.field()).collect())),
+        None => Ok(Schema::new(columns.iter().map(|column| column.given()).collect())),
     }
 }
 
@@ -95,7 +86,7 @@ impl Page {
                 Values::Headers(ListBuilder::new(item).with_field(header()))
             }
             Column::Timestamp => {
-                Values::Timestamp(TimestampMicrosecondBuilder::new().with_data_type(ColumnType::Timestamp.data_type()))
+                Values::Timestamp(TimestampMicrosecondBuilder::new().with_data_type(ColumnType::Timestamp.arrow()))
             }
         };
         let columns = columns.iter().map(values).collect();
@@ -124,7 +115,7 @@ impl Page {
         let offsets = self.offsets.finish();
         let columns = self.columns.iter_mut().map(Values::finish).collect();
         let options = RecordBatchOptions::new().with_row_count(Some(offsets.len()));
-        let rows = RecordBatch::try_new_with_options(Arc::clone(&schema.0), columns, &options)?;
+        let rows = RecordBatch::try_new_with_options(Arc::clone(schema.arrow()), columns, &options)?;
         let chunk = Chunk::new(partition, offsets, rows);
         let span = Span { partition, from: Position(self.from), to: Position(self.to), rows: chunk.len(), anchor };
         Ok((chunk, span))

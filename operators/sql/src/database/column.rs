@@ -4,7 +4,7 @@ use arrow::array::{
     ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Float32Builder, Float64Builder, Int32Builder, Int64Builder,
     StringBuilder, TimestampMicrosecondBuilder,
 };
-use operators_core::config::ColumnType;
+use operators_core::types::{ColumnType, DeclaredType};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,18 +31,18 @@ pub(crate) enum ColumnBuilder {
 }
 
 impl ColumnBuilder {
-    pub(crate) fn new(column_type: ColumnType) -> Self {
-        match column_type {
-            ColumnType::Bool => Self::Bool(BooleanBuilder::new()),
-            ColumnType::Int32 => Self::Int32(Int32Builder::new()),
-            ColumnType::Int64 => Self::Int64(Int64Builder::new()),
-            ColumnType::Float32 => Self::Float32(Float32Builder::new()),
-            ColumnType::Float64 => Self::Float64(Float64Builder::new()),
-            ColumnType::String => Self::String(StringBuilder::new()),
-            ColumnType::Bytes => Self::Bytes(BinaryBuilder::new()),
-            ColumnType::Date => Self::Date(Date32Builder::new()),
-            ColumnType::Timestamp => {
-                Self::Timestamp(TimestampMicrosecondBuilder::new().with_data_type(column_type.data_type()))
+    pub(crate) fn new(declared: DeclaredType) -> Self {
+        match declared {
+            DeclaredType::Bool => Self::Bool(BooleanBuilder::new()),
+            DeclaredType::Int32 => Self::Int32(Int32Builder::new()),
+            DeclaredType::Int64 => Self::Int64(Int64Builder::new()),
+            DeclaredType::Float32 => Self::Float32(Float32Builder::new()),
+            DeclaredType::Float64 => Self::Float64(Float64Builder::new()),
+            DeclaredType::String => Self::String(StringBuilder::new()),
+            DeclaredType::Bytes => Self::Bytes(BinaryBuilder::new()),
+            DeclaredType::Date => Self::Date(Date32Builder::new()),
+            DeclaredType::Timestamp => {
+                Self::Timestamp(TimestampMicrosecondBuilder::new().with_data_type(ColumnType::Timestamp.arrow()))
             }
         }
     }
@@ -75,6 +75,18 @@ impl ColumnBuilder {
             Self::Date(from) => Arc::new(from.finish()),
             Self::Timestamp(from) => Arc::new(from.finish()),
         }
+    }
+}
+
+/// Whether a database may keep values of any length for a column, as text or bytes.
+pub(crate) fn varies_in_length(declared: DeclaredType) -> bool {
+    match declared {
+        DeclaredType::String | DeclaredType::Bytes | DeclaredType::Date | DeclaredType::Timestamp => true,
+        DeclaredType::Bool
+        | DeclaredType::Int32
+        | DeclaredType::Int64
+        | DeclaredType::Float32
+        | DeclaredType::Float64 => false,
     }
 }
 

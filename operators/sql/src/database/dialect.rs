@@ -1,13 +1,14 @@
 //! What the SQL stages ask of a database. [`Driver`] is what every database does the same way, [`Dialect`] is where
 //! they differ; all that is built on these is written once.
 
-use arrow::datatypes::DataType;
 use chrono::{DateTime, Utc};
 use operators_core::error::Result;
 use operators_core::inspect::Seen;
+use operators_core::types::ColumnType;
 use sqlx::database::HasStatementCache;
 use sqlx::error::BoxDynError;
 use sqlx::{Arguments, Execute, Executor, IntoArguments, MySql, Row, Sqlite};
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -143,8 +144,8 @@ pub(crate) trait Dialect: Driver {
     /// A name as an SQL identifier.
     fn quoted(name: &str) -> String;
 
-    /// The declared type of a column that holds values of an Arrow type; `None` when no column can.
-    fn sql_type(data_type: &DataType) -> Option<&'static str>;
+    /// The declared type of a column that holds values of a type; `None` when no column can.
+    fn sql_type(column_type: &ColumnType) -> Option<Cow<'static, str>>;
 
     /// A point of time as its columns take it; `None` when they cannot hold it.
     fn timestamp(at: DateTime<Utc>) -> Option<String>;

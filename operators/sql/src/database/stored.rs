@@ -6,9 +6,10 @@ use arrow::array::{
     UInt64Array,
 };
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Date32Type, TimeUnit, TimestampMicrosecondType, TimestampNanosecondType};
+use arrow::datatypes::{Date32Type, TimestampMicrosecondType};
 use chrono::{DateTime, Utc};
 use operators_core::error::{Error, Result};
+use operators_core::types::ColumnType;
 use std::sync::Arc;
 
 /// The values of a statement, in the order of its placeholders.
@@ -69,24 +70,27 @@ pub(crate) enum Stored {
 }
 
 impl Stored {
-    pub(crate) fn new<D: Dialect>(array: &ArrayRef) -> Result<Self> {
-        let cast = |to: &DataType| cast_with_options(array, to, &CastOptions { safe: false, ..CastOptions::default() });
-        Ok(match array.data_type() {
-            DataType::Float32 | DataType::Float64 => Self::Real(cast(&DataType::Float64)?.as_primitive().clone()),
-            DataType::Utf8 => Self::Text(array.as_string().clone()),
-            DataType::Binary => Self::Blob(array.as_binary().clone()),
-            DataType::Date32 => Self::Text(each::<Date32Type>(array.as_primitive(), date)?),
-            DataType::Timestamp(TimeUnit::Nanosecond, _) => {
-                let text = |nanos| D::timestamp(DateTime::from_timestamp_nanos(nanos));
-                Self::Text(each::<TimestampNanosecondType>(array.as_primitive(), text)?)
-            }
-            DataType::Timestamp(_, zone) => {
-                let array = cast(&DataType::Timestamp(TimeUnit::Microsecond, zone.clone()))?;
+    /// The values of a column of a type.
+    pub(crate) fn new<D: Dialect>(array: &ArrayRef, column_type: &ColumnType) -> Result<Self> {
+        let cast = |to: ColumnType| {
+            cast_with_options(array, &to.arrow(), &CastOptions { safe: false, ..CastOptions::default() })
+        };
+        Ok(match column_type {
+            ColumnType::Float32 | ColumnType::Float64 => Self::Real(cast(ColumnType::Float64)?.as_primitive().clone()),
+            ColumnType::String => Self::Text(array.as_string().clone()),
+            ColumnType::Bytes => Self::Blob(array.as_binary().clone()),
+            ColumnType::Date => Self::Text(each::<Date32Type>(array.as_primitive(), date)?),
+            ColumnType::Timestamp => {
                 let text = |micros| DateTime::<Utc>::from_timestamp_micros(micros).and_then(D::timestamp);
                 Self::Text(each::<TimestampMicrosecondType>(array.as_primitive(), text)?)
             }
-            DataType::UInt64 if D::UNSIGNED => Self::Unsigned(array.as_primitive().clone()),
-            _ => Self::Integer(cast(&DataType::Int64)?.as_primitive().clone()),
+            ColumnType::UInt64 if D::UNSIGNED => Self::Unsigned(array.as_primitive().clone()),
+            ColumnType::Bool | ColumnType::Int32 | ColumnType::Int64 | ColumnType::UInt32 | ColumnType::UInt64 => {
+                Self::Integer(cast(ColumnType::Int64)?.as_primitive().clone())
+            }
+            ColumnType::Headers | ColumnType::Foreign(_) => {
+                return Err(Error::Other(format!("a table cannot hold values of type {column_type}")));
+            }
         })
     }
 

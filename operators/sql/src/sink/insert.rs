@@ -5,7 +5,9 @@ use crate::database::stored::{Stored, Values};
 use crate::database::{Place, Transaction, count_by, statement};
 use crate::sink::need::Need;
 use operators_core::chunk::Chunk;
+use operators_core::dead_letter;
 use operators_core::error::{Error, Result};
+use operators_core::schema::Column;
 use sqlx::AssertSqlSafe;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -90,8 +92,6 @@ impl<D: Dialect> Insert<D> {
 
 /// The table of rejected rows, of all flows that write to a database.
 pub(crate) const DEAD_LETTERS: &str = "weatherflow_dead_letters";
-/// Beside the flow.
-const DEAD_LETTER_COLUMNS: [&str; 5] = ["source_partition", "position", "stage", "reason", "raw"];
 const COUNT_DEAD_LETTERS: &str = "SELECT count(*) FROM weatherflow_dead_letters AS d WHERE d.flow = ?";
 
 /// Creates the table of rejected rows.
@@ -114,13 +114,14 @@ pub(super) fn dead_letters_needed<D: Dialect>() -> Need {
 }
 
 fn into_dead_letters<D: Dialect>() -> Insert<D> {
-    Insert::into(DEAD_LETTERS, ["flow"].into_iter().chain(DEAD_LETTER_COLUMNS))
+    let columns = dead_letter::schema().columns().iter().map(|column| column.name.as_str());
+    Insert::into(DEAD_LETTERS, ["flow"].into_iter().chain(columns))
 }
 
 /// Inserts rows that a stage rejected.
 pub(super) async fn dead_letters<D: Dialect>(tx: &mut Transaction<'_, D>, flow: &str, chunks: &[Chunk]) -> Result<()> {
-    let columns = &DEAD_LETTER_COLUMNS;
-    let stored: Vec<_> = chunks.iter().map(|chunk| stored::<D, _>(chunk, columns)).collect::<Result<_>>()?;
+    let columns = dead_letter::schema().columns();
+    let stored: Vec<_> = chunks.iter().map(|chunk| stored::<D>(chunk, columns)).collect::<Result<_>>()?;
     let flow: Arc<str> = flow.into();
     into_dead_letters::<D>()
         .rows("insert dead letters", tx, in_order((0..).zip(chunks)), |at, values| {
@@ -130,27 +131,25 @@ pub(super) async fn dead_letters<D: Dialect>(tx: &mut Transaction<'_, D>, flow: 
         .await
 }
 
-/// The columns of a chunk that have these names, in their order.
-pub(crate) fn stored<D: Dialect, N: AsRef<str>>(chunk: &Chunk, names: &[N]) -> Result<Vec<Stored>> {
-    names
-        .iter()
-        .map(|name| {
-            let name = name.as_ref();
-            let column = chunk.rows.column_by_name(name);
-            Stored::new::<D>(column.ok_or_else(|| Error::Other(format!("rows came without their column {name}")))?)
-        })
-        .collect()
+/// These columns of a chunk, in this order.
+pub(crate) fn stored<D: Dialect>(chunk: &Chunk, columns: &[Column]) -> Result<Vec<Stored>> {
+    let stored = |Column { name, column_type, .. }: &Column| {
+        let values = chunk.rows.column_by_name(name);
+        let values = values.ok_or_else(|| Error::Other(format!("rows came without their column {name}")))?;
+        Stored::new::<D>(values, column_type)
+    };
+    columns.iter().map(stored).collect()
 }
 
 /// Adds the values of one row of many chunks.
-pub(crate) fn put_row<D: Dialect, N: AsRef<str>>(
+pub(crate) fn put_row<D: Dialect>(
     chunks: &[Vec<Stored>],
-    names: &[N],
+    columns: &[Column],
     at: RowRef,
     values: &mut Values<D>,
 ) -> Result<()> {
-    let columns = chunks[at.chunk as usize].iter().zip(names);
-    columns.into_iter().try_for_each(|(column, name)| column.put(at.row as usize, name.as_ref(), values))
+    let mut stored = chunks[at.chunk as usize].iter().zip(columns);
+    stored.try_for_each(|(stored, column)| stored.put(at.row as usize, &column.name, values))
 }
 
 /// Counts the rows of a flow that stages rejected.

@@ -12,11 +12,12 @@ use operators_core::chunk::Chunk;
 use operators_core::config::{Context, MysqlTls, Secret};
 use operators_core::error::{Problem, Result};
 use operators_core::progress::Progress;
-use operators_core::schema::{Schema, type_name};
+use operators_core::schema::{Column, Schema};
 use operators_core::stage::{About, BuiltSink, Finding};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use sqlx::Sqlite;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Inserts rows into a table; creates it, with an `id` that grows, when it is not there.
@@ -76,27 +77,31 @@ impl TableConfig {
             let reserved = format!("table names that begin with `{owner}` are reserved");
             problems.push(Problem::at("table", reserved).help("give the table another name"));
         }
-        let mut columns: Vec<(String, &'static str)> = Vec::new();
-        for field in input.0.fields() {
-            let (name, data_type) = (field.name(), field.data_type());
+        let mut columns: Vec<Column> = Vec::new();
+        let mut sql_types = Vec::new();
+        for column in input.columns() {
+            let (name, column_type) = (&column.name, &column.column_type);
             if name.eq_ignore_ascii_case(ID) {
                 let message = format!("the rows have a column `{name}`, and the table numbers its rows in `{ID}`");
                 problems.push(Problem::whole(message).help("rename or drop it with transform.select"));
-            } else if let Some((other, _)) = columns.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)) {
+            } else if let Some(Column { name: other, .. }) =
+                columns.iter().find(|other| other.name.eq_ignore_ascii_case(name))
+            {
                 let message = format!("{} cannot tell the columns `{other}` and `{name}` from each other", D::TITLE);
                 problems.push(Problem::whole(message).help("rename one of them with transform.select"));
-            } else if let Some(sql) = D::sql_type(data_type) {
-                columns.push((name.clone(), sql));
+            } else if let Some(sql_type) = D::sql_type(column_type) {
+                columns.push(column.clone());
+                sql_types.push(sql_type);
             } else {
-                let message = format!("column `{name}` is of type {}, which a table cannot hold", type_name(data_type));
+                let message = format!("column `{name}` is of type {column_type}, which a table cannot hold");
                 problems.push(Problem::whole(message).help("cast or drop it with a transform"));
             }
         }
-        if input.0.fields().is_empty() {
+        if input.columns().is_empty() {
             problems.push(Problem::whole("the rows have no columns"));
         }
         match place {
-            Ok(place) if problems.is_empty() => Ok(Table { place, columns }),
+            Ok(place) if problems.is_empty() => Ok(Table { place, columns, sql_types }),
             _ => Err(problems),
         }
     }
@@ -105,17 +110,19 @@ impl TableConfig {
 /// A table that rows are inserted into.
 pub(crate) struct Table<D: Dialect> {
     place: Place<D>,
-    /// Name and declared type.
-    columns: Vec<(String, &'static str)>,
+    columns: Vec<Column>,
+    /// The declared type of each.
+    sql_types: Vec<Cow<'static, str>>,
 }
 
 impl<D: Dialect> Table<D> {
     fn names(&self) -> impl Iterator<Item = &str> {
-        self.columns.iter().map(|(name, _)| name.as_str())
+        self.columns.iter().map(|column| column.name.as_str())
     }
 
     fn create(&self) -> String {
-        let columns: Vec<_> = self.columns.iter().map(|(name, sql)| format!("{} {sql}", D::quoted(name))).collect();
+        let columns = self.names().zip(&self.sql_types);
+        let columns: Vec<_> = columns.map(|(name, sql_type)| format!("{} {sql_type}", D::quoted(name))).collect();
         let (table, id, end, columns) = (D::quoted(&self.place.name), D::ID, D::TABLE_END, columns.join(", "));
         // Two that open at once may both have seen no table, where a CREATE is no part of the transaction.
         format!("CREATE TABLE IF NOT EXISTS {table} ({ID} {id}, {columns}){end}")
@@ -178,10 +185,10 @@ impl<D: Dialect> Target for Table<D> {
     }
 
     async fn insert(&self, tx: &mut Transaction<'_, D>, chunks: &[Chunk]) -> Result<()> {
-        let names: Vec<_> = self.names().collect();
-        let stored: Vec<_> = chunks.iter().map(|chunk| stored::<D, _>(chunk, &names)).collect::<Result<_>>()?;
+        let columns = &self.columns;
+        let stored: Vec<_> = chunks.iter().map(|chunk| stored::<D>(chunk, columns)).collect::<Result<_>>()?;
         let rows = in_order((0..).zip(chunks));
-        self.insert().rows("insert rows", tx, rows, |at, values| put_row(&stored, &names, at, values)).await
+        self.insert().rows("insert rows", tx, rows, |at, values| put_row(&stored, columns, at, values)).await
     }
 
     async fn count(&self, connection: &mut D::Connection, _: &mut Vec<Finding>) -> Result<Option<u64>> {

@@ -10,14 +10,14 @@ use crate::database::mysql::{Login, identity};
 use crate::database::place::TablePlace;
 use crate::database::stored::Values;
 use crate::database::{Dialect, Place, statement};
-use arrow::datatypes::Field;
-use operators_core::config::{ColumnType, Context, Interval, MysqlTls, Secret};
+use operators_core::config::{Context, Interval, MysqlTls, Secret};
 use operators_core::error::{Problem, Result};
 use operators_core::inspect::{Extent, Inspect, Seen};
 use operators_core::position::{Checkpoint, Lag, Position, Span};
 use operators_core::runtime::wait;
-use operators_core::schema::Schema;
+use operators_core::schema::{self, Schema};
 use operators_core::stage::{About, BuiltSource, Read, Reader, Recount, Removal, Share, Source};
+use operators_core::types::DeclaredType;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use sqlx::mysql::MySqlConnection;
@@ -51,7 +51,7 @@ pub struct TableConfig {
     #[serde(default = "id")]
     pub cursor: String,
     /// The columns to read and their types.
-    pub columns: BTreeMap<String, ColumnType>,
+    pub columns: BTreeMap<String, DeclaredType>,
     /// How long an id that is missing may still appear, and whether to `fail` or to `skip` it after that, for `mysql://`
     /// where the server does not show which transactions are open: `{ wait = "10m", then = "fail" }`. It shows them to
     /// users with the PROCESS privilege, and then waits as long as it takes.
@@ -122,8 +122,8 @@ impl TableConfig {
     where
         TableSource<D>: Source + 'static,
     {
-        let fields = self.columns.iter().map(|(name, column)| Field::new(name, column.data_type(), true));
-        let schema = Schema::new(fields.collect());
+        let columns = self.columns.iter().map(|(name, declared)| schema::Column::new(name, *declared, true));
+        let schema = Schema::new(columns.collect());
         let fingerprint = vec![("url", url), ("table", self.table.clone()), ("cursor", self.cursor.clone())];
         BuiltSource {
             schema: schema.clone(),

@@ -6,15 +6,15 @@ use crate::database::sqlite::topic::{self, Topic};
 use crate::database::sqlite::{Statement, page, statement};
 use crate::database::{Kind, Place, signed};
 use arrow::array::{BinaryBuilder, RecordBatch, UInt64Array};
-use arrow::datatypes::{DataType, Field};
 use operators_core::chunk::Chunk;
 use operators_core::config::Context;
 use operators_core::error::{Error, Problem, Result};
 use operators_core::inspect::{Extent, Inspect, Seen};
 use operators_core::position::{Checkpoint, Lag, Position, Span};
 use operators_core::runtime::wait;
-use operators_core::schema::Schema;
+use operators_core::schema::{Column, Schema};
 use operators_core::stage::{About, BuiltSource, Read, Reader, Recount, Removal, Share, Source};
+use operators_core::types::ColumnType;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
@@ -41,8 +41,8 @@ impl TopicConfig {
     /// Builds the stage; touches nothing.
     pub fn build(&self, context: &Context) -> Result<BuiltSource, Vec<Problem>> {
         let place = Place::new(Kind::Topic, &self.url, &self.topic, context)?;
-        let field = |name| Field::new(name, DataType::Binary, true);
-        let schema = Schema::new(vec![field("key"), field("value")]);
+        let bytes = |name| Column::new(name, ColumnType::Bytes, true);
+        let schema = Schema::new(vec![bytes("key"), bytes("value")]);
         let fingerprint = vec![("url", self.url.clone()), ("topic", self.topic.clone())];
         Ok(BuiltSource {
             schema: schema.clone(),
@@ -319,7 +319,7 @@ impl<'p> Page<'p> {
 
     fn finish(mut self, schema: &Schema) -> Result<Chunk> {
         let columns = vec![Arc::new(self.keys.finish()) as _, Arc::new(self.values.finish()) as _];
-        let rows = RecordBatch::try_new(Arc::clone(&schema.0), columns)?;
+        let rows = RecordBatch::try_new(Arc::clone(schema.arrow()), columns)?;
         Ok(Chunk::new(self.partition, UInt64Array::from_iter_values(self.from..self.to), rows))
     }
 }

@@ -168,7 +168,7 @@ fn with_database<T>(dir: &Path, work: impl AsyncFnOnce(&mut SqliteConnection) ->
 }
 
 fn schema() -> Schema {
-    Schema(rows(0, 0..1).rows.schema())
+    Schema::from_arrow(rows(0, 0..1).rows.schema())
 }
 
 /// Rows of a source partition: a pure function of their positions.

@@ -4,18 +4,18 @@ use super::SinkConfig;
 use super::{Target, batch, drive, execute, folder, refusal, rows, run, schema, sink, texts};
 use crate::database::failpoint::Failpoints;
 use arrow::array::{
-    ArrayRef, BinaryArray, BooleanArray, Date32Array, Float32Array, Float64Array, Int8Array, Int64Array, RecordBatch,
-    StringArray, TimestampMillisecondArray, UInt64Array,
+    ArrayRef, BinaryArray, BooleanArray, Date32Array, Float32Array, Float64Array, Int32Array, Int64Array, RecordBatch,
+    StringArray, TimestampMicrosecondArray, UInt64Array,
 };
-use arrow::datatypes::{DataType, Field};
 use operators_core::Error;
 use operators_core::chunk::Chunk;
 use operators_core::config::Context;
 use operators_core::position::{Anchors, Checkpoint};
 use operators_core::progress::{Commit, Fingerprint, Progress, Tally, Version};
 use operators_core::replay::FLOW;
-use operators_core::schema::Schema;
+use operators_core::schema::{Column, Schema};
 use operators_core::stage::{BuiltSink, Closing, Inflow};
+use operators_core::types::ColumnType;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -97,17 +97,17 @@ fn every_type_is_stored_as_its_class() {
     let dir = folder();
     let columns: [(&str, ArrayRef); 9] = [
         ("flag", Arc::new(BooleanArray::from(vec![true, false]))),
-        ("small", Arc::new(Int8Array::from(vec![Some(-3), None]))),
+        ("small", Arc::new(Int32Array::from(vec![Some(-3), None]))),
         ("big", Arc::new(UInt64Array::from(vec![0, i64::MAX as u64]))),
         ("single", Arc::new(Float32Array::from(vec![0.5, f32::INFINITY]))),
         ("double", Arc::new(Float64Array::from(vec![Some(-0.25), None]))),
         ("text", Arc::new(StringArray::from(vec!["", "ç\"'"]))),
         ("raw", Arc::new(BinaryArray::from_opt_vec(vec![Some(b""), None]))),
         ("day", Arc::new(Date32Array::from(vec![0, 10_957]))),
-        ("at", Arc::new(TimestampMillisecondArray::from(vec![0, 1_500]).with_timezone("UTC"))),
+        ("at", Arc::new(TimestampMicrosecondArray::from(vec![0, 1_500_000]).with_timezone("+00:00"))),
     ];
     let batch = RecordBatch::try_from_iter_with_nullable(columns.map(|(name, array)| (name, array, true))).unwrap();
-    let built = sink(dir.path(), TABLE, &Schema(batch.schema()), None);
+    let built = sink(dir.path(), TABLE, &Schema::from_arrow(batch.schema()), None);
     commit_one(&built, Chunk::new(0, UInt64Array::from(vec![5, 9]), batch)).unwrap();
     let row = "SELECT id || '|' || flag || '|' || quote(small) || '|' || big || '|' || quote(single) || '|' || quote(double) \
                || '|' || quote(text) || '|' || quote(raw) || '|' || day || '|' || at FROM t ORDER BY id";
@@ -127,7 +127,7 @@ fn values_that_sqlite_would_change_are_errors() {
     for array in bad {
         let dir = folder();
         let batch = RecordBatch::try_from_iter_with_nullable([("odd", array, true)]).unwrap();
-        let built = sink(dir.path(), TABLE, &Schema(batch.schema()), None);
+        let built = sink(dir.path(), TABLE, &Schema::from_arrow(batch.schema()), None);
         let error = commit_one(&built, Chunk::new(0, UInt64Array::from(vec![0]), batch)).unwrap_err();
         assert_eq!(texts(dir.path(), "SELECT count(*) || '' FROM t"), ["0"], "{error}");
         assert_eq!(built.sink.progress(FLOW).unwrap(), None, "{error}");
@@ -139,7 +139,7 @@ fn rows_of_megabytes_and_of_many_columns_go_in() {
     let dir = folder();
     let big: StringArray = (0..5).map(|i| Some(char::from(b'a' + i).to_string().repeat(2 << 20))).collect();
     let batch = RecordBatch::try_from_iter_with_nullable([("big", Arc::new(big) as ArrayRef, true)]).unwrap();
-    let built = sink(dir.path(), TABLE, &Schema(batch.schema()), None);
+    let built = sink(dir.path(), TABLE, &Schema::from_arrow(batch.schema()), None);
     commit_one(&built, Chunk::new(0, UInt64Array::from_iter_values(0..5), batch)).unwrap();
     let sizes = texts(dir.path(), "SELECT substr(big, 1, 1) || length(big) FROM t ORDER BY id");
     assert_eq!(sizes, ["a2097152", "b2097152", "c2097152", "d2097152", "e2097152"]);
@@ -149,7 +149,7 @@ fn rows_of_megabytes_and_of_many_columns_go_in() {
     let column: ArrayRef = Arc::new(Int64Array::from_iter_values(0..300));
     let columns = (0..500).map(|i| (format!("c{i}"), Arc::clone(&column), true));
     let batch = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
-    let built = sink(dir.path(), TABLE, &Schema(batch.schema()), None);
+    let built = sink(dir.path(), TABLE, &Schema::from_arrow(batch.schema()), None);
     commit_one(&built, Chunk::new(0, UInt64Array::from_iter_values(0..300), batch)).unwrap();
     assert_eq!(texts(dir.path(), "SELECT count(*) || ' ' || sum(c0 = id - 1 AND c499 = id - 1) FROM t"), ["300 300"]);
 }
@@ -234,10 +234,10 @@ fn rows_that_are_not_those_of_the_batch_are_not_committed() {
     assert_eq!(built.sink.progress(FLOW).unwrap(), None);
 }
 
-fn problems(json: &str, fields: Vec<Field>, partitions: Option<u32>) -> Vec<String> {
+fn problems(json: &str, columns: Vec<Column>, partitions: Option<u32>) -> Vec<String> {
     let config: SinkConfig = serde_json::from_str(json).unwrap();
     let inflow = Inflow { partitions, ..Inflow::default() };
-    let built = config.build(&Schema::new(fields), inflow, &Context { dir: "/nowhere".into() });
+    let built = config.build(&Schema::new(columns), inflow, &Context { dir: "/nowhere".into() });
     let problems = built.err().unwrap();
     problems
         .into_iter()
@@ -247,23 +247,27 @@ fn problems(json: &str, fields: Vec<Field>, partitions: Option<u32>) -> Vec<Stri
 
 #[test]
 fn wrong_configurations_are_problems_all_at_once() {
-    let field = |name: &str, data_type| Field::new(name, data_type, true);
-    let odd = DataType::Duration(arrow::datatypes::TimeUnit::Second);
-    let fields =
-        vec![field("ID", DataType::Int64), field("a", DataType::Utf8), field("A", DataType::Utf8), field("b", odd)];
-    let found = problems(r#"{"table": {"url": "oracle:x", "table": "weatherflow_progress"}}"#, fields, None);
+    let column = |name: &str, column_type: ColumnType| Column::new(name, column_type, true);
+    let (text, number) = (ColumnType::String, ColumnType::Int64);
+    let columns = vec![
+        column("ID", number.clone()),
+        column("a", text.clone()),
+        column("A", text.clone()),
+        column("b", ColumnType::Headers),
+    ];
+    let found = problems(r#"{"table": {"url": "oracle:x", "table": "weatherflow_progress"}}"#, columns, None);
     let parts = ["url: ", "table: table names", "column `ID`", "`a` and `A`", "column `b` is of type"];
     assert_eq!(found.len(), parts.len(), "{found:#?}");
     for part in parts {
         assert!(found.iter().any(|problem| problem.contains(part)), "{part} in {found:#?}");
     }
-    let found = problems(TOPIC, vec![field("key", DataType::Int64), field("value", DataType::Utf8)], None);
+    let found = problems(TOPIC, vec![column("key", number), column("value", text.clone())], None);
     let parts = ["`value` is string / add an encode stage", "`key` is int64", "partition.round_robin"];
     assert_eq!(found.len(), parts.len(), "{found:#?}");
     for part in parts {
         assert!(found.iter().any(|problem| problem.contains(part)), "{part} in {found:#?}");
     }
-    assert!(problems(TOPIC, vec![field("x", DataType::Utf8)], Some(1))[0].contains("no column `value`"));
+    assert!(problems(TOPIC, vec![column("x", text)], Some(1))[0].contains("no column `value`"));
 }
 
 #[test]

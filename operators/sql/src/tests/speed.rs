@@ -33,7 +33,7 @@ fn chunk(first: u64, partition: u32) -> Chunk {
 
 fn measure(dir: &Path, what: &str, sink_json: &str, source_json: &str, partitions: Option<u32>) {
     let target = |number: u64| partitions.map_or(u32::MAX, |partitions| (number % u64::from(partitions)) as u32);
-    let built = sink(dir, sink_json, &Schema(chunk(0, target(0)).rows.schema()), partitions);
+    let built = sink(dir, sink_json, &Schema::from_arrow(chunk(0, target(0)).rows.schema()), partitions);
     let run = run("fast");
     let mut committer = built.sink.open(&run).unwrap().committer;
     let mut totals = Tally::default();

@@ -1,51 +1,79 @@
-//! Single values as a test writes them, as columns; `show` has the other direction.
+//! Values of each type as columns: single ones as a test writes them, and many made up; `show` has the other direction.
 //!
 //! A value is taken as its column's type asks, and nothing is changed to make it fit.
 
 use super::rows::{Cell, Row};
 use arrow::array::types::{ArrowPrimitiveType, Float32Type, Float64Type, Int32Type, Int64Type, UInt32Type, UInt64Type};
 use arrow::array::{
-    ArrayRef, BinaryArray, BooleanArray, Date32Array, ListArray, PrimitiveArray, StringArray,
-    TimestampMicrosecondArray, new_empty_array, new_null_array,
+    ArrayRef, BinaryArray, BooleanArray, Date32Array, Float32Array, Float64Array, Int32Array, Int64Array, ListArray,
+    PrimitiveArray, StringArray, TimestampMicrosecondArray, UInt32Array, UInt64Array, new_empty_array, new_null_array,
 };
 use arrow::buffer::OffsetBuffer;
-use arrow::datatypes::{DataType, Date32Type, Field, TimeUnit};
+use arrow::datatypes::Date32Type;
 use chrono::{DateTime, NaiveDate};
 use operators_core::error::Problem;
-use operators_core::schema::type_name;
+use operators_core::schema::Column;
+use operators_core::types::{ColumnType, header};
 use std::sync::Arc;
 
 /// Begins bytes that are written as hexadecimal digits.
 const HEX: &str = "0x";
+/// Made-up texts of one column differ by a number below this, so that keys come again.
+const TEXTS: u64 = 10;
+/// Made-up numbers lie below this.
+const NUMBERS: u64 = 1000;
+/// Made-up days begin with 2000-01-01, which is so many days after 1970-01-01.
+const FIRST_DAY: i32 = 10_957;
 
 /// The value of one row for a column, as an array of one. What is not written is null, or empty for a list.
-pub(super) fn value(row: &Row, field: &Field) -> Result<ArrayRef, Problem> {
-    match row.given.get(field.name()) {
-        Some(Some(cell)) => array(cell, field.data_type()).map_err(|wanted| {
-            let name = field.name();
-            let is = type_name(field.data_type());
-            let message = format!("column `{name}` is of type {is}, which {} is not", shown(cell));
+pub(super) fn value(row: &Row, column: &Column) -> Result<ArrayRef, Problem> {
+    let Column { name, column_type, nullable } = column;
+    match row.given.get(name) {
+        Some(Some(cell)) => array(cell, column_type).map_err(|wanted| {
+            let message = format!("column `{name}` is of type {column_type}, which {} is not", shown(cell));
             row.problem(Some(name), message).help(wanted)
         }),
-        _ if field.is_nullable() => Ok(new_null_array(field.data_type(), 1)),
-        Some(None) => Err(row.problem(Some(field.name()), format!("column `{}` is never null", field.name()))),
-        None => missing(field.data_type()).ok_or_else(|| {
-            row.problem(None, format!("column `{}` is missing", field.name()))
-                .help("it has no default, so give it a value")
+        _ if *nullable => Ok(new_null_array(&column_type.arrow(), 1)),
+        Some(None) => Err(row.problem(Some(name), format!("column `{name}` is never null"))),
+        None => missing(column_type, 1).ok_or_else(|| {
+            row.problem(None, format!("column `{name}` is missing")).help("it has no default, so give it a value")
         }),
     }
 }
 
+/// A column without values, where it may be one.
+pub(super) fn nothing(column: &Column, count: usize) -> Option<ArrayRef> {
+    if column.nullable {
+        return Some(new_null_array(&column.column_type.arrow(), count));
+    }
+    missing(&column.column_type, count)
+}
+
 /// What a column that is never null holds where a test does not write it.
-pub(super) fn missing(data_type: &DataType) -> Option<ArrayRef> {
-    let DataType::List(item) = data_type else { return None };
-    let empty = new_empty_array(item.data_type());
-    let list = ListArray::try_new(Arc::clone(item), OffsetBuffer::from_lengths([0]), empty, None);
-    list.ok().map(|list| Arc::new(list) as ArrayRef)
+fn missing(column_type: &ColumnType, count: usize) -> Option<ArrayRef> {
+    match column_type {
+        ColumnType::Headers => {
+            let (item, offsets) = (header(), OffsetBuffer::from_lengths(vec![0; count]));
+            let empty = new_empty_array(item.data_type());
+            Some(Arc::new(ListArray::try_new(item, offsets, empty, None).ok()?))
+        }
+        ColumnType::Bool
+        | ColumnType::Int32
+        | ColumnType::Int64
+        | ColumnType::UInt32
+        | ColumnType::UInt64
+        | ColumnType::Float32
+        | ColumnType::Float64
+        | ColumnType::String
+        | ColumnType::Bytes
+        | ColumnType::Date
+        | ColumnType::Timestamp
+        | ColumnType::Foreign(_) => None,
+    }
 }
 
 /// A value of a type; the error says what would be one.
-fn array(cell: &Cell, data_type: &DataType) -> Result<ArrayRef, &'static str> {
+fn array(cell: &Cell, column_type: &ColumnType) -> Result<ArrayRef, &'static str> {
     const WHOLE: &str = "a whole number within its range";
     const NUMBER: &str = "a number";
     let text = |wanted| if let Cell::Text(text) = cell { Ok(text.as_str()) } else { Err(wanted) };
@@ -54,34 +82,66 @@ fn array(cell: &Cell, data_type: &DataType) -> Result<ArrayRef, &'static str> {
         Cell::Number(number) => Ok(*number),
         Cell::Flag(_) | Cell::Text(_) => Err(NUMBER),
     };
-    Ok(match data_type {
-        DataType::Boolean => match cell {
+    Ok(match column_type {
+        ColumnType::Bool => match cell {
             Cell::Flag(flag) => Arc::new(BooleanArray::from(vec![*flag])),
-            _ => return Err("true or false"),
+            Cell::Whole(_) | Cell::Number(_) | Cell::Text(_) => return Err("true or false"),
         },
-        DataType::Int32 => whole::<Int32Type>(cell).ok_or(WHOLE)?,
-        DataType::Int64 => whole::<Int64Type>(cell).ok_or(WHOLE)?,
-        DataType::UInt32 => whole::<UInt32Type>(cell).ok_or(WHOLE)?,
-        DataType::UInt64 => whole::<UInt64Type>(cell).ok_or(WHOLE)?,
-        DataType::Float32 => Arc::new(PrimitiveArray::<Float32Type>::from_value(number? as f32, 1)),
-        DataType::Float64 => Arc::new(PrimitiveArray::<Float64Type>::from_value(number?, 1)),
-        DataType::Utf8 => Arc::new(StringArray::from(vec![text("text in quotes")?])),
-        DataType::Binary => {
+        ColumnType::Int32 => whole::<Int32Type>(cell).ok_or(WHOLE)?,
+        ColumnType::Int64 => whole::<Int64Type>(cell).ok_or(WHOLE)?,
+        ColumnType::UInt32 => whole::<UInt32Type>(cell).ok_or(WHOLE)?,
+        ColumnType::UInt64 => whole::<UInt64Type>(cell).ok_or(WHOLE)?,
+        ColumnType::Float32 => Arc::new(PrimitiveArray::<Float32Type>::from_value(number? as f32, 1)),
+        ColumnType::Float64 => Arc::new(PrimitiveArray::<Float64Type>::from_value(number?, 1)),
+        ColumnType::String => Arc::new(StringArray::from(vec![text("text in quotes")?])),
+        ColumnType::Bytes => {
             const BYTES: &str = "text in quotes, or hexadecimal digits behind 0x, two for each byte";
             Arc::new(BinaryArray::from(vec![bytes(text(BYTES)?).ok_or(BYTES)?.as_slice()]))
         }
-        DataType::Date32 => {
+        ColumnType::Date => {
             const DAY: &str = "a day in quotes, such as \"2000-01-31\"";
             let day: NaiveDate = text(DAY)?.parse().map_err(|_| DAY)?;
             Arc::new(Date32Array::from(vec![Date32Type::from_naive_date(day)]))
         }
-        DataType::Timestamp(TimeUnit::Microsecond, zone) => {
+        ColumnType::Timestamp => {
             const TIME: &str = "a time in quotes, such as \"2000-01-31T06:00:00Z\"";
             let time = DateTime::parse_from_rfc3339(text(TIME)?).map_err(|_| TIME)?;
             let times = TimestampMicrosecondArray::from(vec![time.timestamp_micros()]);
-            Arc::new(times.with_timezone_opt(zone.clone()))
+            Arc::new(times.with_data_type(column_type.arrow()))
         }
-        _ => return Err("nothing: a test cannot write values of this type; leave the column out"),
+        ColumnType::Headers | ColumnType::Foreign(_) => {
+            return Err("nothing: a test cannot write values of this type; leave the column out");
+        }
+    })
+}
+
+/// Values made up for a column from numbers that `draw` gives, each below the bound it is given.
+pub(super) fn made_up(column: &Column, count: usize, mut draw: impl FnMut(u64) -> u64) -> Result<ArrayRef, String> {
+    let Column { name, column_type, .. } = column;
+    let text = |n: u64| format!("{name}-{n}");
+    let mut draw = |below: u64| (0..count).map(|_| draw(below)).collect::<Vec<_>>();
+    // Two decimals, above and below 0.
+    let decimal = |n: u64| (n as f64 - NUMBERS as f64 / 2.0) / 100.0;
+    Ok(match column_type {
+        ColumnType::Bool => Arc::new(draw(2).iter().map(|n| Some(*n == 1)).collect::<BooleanArray>()),
+        ColumnType::Int32 => Arc::new(draw(NUMBERS).iter().map(|n| *n as i32).collect::<Int32Array>()),
+        ColumnType::Int64 => Arc::new(draw(NUMBERS).iter().map(|n| *n as i64).collect::<Int64Array>()),
+        ColumnType::UInt32 => Arc::new(draw(NUMBERS).iter().map(|n| *n as u32).collect::<UInt32Array>()),
+        ColumnType::UInt64 => Arc::new(draw(NUMBERS).into_iter().collect::<UInt64Array>()),
+        ColumnType::Float32 => Arc::new(draw(NUMBERS).iter().map(|n| decimal(*n) as f32).collect::<Float32Array>()),
+        ColumnType::Float64 => Arc::new(draw(NUMBERS).iter().map(|n| decimal(*n)).collect::<Float64Array>()),
+        ColumnType::String => Arc::new(StringArray::from_iter_values(draw(TEXTS).into_iter().map(text))),
+        ColumnType::Bytes => Arc::new(BinaryArray::from_iter_values(draw(TEXTS).into_iter().map(text))),
+        ColumnType::Date => {
+            Arc::new(Date32Array::from_iter_values(draw(NUMBERS).iter().map(|n| FIRST_DAY + *n as i32)))
+        }
+        ColumnType::Timestamp => {
+            let micros = |n: &u64| (i64::from(FIRST_DAY) * 86_400 + *n as i64) * 1_000_000;
+            let times = TimestampMicrosecondArray::from_iter_values(draw(NUMBERS).iter().map(micros));
+            Arc::new(times.with_data_type(column_type.arrow()))
+        }
+        ColumnType::Headers | ColumnType::Foreign(_) => nothing(column, count)
+            .ok_or_else(|| format!("column `{name}` is of type {column_type}, and no values of it can be made up"))?,
     })
 }
 
@@ -117,7 +177,7 @@ mod tests {
     use super::*;
     use crate::show::spelled;
     use arrow::array::Array;
-    use operators_core::config::ColumnType as T;
+    use operators_core::types::DeclaredType as T;
 
     /// The one row of a line of JSON.
     fn row(line: &str) -> Row {
@@ -145,9 +205,9 @@ mod tests {
             (T::Int32, "null", "null"),
         ];
         for (of, written, read) in cells {
-            let field = Field::new("c", of.data_type(), true);
-            let column = value(&row(&format!("{{\"c\": {written}}}")), &field).unwrap();
-            assert_eq!(spelled(&*column, 0), read, "{of:?} {written}");
+            let column = Column::new("c", of, true);
+            let values = value(&row(&format!("{{\"c\": {written}}}")), &column).unwrap();
+            assert_eq!(spelled(&column.column_type, &*values, 0), read, "{of:?} {written}");
         }
     }
 
@@ -167,8 +227,8 @@ mod tests {
             (T::Timestamp, r#""2000-01-01""#),
         ];
         for (of, written) in cells {
-            let field = Field::new("c", of.data_type(), true);
-            let problem = value(&row(&format!("{{\"c\": {written}}}")), &field).unwrap_err();
+            let column = Column::new("c", of, true);
+            let problem = value(&row(&format!("{{\"c\": {written}}}")), &column).unwrap_err();
             assert!(problem.message.starts_with("line 1: column `c` is of type "), "{problem:?}");
         }
     }
@@ -176,9 +236,8 @@ mod tests {
     #[test]
     fn what_is_not_written_is_null_where_it_may_be() {
         let row = row("{}");
-        assert!(value(&row, &Field::new("c", DataType::Utf8, true)).unwrap().is_null(0));
-        assert!(value(&row, &Field::new("c", DataType::Utf8, false)).is_err());
-        let list = DataType::List(Arc::new(Field::new("item", DataType::Utf8, true)));
-        assert_eq!(value(&row, &Field::new("c", list, false)).unwrap().len(), 1);
+        assert!(value(&row, &Column::new("c", T::String, true)).unwrap().is_null(0));
+        assert!(value(&row, &Column::new("c", T::String, false)).is_err());
+        assert_eq!(value(&row, &Column::new("c", ColumnType::Headers, false)).unwrap().len(), 1);
     }
 }

@@ -1,14 +1,14 @@
 //! The other direction of a flow's codec: messages for a flow that decodes, columns for one that encodes.
 
 use arrow::array::{RecordBatch, UInt64Array};
-use arrow::datatypes::{DataType, Field};
 use codecs::decode::{self, DecodeConfig};
 use codecs::encode::{self, EncodeConfig};
 use operators_core::chunk::Chunk;
-use operators_core::config::{ColumnType, Context, OnError};
+use operators_core::config::{Context, OnError};
 use operators_core::error::{Error, Result};
-use operators_core::schema::Schema;
+use operators_core::schema::{Column, Schema};
 use operators_core::stage::BuiltStage;
+use operators_core::types::{ColumnType, DeclaredType};
 
 /// The stage that writes what a decoder reads, for the columns it gives; `None` where there is none.
 pub(super) fn encoder(config: &DecodeConfig, columns: &Schema, context: &Context) -> Option<BuiltStage> {
@@ -34,13 +34,12 @@ pub(super) fn decoder(config: &EncodeConfig, columns: &Schema, context: &Context
             on_error,
         }),
         EncodeConfig::Json(_) => {
-            let columns = columns.0.fields().iter();
-            let columns =
-                columns.filter_map(|field| Some((field.name().clone(), ColumnType::for_reading(field.data_type())?)));
-            DecodeConfig::Json(decode::json::JsonConfig { columns: columns.collect(), on_error })
+            let typed = |column: &Column| Some((column.name.clone(), DeclaredType::for_reading(&column.column_type)?));
+            let columns = columns.columns().iter().filter_map(typed).collect();
+            DecodeConfig::Json(decode::json::JsonConfig { columns, on_error })
         }
     };
-    let messages = Schema::new(vec![Field::new("value", DataType::Binary, true)]);
+    let messages = Schema::new(vec![Column::new("value", ColumnType::Bytes, true)]);
     config.build(&messages, context).ok()
 }
 
@@ -50,7 +49,7 @@ pub(super) fn through(stage: &BuiltStage, rows: RecordBatch) -> Result<Option<Re
     let positions = UInt64Array::from_iter_values(0..count as u64);
     let applied = stage.stage.handle().apply(Chunk::new(0, positions, rows))?;
     match applied.rows.as_slice() {
-        [] if count == 0 => Ok(Some(RecordBatch::new_empty(stage.schema.0.clone()))),
+        [] if count == 0 => Ok(Some(RecordBatch::new_empty(stage.schema.arrow().clone()))),
         [chunk] if chunk.rows.num_rows() == count => Ok(Some(chunk.rows.clone())),
         [] | [_] => Ok(None),
         _ => Err(Error::Other("a codec gave several chunks for one".into())),

@@ -6,11 +6,10 @@ use super::generate;
 use super::rows::{Parts, Row, Rows, Written};
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::concat_batches;
-use arrow::datatypes::Field;
 use codecs::decode::DecodeConfig;
 use operators_core::config::Context;
 use operators_core::error::Problem;
-use operators_core::schema::Schema;
+use operators_core::schema::{Column, Schema};
 use operators_core::stage::BuiltStage;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -86,12 +85,12 @@ impl Input {
         if !problems.is_empty() {
             return Err(problems);
         }
-        concat_batches(&self.source.0, &batches).map_err(|error| vec![Problem::whole(error.to_string())])
+        concat_batches(self.source.arrow(), &batches).map_err(|error| vec![Problem::whole(error.to_string())])
     }
 
     /// A row that names columns of the source alone is one of the source; any other is one that the decoder will give.
     fn row(&self, row: &Row) -> Result<RecordBatch, Vec<Problem>> {
-        let of_source = !row.given.is_empty() && row.given.keys().all(|name| self.source.field(name).is_some());
+        let of_source = !row.given.is_empty() && row.given.keys().all(|name| self.source.column(name).is_some());
         let Some(decoded) = self.decoded.as_ref().filter(|_| !of_source) else {
             return columns(&self.source, row, "");
         };
@@ -115,14 +114,14 @@ impl Input {
         let encoded = codec::through(&decoded.encoder, columns).map_err(|error| error.to_string())?;
         let messages = encoded.and_then(|rows| rows.column_by_name(VALUE).cloned());
         let messages = messages.ok_or("these columns cannot be encoded")?;
-        let rest = |field: &Arc<Field>| -> Result<ArrayRef, String> {
-            match field.name().as_str() {
+        let rest = |column: &Column| -> Result<ArrayRef, String> {
+            match column.name.as_str() {
                 VALUE => Ok(Arc::clone(&messages)),
-                name => generate::nothing(field, count).ok_or_else(|| format!("column `{name}` is never null")),
+                name => cells::nothing(column, count).ok_or_else(|| format!("column `{name}` is never null")),
             }
         };
-        let all = self.source.0.fields().iter().map(rest).collect::<Result<Vec<_>, _>>()?;
-        RecordBatch::try_new(Arc::clone(&self.source.0), all).map_err(|error| error.to_string())
+        let all = self.source.columns().iter().map(rest).collect::<Result<Vec<_>, _>>()?;
+        RecordBatch::try_new(Arc::clone(self.source.arrow()), all).map_err(|error| error.to_string())
     }
 }
 
@@ -130,23 +129,24 @@ impl Input {
 fn columns(schema: &Schema, row: &Row, also: &str) -> Result<RecordBatch, Vec<Problem>> {
     let mut problems = unknown(schema, row, also);
     let mut columns = Vec::new();
-    for field in schema.0.fields() {
-        match cells::value(row, field) {
-            Ok(column) => columns.push(column),
+    for column in schema.columns() {
+        match cells::value(row, column) {
+            Ok(value) => columns.push(value),
             // What was misspelled is missing too.
-            Err(_) if !problems.is_empty() && !row.given.contains_key(field.name()) => {}
+            Err(_) if !problems.is_empty() && !row.given.contains_key(&column.name) => {}
             Err(problem) => problems.push(problem),
         }
     }
     if !problems.is_empty() {
         return Err(problems);
     }
-    RecordBatch::try_new(Arc::clone(&schema.0), columns).map_err(|error| vec![row.problem(None, error.to_string())])
+    RecordBatch::try_new(Arc::clone(schema.arrow()), columns)
+        .map_err(|error| vec![row.problem(None, error.to_string())])
 }
 
 /// A problem for each column that is not there.
 pub(super) fn unknown(schema: &Schema, row: &Row, also: &str) -> Vec<Problem> {
-    let strange = row.given.keys().filter(|name| schema.field(name).is_none());
+    let strange = row.given.keys().filter(|name| schema.column(name).is_none());
     let problem = |name: &String| {
         let help = format!("the columns are: {}{also}", schema.names());
         row.problem(Some(name), format!("there is no column `{name}` here")).help(help)

@@ -75,7 +75,7 @@ impl Trial {
             (true, None) => Output::messages(columns, None),
             (false, _) => Output::rows(columns.clone()),
         };
-        let letters = Output::rows(Schema(dead_letter::schema()));
+        let letters = Output::rows(dead_letter::schema().clone());
         Ok(Self { input: Input::new(flow.source, flow.decode, context), output, letters, sink })
     }
 

@@ -5,11 +5,11 @@ use super::codec;
 use super::input::unknown;
 use super::rows::{Parts, Row, Rows, Written};
 use crate::show::spelled;
-use arrow::array::{ArrayRef, RecordBatch};
-use arrow::datatypes::Field;
+use arrow::array::{Array, ArrayRef, RecordBatch};
 use operators_core::error::{Problem, Result};
-use operators_core::schema::Schema;
+use operators_core::schema::{Column, Schema};
 use operators_core::stage::BuiltStage;
+use operators_core::types::ColumnType;
 use sql::scratch::ByPartition;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -68,15 +68,15 @@ impl Output {
     /// Messages of a topic: the columns that were encoded where they can be read back, `key` and `value`. A null is
     /// possible in each.
     pub(super) fn messages(sent: &Schema, decoder: Option<BuiltStage>) -> Self {
-        let mut fields: Vec<Field> = Vec::new();
-        let decoded = decoder.iter().flat_map(|decoder| decoder.schema.0.fields());
-        let raw = ["key", "value"].into_iter().filter_map(|name| sent.field(name));
-        for field in decoded.map(|field| &**field).chain(raw) {
-            if fields.iter().all(|there| there.name() != field.name()) {
-                fields.push(field.clone().with_nullable(true));
+        let mut columns: Vec<Column> = Vec::new();
+        let decoded = decoder.iter().flat_map(|decoder| decoder.schema.columns());
+        let raw = ["key", "value"].into_iter().filter_map(|name| sent.column(name));
+        for column in decoded.chain(raw) {
+            if columns.iter().all(|there| there.name != column.name) {
+                columns.push(Column { nullable: true, ..column.clone() });
             }
         }
-        Self { columns: Schema::new(fields), decoder }
+        Self { columns: Schema::new(columns), decoder }
     }
 
     /// What a test expects; every row names columns that there are.
@@ -107,11 +107,11 @@ impl Output {
     fn row(&self, row: &Row) -> Result<Shown, Vec<Problem>> {
         let mut problems = unknown(&self.columns, row, "");
         let mut shown = Vec::new();
-        for field in self.columns.0.fields().iter().filter(|field| row.given.contains_key(field.name())) {
+        for column in self.columns.columns().iter().filter(|column| row.given.contains_key(&column.name)) {
             // A null is a fair thing to expect where there can be none: the test then fails.
-            let field = field.as_ref().clone().with_nullable(true);
-            match cells::value(row, &field) {
-                Ok(value) => shown.push((field.name().clone(), spelled(&*value, 0))),
+            let column = Column { nullable: true, ..column.clone() };
+            match cells::value(row, &column) {
+                Ok(value) => shown.push((column.name, spelled(&column.column_type, &*value, 0))),
                 Err(problem) => problems.push(problem),
             }
         }
@@ -130,13 +130,16 @@ impl Output {
     fn batch(&self, rows: &RecordBatch) -> Result<Vec<Shown>> {
         let decoded = self.decoder.as_ref().map(|decoder| codec::through(decoder, rows.clone())).transpose()?.flatten();
         let mut columns = Vec::new();
-        for field in self.columns.0.fields() {
-            let name = field.name();
+        for Column { name, .. } in self.columns.columns() {
             let column = decoded.as_ref().and_then(|decoded| decoded.column_by_name(name));
-            columns.extend(column.or_else(|| rows.column_by_name(name)).map(|column| (name, column)));
+            let column = column.or_else(|| rows.column_by_name(name));
+            // As it was read back: a table gives 64-bit integers for those of any other size.
+            columns.extend(column.map(|column| (name, ColumnType::from_arrow(column.data_type()), column)));
         }
         let row = |row| {
-            let value = |(name, column): &(&String, &ArrayRef)| ((*name).clone(), spelled(&**column, row));
+            let value = |(name, column_type, column): &(&String, ColumnType, &ArrayRef)| {
+                ((*name).clone(), spelled(column_type, &**column, row))
+            };
             Shown(columns.iter().map(value).collect())
         };
         Ok((0..rows.num_rows()).map(row).collect())

@@ -2,7 +2,7 @@
 
 use super::value::{Value, object, write_json};
 use super::view::View;
-use arrow::array::{Array, RecordBatch};
+use arrow::array::RecordBatch;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::io::{self, Write};
 
@@ -23,8 +23,8 @@ struct Line<'a> {
 impl Serialize for Line<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut line = serializer.serialize_map(None)?;
-        for (name, column) in self.view.marks(self.rows) {
-            line.serialize_entry(name, &Value(column, self.row))?;
+        for (name, column_type, array) in self.view.marks(self.rows) {
+            line.serialize_entry(name, &Value { column_type, array, row: self.row })?;
         }
         line.serialize_entry("row", &Columns(self))?;
         line.end()
@@ -36,7 +36,6 @@ struct Columns<'a>(&'a Line<'a>);
 impl Serialize for Columns<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Line { view, rows, row } = self.0;
-        let columns: Vec<(&str, &dyn Array)> = view.columns_of_row(rows).collect();
-        object(columns.into_iter(), *row, serializer)
+        object(view.columns_of_row(rows), *row, serializer)
     }
 }

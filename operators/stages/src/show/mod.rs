@@ -5,8 +5,10 @@
 //! | `view` | what tells a row from all others: partition, position, key |
 //! | `page` | the rows and dead letters that a chunk has become |
 //! | `value` | one value as text: exact, and nothing in it moves a terminal's cursor |
+//! | `foreign` | values of types that only files of others have |
 //! | `json`, `table` | rows as JSON lines, and in columns as wide as they need |
 
+mod foreign;
 mod json;
 mod page;
 mod table;
@@ -20,8 +22,8 @@ pub(crate) use value::spelled;
 pub use view::{Origin, View};
 
 use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::DataType;
 use codecs::value::VALUE;
+use operators_core::message::is_key;
 use std::io::{self, Write};
 use table::Table;
 
@@ -81,7 +83,8 @@ impl Printer {
 
 /// The column that holds messages.
 fn messages(view: &View) -> Result<usize, String> {
-    view.column_of_row(VALUE, &[DataType::Binary, DataType::Utf8]).ok_or_else(|| {
+    let bytes_or_text = view.columns_named(VALUE).find(|(_, column_type)| is_key(column_type));
+    bytes_or_text.map(|(column, _)| column).ok_or_else(|| {
         format!(
             "raw prints the bytes of a column `{VALUE}`, which the source of a topic and every encoder give; here the \
              columns are: {}",

@@ -72,8 +72,11 @@ impl Page {
     /// Dead letters in words, a line each: where the row was, which stage rejected it and why, and its bytes.
     pub fn letters_in_words(&self) -> Vec<String> {
         let Some(letters) = &self.letters else { return Vec::new() };
-        let cell =
-            |column: &str, row| letters.rows.column_by_name(column).map(|column| cell(column, row)).unwrap_or_default();
+        let columns = letters.columns();
+        let cell = |name: &str, row| {
+            let column = columns.columns().iter().zip(letters.rows.columns()).find(|(column, _)| column.name == name);
+            column.map(|(column, values)| cell(&column.column_type, values, row)).unwrap_or_default()
+        };
         let line = |row| {
             let [partition, position, stage, reason, raw] =
                 ["source_partition", "position", "stage", "reason", "raw"].map(|column| cell(column, row));

@@ -1,8 +1,9 @@
 //! Rows in columns as wide as they need, page after page.
 
 use super::value::{cell, cut, plain, width};
-use super::view::View;
-use arrow::array::{Array, RecordBatch};
+use super::view::{Values, View};
+use arrow::array::RecordBatch;
+use operators_core::types::{ColumnType, Family};
 use std::io::{self, Write};
 
 /// Between two columns.
@@ -37,10 +38,10 @@ impl Table {
         if rows.num_rows() == 0 {
             return Ok(());
         }
-        let column = |(name, column): (&str, &dyn Array)| Column {
+        let column = |(name, column_type, array): Values<'_>| Column {
             name: plain(name),
-            is_number: column.data_type().is_numeric(),
-            cells: (0..column.len()).map(|row| cell(column, row)).collect(),
+            is_number: is_number(column_type),
+            cells: (0..array.len()).map(|row| cell(column_type, array, row)).collect(),
         };
         let columns: Vec<_> = view.marks(rows).chain(view.columns_of_row(rows)).map(column).collect();
         let is_first = self.layout.is_empty();
@@ -120,5 +121,13 @@ impl Table {
             Some(limit) => writeln!(out, "{}", cut(line, limit)),
             None => writeln!(out, "{line}"),
         }
+    }
+}
+
+/// Whether values are numbers, which end at the right edge of their column.
+fn is_number(column_type: &ColumnType) -> bool {
+    match column_type.family() {
+        Family::Integer | Family::Real => true,
+        Family::Bool | Family::Text | Family::Bytes | Family::Time | Family::Other => false,
     }
 }

@@ -8,7 +8,8 @@ use arrow::array::{
 use operators_core::chunk::Chunk;
 use operators_core::config::OnError;
 use operators_core::dead_letter::{self, Rejected};
-use operators_core::schema::Schema;
+use operators_core::schema::{Column, Schema};
+use operators_core::types::ColumnType;
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -271,7 +272,7 @@ proptest! {
 
 #[test]
 fn views_differ_where_columns_do() {
-    let columns = |name| Schema::new(vec![arrow::datatypes::Field::new(name, DataType::Utf8, true)]);
+    let columns = |name| Schema::new(vec![Column::new(name, ColumnType::String, true)]);
     assert_eq!(View::stored(&columns("a"), true), View::stored(&columns("a"), true));
     assert_ne!(View::stored(&columns("a"), true), View::stored(&columns("b"), true));
     assert_ne!(View::stored(&columns("a"), true), View::stored(&columns("a"), false));

@@ -1,14 +1,15 @@
 //! One value as text: exact, and nothing in it moves a terminal's cursor.
 
+use super::foreign;
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{
-    ArrowPrimitiveType, ArrowTimestampType, DataType, Date32Type, Float32Type, Float64Type, Int8Type, Int16Type,
-    Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
-    TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    ArrowPrimitiveType, ArrowTimestampType, Date32Type, Float32Type, Float64Type, Int32Type, Int64Type,
+    TimestampMicrosecondType, UInt32Type, UInt64Type,
 };
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use chrono::SecondsFormat;
 use operators_core::terminal::acts;
+use operators_core::types::ColumnType;
 use serde::ser::{Error as _, SerializeMap, Serializer};
 use serde::{Serialize, ser};
 use serde_json::ser::Formatter;
@@ -19,72 +20,49 @@ use unicode_width::UnicodeWidthChar;
 
 /// One value of a column, as JSON has it. Numbers keep every digit; days are `2000-01-31`, times RFC 3339, bytes as
 /// [`of_bytes`] has them; what JSON has no number for is `"NaN"`, `"Infinity"` or `"-Infinity"`.
-pub(super) struct Value<'a>(pub(super) &'a dyn Array, pub(super) usize);
+pub(super) struct Value<'a> {
+    pub(super) column_type: &'a ColumnType,
+    pub(super) array: &'a dyn Array,
+    pub(super) row: usize,
+}
 
 impl Serialize for Value<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self(array, row) = *self;
+        let Self { column_type, array, row } = *self;
         if array.is_null(row) {
             return serializer.serialize_none();
         }
-        match array.data_type() {
-            DataType::Null => serializer.serialize_none(),
-            DataType::Boolean => serializer.serialize_bool(array.as_boolean().value(row)),
-            DataType::Int8 => serializer.serialize_i8(number::<Int8Type>(array, row)),
-            DataType::Int16 => serializer.serialize_i16(number::<Int16Type>(array, row)),
-            DataType::Int32 => serializer.serialize_i32(number::<Int32Type>(array, row)),
-            DataType::Int64 => serializer.serialize_i64(number::<Int64Type>(array, row)),
-            DataType::UInt8 => serializer.serialize_u8(number::<UInt8Type>(array, row)),
-            DataType::UInt16 => serializer.serialize_u16(number::<UInt16Type>(array, row)),
-            DataType::UInt32 => serializer.serialize_u32(number::<UInt32Type>(array, row)),
-            DataType::UInt64 => serializer.serialize_u64(number::<UInt64Type>(array, row)),
-            DataType::Float32 => match number::<Float32Type>(array, row) {
+        match column_type {
+            ColumnType::Bool => serializer.serialize_bool(array.as_boolean().value(row)),
+            ColumnType::Int32 => serializer.serialize_i32(number::<Int32Type>(array, row)),
+            ColumnType::Int64 => serializer.serialize_i64(number::<Int64Type>(array, row)),
+            ColumnType::UInt32 => serializer.serialize_u32(number::<UInt32Type>(array, row)),
+            ColumnType::UInt64 => serializer.serialize_u64(number::<UInt64Type>(array, row)),
+            ColumnType::Float32 => match number::<Float32Type>(array, row) {
                 value if value.is_finite() => serializer.serialize_f32(value),
                 value => serializer.serialize_str(not_finite(value.into())),
             },
-            DataType::Float64 => match number::<Float64Type>(array, row) {
+            ColumnType::Float64 => match number::<Float64Type>(array, row) {
                 value if value.is_finite() => serializer.serialize_f64(value),
                 value => serializer.serialize_str(not_finite(value)),
             },
-            DataType::Utf8 => serializer.serialize_str(array.as_string::<i32>().value(row)),
-            DataType::LargeUtf8 => serializer.serialize_str(array.as_string::<i64>().value(row)),
-            DataType::Utf8View => serializer.serialize_str(array.as_string_view().value(row)),
-            DataType::Binary => serializer.serialize_str(&of_bytes(array.as_binary::<i32>().value(row))),
-            DataType::LargeBinary => serializer.serialize_str(&of_bytes(array.as_binary::<i64>().value(row))),
-            DataType::BinaryView => serializer.serialize_str(&of_bytes(array.as_binary_view().value(row))),
-            DataType::FixedSizeBinary(_) => {
-                serializer.serialize_str(&of_bytes(array.as_fixed_size_binary().value(row)))
-            }
-            DataType::Date32 => match array.as_primitive::<Date32Type>().value_as_date(row) {
+            ColumnType::String => serializer.serialize_str(array.as_string::<i32>().value(row)),
+            ColumnType::Bytes => serializer.serialize_str(&of_bytes(array.as_binary::<i32>().value(row))),
+            ColumnType::Date => match array.as_primitive::<Date32Type>().value_as_date(row) {
                 Some(day) => serializer.collect_str(&day),
                 None => other(array, row, serializer),
             },
-            DataType::Timestamp(unit, zone) => {
-                let time = match unit {
-                    TimeUnit::Second => time::<TimestampSecondType>(array, row, zone.is_some()),
-                    TimeUnit::Millisecond => time::<TimestampMillisecondType>(array, row, zone.is_some()),
-                    TimeUnit::Microsecond => time::<TimestampMicrosecondType>(array, row, zone.is_some()),
-                    TimeUnit::Nanosecond => time::<TimestampNanosecondType>(array, row, zone.is_some()),
-                };
-                match time {
-                    Some(time) => serializer.serialize_str(&time),
-                    None => other(array, row, serializer),
-                }
-            }
-            DataType::List(_) => list(&*array.as_list::<i32>().value(row), serializer),
-            DataType::LargeList(_) => list(&*array.as_list::<i64>().value(row), serializer),
-            DataType::FixedSizeList(_, _) => list(&*array.as_fixed_size_list().value(row), serializer),
-            DataType::Map(_, _) => list(&array.as_map().value(row), serializer),
-            DataType::Struct(fields) => {
-                let columns = fields.iter().map(|field| field.name().as_str()).zip(array.as_struct().columns());
-                object(columns.map(|(name, column)| (name, &**column)), row, serializer)
-            }
-            _ => other(array, row, serializer),
+            ColumnType::Timestamp => match time::<TimestampMicrosecondType>(array, row, true) {
+                Some(time) => serializer.serialize_str(&time),
+                None => other(array, row, serializer),
+            },
+            ColumnType::Headers => foreign::list(&*array.as_list::<i32>().value(row), serializer),
+            ColumnType::Foreign(foreign) => foreign::value(foreign.arrow(), array, row, serializer),
         }
     }
 }
 
-fn number<T: ArrowPrimitiveType>(array: &dyn Array, row: usize) -> T::Native {
+pub(super) fn number<T: ArrowPrimitiveType>(array: &dyn Array, row: usize) -> T::Native {
     array.as_primitive::<T>().value(row)
 }
 
@@ -97,7 +75,7 @@ fn not_finite(value: f64) -> &'static str {
 }
 
 /// What is stored with a zone is a moment, shown in UTC; without one it is what a clock somewhere showed.
-fn time<T: ArrowTimestampType>(array: &dyn Array, row: usize, has_zone: bool) -> Option<String> {
+pub(super) fn time<T: ArrowTimestampType>(array: &dyn Array, row: usize, has_zone: bool) -> Option<String> {
     let time = arrow::temporal_conversions::as_datetime::<T>(number::<T>(array, row))?;
     Some(match has_zone {
         true => time.and_utc().to_rfc3339_opts(SecondsFormat::AutoSi, true),
@@ -106,25 +84,21 @@ fn time<T: ArrowTimestampType>(array: &dyn Array, row: usize, has_zone: bool) ->
 }
 
 /// Types that no stage gives, and values outside of every calendar, as text.
-fn other<S: Serializer>(array: &dyn Array, row: usize, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn other<S: Serializer>(array: &dyn Array, row: usize, serializer: S) -> Result<S::Ok, S::Error> {
     let options = FormatOptions::new();
     let formatter = ArrayFormatter::try_new(array, &options).map_err(S::Error::custom)?;
     serializer.collect_str(&formatter.value(row))
 }
 
-fn list<S: Serializer>(items: &dyn Array, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq((0..items.len()).map(|item| Value(items, item)))
-}
-
 /// One row of several columns.
 pub(super) fn object<'a, S: Serializer>(
-    columns: impl Iterator<Item = (&'a str, &'a dyn Array)>,
+    columns: impl Iterator<Item = (&'a str, &'a ColumnType, &'a dyn Array)>,
     row: usize,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     let mut object = serializer.serialize_map(None)?;
-    for (name, column) in columns {
-        object.serialize_entry(name, &Value(column, row))?;
+    for (name, column_type, array) in columns {
+        object.serialize_entry(name, &Value { column_type, array, row })?;
     }
     object.end()
 }
@@ -173,13 +147,13 @@ pub(super) fn plain(text: &str) -> String {
 }
 
 /// A value as JSON has it, which is how a pipeline file would spell it too.
-pub(crate) fn spelled(array: &dyn Array, row: usize) -> String {
-    json(&Value(array, row))
+pub(crate) fn spelled(column_type: &ColumnType, array: &dyn Array, row: usize) -> String {
+    json(&Value { column_type, array, row })
 }
 
 /// A value for people: as in JSON, with quotes only around text that would look like something else without them.
-pub(super) fn cell(array: &dyn Array, row: usize) -> String {
-    let json = json(&Value(array, row));
+pub(super) fn cell(column_type: &ColumnType, array: &dyn Array, row: usize) -> String {
+    let json = json(&Value { column_type, array, row });
     let Some(inner) = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else { return json };
     let misleads = inner.is_empty() || inner == "null" || inner.trim() != inner || inner.starts_with("\\\"");
     if misleads { json } else { inner.replace("\\\"", "\"") }

@@ -2,10 +2,11 @@
 
 use super::value::of_bytes;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, UInt32Array, UInt64Array};
-use arrow::datatypes::{DataType, Field};
 use operators_core::chunk::Chunk;
 use operators_core::error::Result;
-use operators_core::schema::Schema;
+use operators_core::message::is_message;
+use operators_core::schema::{Column, Schema};
+use operators_core::types::ColumnType;
 use std::sync::Arc;
 
 /// The column that a message's key is in, as sources and sinks of topics name it.
@@ -40,17 +41,20 @@ enum Mark {
 }
 
 impl Mark {
-    fn field(self) -> Field {
-        let (name, data_type) = match self {
-            Self::Partition | Self::Written => ("partition", DataType::UInt32),
-            Self::Position => ("position", DataType::UInt64),
-            Self::To => ("to", DataType::UInt32),
-            Self::Key(_) | Self::KeyRead(_) => (KEY, DataType::Utf8),
-            Self::Batch => ("batch", DataType::UInt64),
+    fn column(self) -> Column {
+        let (name, column_type) = match self {
+            Self::Partition | Self::Written => ("partition", ColumnType::UInt32),
+            Self::Position => ("position", ColumnType::UInt64),
+            Self::To => ("to", ColumnType::UInt32),
+            Self::Key(_) | Self::KeyRead(_) => (KEY, ColumnType::String),
+            Self::Batch => ("batch", ColumnType::UInt64),
         };
-        Field::new(name, data_type, true)
+        Column::new(name, column_type, true)
     }
 }
+
+/// The name, type and values of a column.
+pub(super) type Values<'a> = (&'a str, &'a ColumnType, &'a dyn Array);
 
 /// Where a chunk comes from, as far as its rows do not say it.
 #[derive(Clone, Copy, Debug)]
@@ -81,10 +85,10 @@ impl View {
     }
 
     fn new(columns: &Schema, marks: Vec<Mark>) -> Self {
-        let own = 0..columns.0.fields().len();
+        let own = 0..columns.columns().len();
         let row = own.filter(|column| !marks.contains(&Mark::Key(*column))).collect();
-        let fields = columns.0.fields().iter().map(|field| field.as_ref().clone());
-        let columns = Schema::new(fields.chain(marks.iter().map(|mark| mark.field())).collect());
+        let all = columns.columns().iter().cloned().chain(marks.iter().map(|mark| mark.column()));
+        let columns = Schema::new(all.collect());
         Self { columns, row, marks }
     }
 
@@ -93,15 +97,15 @@ impl View {
         &self.columns
     }
 
-    /// The column of the row that has a name and one of these types.
-    pub(super) fn column_of_row(&self, name: &str, types: &[DataType]) -> Option<usize> {
-        let is_it = |field: &Field| field.name() == name && types.contains(field.data_type());
-        self.row.iter().copied().find(|column| is_it(self.columns.0.field(*column)))
+    /// The columns of the row that have a name: their indices and types.
+    pub(super) fn columns_named(&self, name: &str) -> impl Iterator<Item = (usize, &ColumnType)> {
+        let all = self.row.iter().map(|index| (*index, &self.columns.columns()[*index]));
+        all.filter(move |(_, column)| column.name == name).map(|(index, column)| (index, &column.column_type))
     }
 
     /// The names of the columns of the row.
     pub(super) fn names_of_row(&self) -> String {
-        let names: Vec<_> = self.row.iter().map(|column| self.columns.0.field(*column).name().as_str()).collect();
+        let names: Vec<_> = self.row.iter().map(|column| self.columns.columns()[*column].name.as_str()).collect();
         names.join(", ")
     }
 
@@ -126,19 +130,17 @@ impl View {
             };
             columns.push(column);
         }
-        Ok(chunk.with_rows(RecordBatch::try_new(Arc::clone(&self.columns.0), columns)?))
+        Ok(chunk.with_rows(RecordBatch::try_new(Arc::clone(self.columns.arrow()), columns)?))
     }
 
     /// The marks of rows that have them, with their names.
-    pub(super) fn marks<'a>(&'a self, rows: &'a RecordBatch) -> impl Iterator<Item = (&'a str, &'a dyn Array)> {
-        self.named(rows, self.columns.0.fields().len() - self.marks.len()..self.columns.0.fields().len())
+    pub(super) fn marks<'a>(&'a self, rows: &'a RecordBatch) -> impl Iterator<Item = Values<'a>> {
+        let columns = self.columns.columns().len();
+        self.named(rows, columns - self.marks.len()..columns)
     }
 
     /// The columns of the row itself, with their names.
-    pub(super) fn columns_of_row<'a>(
-        &'a self,
-        rows: &'a RecordBatch,
-    ) -> impl Iterator<Item = (&'a str, &'a dyn Array)> {
+    pub(super) fn columns_of_row<'a>(&'a self, rows: &'a RecordBatch) -> impl Iterator<Item = Values<'a>> {
         self.named(rows, self.row.iter().copied())
     }
 
@@ -146,14 +148,17 @@ impl View {
         &'a self,
         rows: &'a RecordBatch,
         columns: impl Iterator<Item = usize>,
-    ) -> impl Iterator<Item = (&'a str, &'a dyn Array)> {
-        columns.map(|column| (self.columns.0.field(column).name().as_str(), &**rows.column(column)))
+    ) -> impl Iterator<Item = Values<'a>> {
+        columns.map(|index| {
+            let Column { name, column_type, .. } = &self.columns.columns()[index];
+            (name.as_str(), column_type, &**rows.column(index))
+        })
     }
 }
 
 /// The column that holds keys of messages: bytes, as topics have them.
 fn key(columns: &Schema) -> Option<usize> {
-    columns.0.fields().iter().position(|field| field.name() == KEY && *field.data_type() == DataType::Binary)
+    columns.columns().iter().position(|column| column.name == KEY && is_message(&column.column_type))
 }
 
 /// The keys of some rows of a chunk as text; a row that it does not have has none.

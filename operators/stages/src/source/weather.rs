@@ -4,15 +4,15 @@
 //! first, so that every row can be made again from its position alone; `degrees` below has the formula.
 
 use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringBuilder, UInt64Array};
-use arrow::datatypes::{DataType, Field};
 use chrono::{Datelike, Days, NaiveDate};
 use operators_core::chunk::Chunk;
 use operators_core::config::Interval;
 use operators_core::error::{Error, Problem, Result};
 use operators_core::inspect::Inspect;
 use operators_core::position::{Checkpoint, Lag, Position, Span};
-use operators_core::schema::Schema;
+use operators_core::schema::{Column, Schema};
 use operators_core::stage::{About, BuiltSource, Read, Reader, Recount, Removal, Share, Source};
+use operators_core::types::ColumnType;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::f64::consts::TAU;
@@ -71,9 +71,9 @@ impl WeatherConfig {
             return Err(problems);
         }
         let schema = Schema::new(vec![
-            Field::new("station_id", DataType::Utf8, false),
-            Field::new("date", DataType::Utf8, false),
-            Field::new("degrees", DataType::Float64, false),
+            Column::new("station_id", ColumnType::String, false),
+            Column::new("date", ColumnType::String, false),
+            Column::new("degrees", ColumnType::Float64, false),
         ]);
         Ok(BuiltSource {
             source: Arc::new(Weather { config: self.clone(), schema: schema.clone() }),
@@ -336,7 +336,7 @@ impl WeatherReader {
         }
         let columns: Vec<ArrayRef> =
             vec![Arc::new(stations.finish()), Arc::new(dates.finish()), Arc::new(Float64Array::from(celsius))];
-        let rows = RecordBatch::try_new(Arc::clone(&self.weather.schema.0), columns)?;
+        let rows = RecordBatch::try_new(Arc::clone(self.weather.schema.arrow()), columns)?;
         let positions = UInt64Array::from_iter_values(from..to);
         let span = Span { partition: PARTITION, from: Position(from), to: Position(to), rows: to - from, anchor: None };
         self.next = to;

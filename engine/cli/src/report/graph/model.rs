@@ -158,7 +158,7 @@ impl Flow {
 }
 
 fn rows(columns: &Schema) -> Carries {
-    Carries::Rows { columns: columns.columns() }
+    Carries::Rows { columns: columns.columns().to_vec() }
 }
 
 fn exchange(workers: u32) -> String {

@@ -4,10 +4,38 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, FieldRef};
 use arrow::error::ArrowError;
 use arrow::json::reader::{ArrayDecoder, DecoderContext, DecoderFactory, Tape, TapeElement};
+use operators_core::schema::Schema;
+use operators_core::types::ColumnType;
+use std::sync::Arc;
 
 /// Puts a check before the reader's own decoder of a column.
 #[derive(Debug)]
-pub(super) struct Exact;
+pub(super) struct Exact {
+    /// The columns that need one, as the reader names them.
+    checks: Vec<(FieldRef, Fits)>,
+}
+
+impl Exact {
+    pub(super) fn new(schema: &Schema) -> Self {
+        let fields = schema.arrow().fields().iter().zip(schema.columns());
+        let checks = fields.filter_map(|(field, column)| Some((Arc::clone(field), fits(&column.column_type)?)));
+        Self { checks: checks.collect() }
+    }
+}
+
+/// What a number or text must be to become a value of a type without loss; `None` where the reader itself sees to it.
+fn fits(column_type: &ColumnType) -> Option<Fits> {
+    match column_type {
+        ColumnType::Int32 | ColumnType::Int64 => Some(|_, text| is_whole(text)),
+        ColumnType::Date | ColumnType::Timestamp => Some(|quoted, text| quoted || is_whole(text)),
+        ColumnType::Float32 => Some(|_, text| text.parse().is_ok_and(f32::is_finite)),
+        ColumnType::Float64 => Some(|_, text| text.parse().is_ok_and(f64::is_finite)),
+        ColumnType::Bytes => Some(|_, text| text.len().is_multiple_of(2)),
+        ColumnType::Bool | ColumnType::String => None,
+        // No file can declare them.
+        ColumnType::UInt32 | ColumnType::UInt64 | ColumnType::Headers | ColumnType::Foreign(_) => None,
+    }
+}
 
 impl DecoderFactory for Exact {
     fn make_default_decoder(
@@ -16,14 +44,8 @@ impl DecoderFactory for Exact {
         field: &FieldRef,
         is_nullable: bool,
     ) -> Result<Option<Box<dyn ArrayDecoder>>, ArrowError> {
-        let fits: Fits = match field.data_type() {
-            DataType::Int32 | DataType::Int64 => |_, text| is_whole(text),
-            DataType::Date32 | DataType::Timestamp(_, _) => |quoted, text| quoted || is_whole(text),
-            DataType::Float32 => |_, text| text.parse().is_ok_and(f32::is_finite),
-            DataType::Float64 => |_, text| text.parse().is_ok_and(f64::is_finite),
-            DataType::Binary => |_, text| text.len().is_multiple_of(2),
-            _ => return Ok(None),
-        };
+        let check = self.checks.iter().find(|(checked, _)| Arc::ptr_eq(checked, field));
+        let Some(&(_, fits)) = check else { return Ok(None) };
         let inner = context.make_builtin_decoder(field, is_nullable)?;
         Ok(Some(Box::new(Checked { fits, data_type: field.data_type().clone(), inner })))
     }

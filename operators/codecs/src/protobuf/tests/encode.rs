@@ -6,7 +6,7 @@ use operators_core::error::Error;
 use prost::Message;
 
 fn schema(rows: &RecordBatch) -> Schema {
-    Schema(rows.schema())
+    Schema::from_arrow(rows.schema())
 }
 
 fn values(chunk: &Chunk) -> BinaryArray {
@@ -28,7 +28,7 @@ fn writes_what_prost_writes_and_reads_it_back() {
         expected.iter_mut().for_each(without_negative_zero);
         let input = Scalars::to_rows(&expected);
         let encoded = encoder.apply(chunk(input)).unwrap().rows.remove(0);
-        assert_eq!(Schema(encoded.rows.schema()), built.schema);
+        assert_eq!(Schema::from_arrow(encoded.rows.schema()), built.schema);
         for (message, expected) in values(&encoded).iter().zip(&expected) {
             assert_eq!(message.unwrap(), expected.encode_to_vec(), "{expected:?}");
             bytes += message.unwrap().len();
@@ -119,15 +119,15 @@ fn a_slice_of_rows_is_written_from_its_own_start() {
 #[test]
 fn every_unfit_column_is_a_problem_of_its_own() {
     let rows = Scalars::to_rows(&[Scalars::default()]);
-    let mut fields: Vec<Field> = rows.schema().fields().iter().map(|field| field.as_ref().clone()).collect();
-    fields.retain(|field| field.name() != "sky");
-    for field in &mut fields {
-        if field.name() == "double" {
-            field.set_data_type(DataType::Utf8);
+    let mut columns = Schema::from_arrow(rows.schema()).columns().to_vec();
+    columns.retain(|column| column.name != "sky");
+    for column in &mut columns {
+        if column.name == "double" {
+            column.column_type = ColumnType::String;
         }
     }
-    fields.push(Field::new("value", DataType::Binary, true));
-    let problems = encoder(&Schema::new(fields), OnError::Fail).err().unwrap();
+    columns.push(Column::new("value", ColumnType::Bytes, true));
+    let problems = encoder(&Schema::new(columns), OnError::Fail).err().unwrap();
     let told: Vec<_> = problems.iter().map(|problem| (problem.at.join("."), problem.message.as_str())).collect();
     assert_eq!(told.len(), 3, "{told:?}");
     assert_eq!(

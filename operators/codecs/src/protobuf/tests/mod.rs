@@ -8,12 +8,12 @@ use crate::decode::DecodeConfig;
 use crate::encode::EncodeConfig;
 use arrow::array::{Array, ArrayRef, BinaryArray, BooleanArray, RecordBatch, StringArray, UInt64Array};
 use arrow::array::{Float32Array, Float64Array, Int32Array, Int64Array, UInt32Array};
-use arrow::datatypes::{DataType, Field};
 use operators_core::chunk::Chunk;
 use operators_core::config::{Context, OnError};
 use operators_core::error::Problem;
-use operators_core::schema::Schema;
+use operators_core::schema::{Column, Schema};
 use operators_core::stage::{Applied, BuiltStage};
+use operators_core::types::ColumnType;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use std::fmt::Debug;
@@ -164,7 +164,7 @@ fn context() -> Context {
 fn decoder(message: &str, on_error: OnError) -> BuiltStage {
     let config =
         crate::decode::protobuf::ProtobufConfig { schema: "scalars.proto".into(), message: message.into(), on_error };
-    let input = Schema::new(vec![Field::new("value", DataType::Binary, true)]);
+    let input = Schema::new(vec![Column::new("value", ColumnType::Bytes, true)]);
     DecodeConfig::Protobuf(config).build(&input, &context()).unwrap()
 }
 
@@ -204,7 +204,7 @@ fn decoded(applied: &Applied) -> Vec<(u64, Scalars)> {
 fn rejected(applied: &Applied) -> Vec<(u64, String, Option<Vec<u8>>)> {
     let Some(letters) = &applied.dead_letters else { return Vec::new() };
     assert_eq!((letters.kind, letters.source, letters.partition), (operators_core::chunk::Kind::DeadLetters, 3, 3));
-    assert_eq!(letters.rows.schema(), operators_core::dead_letter::schema());
+    assert_eq!(letters.columns(), *operators_core::dead_letter::schema());
     assert_eq!(letters.rows["source_partition"].as_ref(), &UInt32Array::from_value(3, letters.rows.num_rows()));
     assert_eq!(letters.rows["position"].as_ref(), &letters.positions);
     let text =

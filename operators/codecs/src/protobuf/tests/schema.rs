@@ -106,10 +106,12 @@ fn the_input_of_a_decoder_has_messages() {
         message: "test.Scalars".into(),
         on_error: OnError::Fail,
     };
-    let build = |fields| DecodeConfig::Protobuf(config.clone()).build(&Schema::new(fields), &context()).err().unwrap();
-    let problems = build(vec![Field::new("id", DataType::Int64, false), Field::new("date", DataType::Utf8, false)]);
+    let build =
+        |columns| DecodeConfig::Protobuf(config.clone()).build(&Schema::new(columns), &context()).err().unwrap();
+    let problems =
+        build(vec![Column::new("id", ColumnType::Int64, false), Column::new("date", ColumnType::String, false)]);
     assert_eq!(problems.len(), 2, "both the schema and the input are wrong: {problems:?}");
     assert_eq!(problems[1].message, "there is no column `value` to decode; the input has id, date");
-    let problems = build(vec![Field::new("value", DataType::Utf8, false)]);
+    let problems = build(vec![Column::new("value", ColumnType::String, false)]);
     assert_eq!(problems[1].message, "the column `value` is string, and decoding needs bytes");
 }

@@ -5,15 +5,16 @@ pub mod earlier;
 pub mod flat_file;
 
 use arrow::array::{ArrayRef, AsArray, Float64Array, RecordBatch, StringArray, UInt64Array};
-use arrow::datatypes::{DataType, Field, Float64Type};
+use arrow::datatypes::Float64Type;
 use bytes::Bytes;
 use files::sink::{Compression, Layout, ParquetSink};
 use files::store::{EntryKind, Store};
 use operators_core::chunk::Kind;
 use operators_core::position::Anchor;
 use operators_core::progress::{Commit, Fingerprint, Progress, Receipt, Run, Tally, Version};
+use operators_core::schema::Column;
 use operators_core::stage::{Account, Audit, Closing, Finding, Opened, Sink};
-use operators_core::{Chunk, Error, Position, Schema, Span};
+use operators_core::{Chunk, ColumnType, Error, Position, Schema, Span};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -230,9 +231,9 @@ pub fn anchor(partition: u32, position: Position) -> Option<Anchor> {
 
 pub fn schema() -> Schema {
     Schema::new(vec![
-        Field::new("station_id", DataType::Utf8, false),
-        Field::new("date", DataType::Utf8, false),
-        Field::new("degrees", DataType::Float64, false),
+        Column::new("station_id", ColumnType::String, false),
+        Column::new("date", ColumnType::String, false),
+        Column::new("degrees", ColumnType::Float64, false),
     ])
 }
 

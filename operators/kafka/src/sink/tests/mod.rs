@@ -173,7 +173,7 @@ struct Seen {
 }
 
 fn schema() -> Schema {
-    Schema(rows(0, 0..1).rows.schema())
+    Schema::from_arrow(rows(0, 0..1).rows.schema())
 }
 
 fn key(position: u64) -> Option<Vec<u8>> {

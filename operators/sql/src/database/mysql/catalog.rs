@@ -4,8 +4,8 @@ use super::answer::{NO_PRIVILEGE, NO_SUCH_STATEMENT, number, text, unsigned};
 use super::value::Wire;
 use crate::database::dialect::{Column, Dialect};
 use crate::database::{Place, dialect};
-use operators_core::config::ColumnType;
 use operators_core::error::Result;
+use operators_core::types::DeclaredType;
 use sqlx::mysql::MySqlConnection;
 use sqlx::{Executor, MySql};
 use std::collections::BTreeMap;
@@ -14,15 +14,14 @@ use std::collections::BTreeMap;
 pub(crate) fn wires(
     place: &Place<MySql>,
     there: &[Column],
-    wanted: &BTreeMap<String, ColumnType>,
+    wanted: &BTreeMap<String, DeclaredType>,
 ) -> Result<Vec<Wire>> {
-    let wire = |(name, wanted): (&String, &ColumnType)| {
+    let wire = |(name, wanted): (&String, &DeclaredType)| {
         let Some(column) = dialect::find(there, name) else {
             let there: Vec<_> = there.iter().map(|column| column.name.as_str()).collect();
             return Err(format!("there is no column {name}; the table has {}", there.join(", ")));
         };
-        let declared = operators_core::schema::type_name(&wanted.data_type());
-        Wire::of(&column.declared, *wanted).map_err(|reason| format!("column {name}, declared {declared}, {reason}"))
+        Wire::of(&column.declared, *wanted).map_err(|reason| format!("column {name}, declared {wanted}, {reason}"))
     };
     let wires: (Vec<_>, Vec<_>) = wanted.iter().map(wire).partition(std::result::Result::is_ok);
     let wrong: Vec<_> = wires.1.into_iter().filter_map(std::result::Result::err).collect();
@@ -40,7 +39,7 @@ pub(crate) async fn check_cursor(
         let there: Vec<_> = there.iter().map(|column| column.name.as_str()).collect();
         return Err(place.refused(format!("there is no column {cursor}; the table has {}", there.join(", "))));
     };
-    let wire = Wire::of(&column.declared, ColumnType::Int64).ok();
+    let wire = Wire::of(&column.declared, DeclaredType::Int64).ok();
     let wire =
         wire.filter(|wire| matches!(wire, Wire::Signed | Wire::Unsigned) && !column.declared.starts_with("year"));
     // A partial index (of the first bytes) is none; each index that has one column is unique for it alone.

@@ -11,12 +11,13 @@ pub(crate) use server::{Login, Server};
 
 use crate::database::dialect::{Column, Dialect, STATEMENT_BYTES};
 use answer::{GREETING, LONG_PATIENCE, NOT_NOW, PATIENCE, text, within};
-use arrow::datatypes::DataType;
 use chrono::{DateTime, Datelike, Timelike, Utc};
 use operators_core::error::{Error, Result};
 use operators_core::inspect::Seen;
+use operators_core::types::ColumnType;
 use sqlx::mysql::MySqlConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor, MySql, SqlSafeStr};
+use std::borrow::Cow;
 use std::io;
 
 impl Dialect for MySql {
@@ -44,26 +45,8 @@ impl Dialect for MySql {
         format!("`{}`", name.replace('`', "``"))
     }
 
-    fn sql_type(data_type: &DataType) -> Option<&'static str> {
-        use DataType as T;
-        Some(match data_type {
-            T::Boolean => "BOOLEAN",
-            T::Int8 => "TINYINT",
-            T::Int16 => "SMALLINT",
-            T::Int32 => "INT",
-            T::Int64 => "BIGINT",
-            T::UInt8 => "TINYINT UNSIGNED",
-            T::UInt16 => "SMALLINT UNSIGNED",
-            T::UInt32 => "INT UNSIGNED",
-            T::UInt64 => "BIGINT UNSIGNED",
-            T::Float32 => "FLOAT",
-            T::Float64 => "DOUBLE",
-            T::Utf8 => "LONGTEXT",
-            T::Date32 => "DATE",
-            T::Timestamp(_, _) => "DATETIME(6)",
-            T::Binary => "LONGBLOB",
-            _ => return None,
-        })
+    fn sql_type(column_type: &ColumnType) -> Option<Cow<'static, str>> {
+        value::sql_type(column_type)
     }
 
     /// In UTC: a DATETIME has no zone, and a TIMESTAMP takes it in the zone of the session, which is UTC.

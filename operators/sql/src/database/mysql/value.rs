@@ -1,11 +1,13 @@
-//! Values as servers send them (the binary protocol), as Arrow columns of the declared types.
+//! Values as servers send them (the binary protocol), as Arrow columns of the declared types, and the types of columns
+//! that are written.
 
 use crate::database::column::{ColumnBuilder, shortened};
 use arrow::datatypes::Date32Type;
 use chrono::NaiveDate;
-use operators_core::config::ColumnType;
+use operators_core::types::{ColumnType, DeclaredType};
 use sqlx::mysql::MySqlRow;
 use sqlx::{Decode, MySql, Row};
+use std::borrow::Cow;
 
 /// How the values of a column come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,36 +28,32 @@ pub(crate) enum Wire {
 impl Wire {
     /// How a column of a type comes, if its values can become what the file declares without being changed; or else what
     /// could be declared. `declared` is as the catalog has it: `decimal(10,2) unsigned`.
-    pub(crate) fn of(declared: &str, wanted: ColumnType) -> Result<Self, String> {
-        use ColumnType as C;
+    pub(crate) fn of(declared: &str, wanted: DeclaredType) -> Result<Self, String> {
         let declared = declared.to_ascii_lowercase();
         let end = declared.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(declared.len());
-        let (wire, may): (Self, &[C]) = match &declared[..end] {
+        let (wire, may): (Self, &[DeclaredType]) = match &declared[..end] {
             // Its greatest values are no int64.
-            "bigint" if declared.contains("unsigned") => (Self::Unsigned, &[C::Int64, C::String, C::Int32, C::Bool]),
+            "bigint" if declared.contains("unsigned") => {
+                (Self::Unsigned, &[DeclaredType::Int64, DeclaredType::String, DeclaredType::Int32, DeclaredType::Bool])
+            }
             "tinyint" | "smallint" | "mediumint" | "int" | "integer" if declared.contains("unsigned") => {
-                (Self::Unsigned, &[C::Int64, C::Int32, C::Bool])
+                (Self::Unsigned, &[DeclaredType::Int64, DeclaredType::Int32, DeclaredType::Bool])
             }
             "tinyint" | "smallint" | "mediumint" | "int" | "integer" | "bigint" => {
-                (Self::Signed, &[C::Int64, C::Int32, C::Bool])
+                (Self::Signed, &[DeclaredType::Int64, DeclaredType::Int32, DeclaredType::Bool])
             }
-            "year" => (Self::Unsigned, &[C::Int32, C::Int64]),
-            "float" => (Self::Float, &[C::Float32, C::Float64]),
-            "double" => (Self::Double, &[C::Float64]),
-            "decimal" => match digits(&declared) {
-                // So many digits are the same again after a double.
-                Some((precision, _)) if wanted == C::Float64 && precision <= f64::DIGITS => {
-                    (Self::Decimal, &[C::Float64])
-                }
-                Some((_, 0)) if matches!(wanted, C::Int32 | C::Int64) => (Self::Decimal, &[C::Int32, C::Int64]),
-                _ => (Self::Text, &[C::String]),
-            },
+            "year" => (Self::Unsigned, &[DeclaredType::Int32, DeclaredType::Int64]),
+            "float" => (Self::Float, &[DeclaredType::Float32, DeclaredType::Float64]),
+            "double" => (Self::Double, &[DeclaredType::Float64]),
+            "decimal" => Self::of_decimal(digits(&declared), wanted),
             "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" | "enum" | "set" | "json" => {
-                (Self::Text, &[C::String])
+                (Self::Text, &[DeclaredType::String])
             }
-            "binary" | "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => (Self::Bytes, &[C::Bytes]),
-            "date" => (Self::Date, &[C::Date, C::String]),
-            "datetime" | "timestamp" => (Self::DateTime, &[C::Timestamp]),
+            "binary" | "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => {
+                (Self::Bytes, &[DeclaredType::Bytes])
+            }
+            "date" => (Self::Date, &[DeclaredType::Date, DeclaredType::String]),
+            "datetime" | "timestamp" => (Self::DateTime, &[DeclaredType::Timestamp]),
             _ => {
                 return Err(format!(
                     "is {declared}, which has no counterpart here; leave it out, or declare a generated column of the \
@@ -66,9 +64,30 @@ impl Wire {
         if may.contains(&wanted) {
             return Ok(wire);
         }
-        let may: Vec<_> =
-            may.iter().map(|may| format!("`{}`", operators_core::schema::type_name(&may.data_type()))).collect();
+        let may: Vec<_> = may.iter().map(|may| format!("`{may}`")).collect();
         Err(format!("is {declared}, whose values can be declared as {}", may.join(" or ")))
+    }
+
+    /// How a decimal of a precision and scale comes, and what it can be declared as.
+    fn of_decimal(digits: Option<(u32, u32)>, wanted: DeclaredType) -> (Self, &'static [DeclaredType]) {
+        match wanted {
+            // So many digits are the same again after a double.
+            DeclaredType::Float64 if digits.is_some_and(|(precision, _)| precision <= f64::DIGITS) => {
+                (Self::Decimal, &[DeclaredType::Float64])
+            }
+            DeclaredType::Int32 | DeclaredType::Int64 if digits.is_some_and(|(_, scale)| scale == 0) => {
+                (Self::Decimal, &[DeclaredType::Int32, DeclaredType::Int64])
+            }
+            DeclaredType::Bool
+            | DeclaredType::Int32
+            | DeclaredType::Int64
+            | DeclaredType::Float32
+            | DeclaredType::Float64
+            | DeclaredType::String
+            | DeclaredType::Bytes
+            | DeclaredType::Date
+            | DeclaredType::Timestamp => (Self::Text, &[DeclaredType::String]),
+        }
     }
 }
 
@@ -104,13 +123,7 @@ pub(crate) fn append(builder: &mut ColumnBuilder, wire: Wire, value: Option<&[u8
         Wire::Double => double(builder, f64::from_le_bytes(value.try_into().map_err(|_| odd(value))?)),
         Wire::Decimal => decimal(builder, text(value)?),
         Wire::Text => string(builder, text(value)?),
-        Wire::Bytes => match builder {
-            ColumnBuilder::Bytes(to) => {
-                to.append_value(value);
-                Ok(())
-            }
-            _ => Err(odd(value)),
-        },
+        Wire::Bytes => blob(builder, value),
         Wire::Date => date(builder, value),
         Wire::DateTime => date_time(builder, value),
     }
@@ -149,7 +162,12 @@ fn integer(builder: &mut ColumnBuilder, value: i128) -> Result<(), String> {
         ColumnBuilder::Int32(to) => to.append_value(value.try_into().map_err(|_| too_large("int32"))?),
         ColumnBuilder::Bool(to) if value == 0 || value == 1 => to.append_value(value == 1),
         ColumnBuilder::String(to) => to.append_value(value.to_string()),
-        _ => return Err(format!("holds the integer {value}")),
+        ColumnBuilder::Bool(_)
+        | ColumnBuilder::Float32(_)
+        | ColumnBuilder::Float64(_)
+        | ColumnBuilder::Bytes(_)
+        | ColumnBuilder::Date(_)
+        | ColumnBuilder::Timestamp(_) => return Err(format!("holds the integer {value}")),
     }
     Ok(())
 }
@@ -157,7 +175,14 @@ fn integer(builder: &mut ColumnBuilder, value: i128) -> Result<(), String> {
 fn float(builder: &mut ColumnBuilder, value: f32) -> Result<(), String> {
     match builder {
         ColumnBuilder::Float32(to) => to.append_value(value),
-        _ => return double(builder, value.into()),
+        ColumnBuilder::Bool(_)
+        | ColumnBuilder::Int32(_)
+        | ColumnBuilder::Int64(_)
+        | ColumnBuilder::Float64(_)
+        | ColumnBuilder::String(_)
+        | ColumnBuilder::Bytes(_)
+        | ColumnBuilder::Date(_)
+        | ColumnBuilder::Timestamp(_) => return double(builder, value.into()),
     }
     Ok(())
 }
@@ -165,7 +190,14 @@ fn float(builder: &mut ColumnBuilder, value: f32) -> Result<(), String> {
 fn double(builder: &mut ColumnBuilder, value: f64) -> Result<(), String> {
     match builder {
         ColumnBuilder::Float64(to) => to.append_value(value),
-        _ => return Err(format!("holds the real {value}")),
+        ColumnBuilder::Bool(_)
+        | ColumnBuilder::Int32(_)
+        | ColumnBuilder::Int64(_)
+        | ColumnBuilder::Float32(_)
+        | ColumnBuilder::String(_)
+        | ColumnBuilder::Bytes(_)
+        | ColumnBuilder::Date(_)
+        | ColumnBuilder::Timestamp(_) => return Err(format!("holds the real {value}")),
     }
     Ok(())
 }
@@ -173,15 +205,45 @@ fn double(builder: &mut ColumnBuilder, value: f64) -> Result<(), String> {
 fn decimal(builder: &mut ColumnBuilder, digits: &str) -> Result<(), String> {
     let odd = || format!("holds `{}`, which is no number", shortened(digits));
     match builder {
-        ColumnBuilder::Float64(_) => double(builder, digits.parse().map_err(|_| odd())?),
-        _ => integer(builder, digits.parse().map_err(|_| odd())?),
+        ColumnBuilder::Float64(to) => to.append_value(digits.parse().map_err(|_| odd())?),
+        ColumnBuilder::Bool(_)
+        | ColumnBuilder::Int32(_)
+        | ColumnBuilder::Int64(_)
+        | ColumnBuilder::Float32(_)
+        | ColumnBuilder::String(_)
+        | ColumnBuilder::Bytes(_)
+        | ColumnBuilder::Date(_)
+        | ColumnBuilder::Timestamp(_) => return integer(builder, digits.parse().map_err(|_| odd())?),
     }
+    Ok(())
 }
 
 fn string(builder: &mut ColumnBuilder, value: &str) -> Result<(), String> {
     match builder {
         ColumnBuilder::String(to) => to.append_value(value),
-        _ => return Err(format!("holds the text `{}`", shortened(value))),
+        ColumnBuilder::Bool(_)
+        | ColumnBuilder::Int32(_)
+        | ColumnBuilder::Int64(_)
+        | ColumnBuilder::Float32(_)
+        | ColumnBuilder::Float64(_)
+        | ColumnBuilder::Bytes(_)
+        | ColumnBuilder::Date(_)
+        | ColumnBuilder::Timestamp(_) => return Err(format!("holds the text `{}`", shortened(value))),
+    }
+    Ok(())
+}
+
+fn blob(builder: &mut ColumnBuilder, value: &[u8]) -> Result<(), String> {
+    match builder {
+        ColumnBuilder::Bytes(to) => to.append_value(value),
+        ColumnBuilder::Bool(_)
+        | ColumnBuilder::Int32(_)
+        | ColumnBuilder::Int64(_)
+        | ColumnBuilder::Float32(_)
+        | ColumnBuilder::Float64(_)
+        | ColumnBuilder::String(_)
+        | ColumnBuilder::Date(_)
+        | ColumnBuilder::Timestamp(_) => return Err(odd(value)),
     }
     Ok(())
 }
@@ -224,7 +286,16 @@ fn date(builder: &mut ColumnBuilder, value: &[u8]) -> Result<(), String> {
     match builder {
         ColumnBuilder::Date(to) => to.append_value(Date32Type::from_naive_date(parts.day()?)),
         // As the server writes it: a zero date too is a text.
-        _ => return string(builder, &format!("{:04}-{:02}-{:02}", parts.year, parts.month, parts.day)),
+        ColumnBuilder::Bool(_)
+        | ColumnBuilder::Int32(_)
+        | ColumnBuilder::Int64(_)
+        | ColumnBuilder::Float32(_)
+        | ColumnBuilder::Float64(_)
+        | ColumnBuilder::String(_)
+        | ColumnBuilder::Bytes(_)
+        | ColumnBuilder::Timestamp(_) => {
+            return string(builder, &format!("{:04}-{:02}-{:02}", parts.year, parts.month, parts.day));
+        }
     }
     Ok(())
 }
@@ -235,7 +306,33 @@ fn date_time(builder: &mut ColumnBuilder, value: &[u8]) -> Result<(), String> {
     let time = parts.day()?.and_hms_micro_opt(hour, minute, second, parts.micros).ok_or_else(|| odd(value))?;
     match builder {
         ColumnBuilder::Timestamp(to) => to.append_value(time.and_utc().timestamp_micros()),
-        _ => return Err(format!("holds the time {time}")),
+        ColumnBuilder::Bool(_)
+        | ColumnBuilder::Int32(_)
+        | ColumnBuilder::Int64(_)
+        | ColumnBuilder::Float32(_)
+        | ColumnBuilder::Float64(_)
+        | ColumnBuilder::String(_)
+        | ColumnBuilder::Bytes(_)
+        | ColumnBuilder::Date(_) => return Err(format!("holds the time {time}")),
     }
     Ok(())
+}
+
+/// The declared type of a column that holds values of a type; `None` when no column can.
+pub(super) fn sql_type(column_type: &ColumnType) -> Option<Cow<'static, str>> {
+    let sql = match column_type {
+        ColumnType::Bool => "BOOLEAN",
+        ColumnType::Int32 => "INT",
+        ColumnType::Int64 => "BIGINT",
+        ColumnType::UInt32 => "INT UNSIGNED",
+        ColumnType::UInt64 => "BIGINT UNSIGNED",
+        ColumnType::Float32 => "FLOAT",
+        ColumnType::Float64 => "DOUBLE",
+        ColumnType::String => "LONGTEXT",
+        ColumnType::Date => "DATE",
+        ColumnType::Timestamp => "DATETIME(6)",
+        ColumnType::Bytes => "LONGBLOB",
+        ColumnType::Headers | ColumnType::Foreign(_) => return None,
+    };
+    Some(sql.into())
 }

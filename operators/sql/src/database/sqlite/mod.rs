@@ -6,13 +6,14 @@ pub(crate) mod topic;
 pub(crate) mod value;
 
 use crate::database::dialect::{Column, Dialect, STATEMENT_BYTES};
-use arrow::datatypes::DataType;
 use chrono::{DateTime, SecondsFormat, Utc};
 use database::{Database, Opened};
 use operators_core::error::{Error, Result};
 use operators_core::inspect::Seen;
+use operators_core::types::ColumnType;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Row, Sqlite};
+use std::borrow::Cow;
 
 /// A statement for SQLite alone.
 pub(crate) type Statement<'q> = crate::database::Statement<'q, Sqlite>;
@@ -48,17 +49,8 @@ impl Dialect for Sqlite {
         format!("\"{}\"", name.replace('"', "\"\""))
     }
 
-    fn sql_type(data_type: &DataType) -> Option<&'static str> {
-        use DataType as T;
-        match data_type {
-            T::Boolean | T::Int8 | T::Int16 | T::Int32 | T::Int64 | T::UInt8 | T::UInt16 | T::UInt32 | T::UInt64 => {
-                Some("INTEGER")
-            }
-            T::Float32 | T::Float64 => Some("REAL"),
-            T::Utf8 | T::Date32 | T::Timestamp(_, _) => Some("TEXT"),
-            T::Binary => Some("BLOB"),
-            _ => None,
-        }
+    fn sql_type(column_type: &ColumnType) -> Option<Cow<'static, str>> {
+        value::sql_type(column_type)
     }
 
     fn timestamp(at: DateTime<Utc>) -> Option<String> {

@@ -6,7 +6,7 @@ use crate::database::column::ColumnBuilder;
 use arrow::array::{RecordBatch, UInt64Builder};
 use operators_core::chunk::Chunk;
 use operators_core::error::Result;
-use operators_core::schema::type_name;
+use operators_core::types::DeclaredType;
 use std::sync::Arc;
 
 pub(super) struct Rows<'t, D: Dialect> {
@@ -43,7 +43,7 @@ impl<'t, D: Dialect> Rows<'t, D> {
         let to = to.ok_or_else(|| place.refused(format!("after {cursor} {after} comes {id}, which is no next row")))?;
         for (index, (name, column)) in self.columns.iter_mut().enumerate() {
             append(index + 1, column).map_err(|problem| {
-                let declared = self.table.schema.field(name).map(|field| type_name(field.data_type()));
+                let declared = self.table.config.columns.get(*name).map(DeclaredType::to_string);
                 let declared = declared.unwrap_or_default();
                 place.refused(format!(
                     "the row with {cursor} {id}: column {name}, declared {declared}, {problem}. Correct the row or the \
@@ -63,7 +63,7 @@ impl<'t, D: Dialect> Rows<'t, D> {
             return Ok(None);
         }
         let columns = self.columns.iter_mut().map(|(_, column)| column.finish()).collect();
-        let rows = RecordBatch::try_new(Arc::clone(&self.table.schema.0), columns)?;
+        let rows = RecordBatch::try_new(Arc::clone(self.table.schema.arrow()), columns)?;
         Ok(Some((Chunk::new(0, ids, rows), self.to)))
     }
 }

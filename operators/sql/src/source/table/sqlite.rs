@@ -3,13 +3,12 @@
 use super::Table;
 use super::rows::Rows;
 use crate::database::Dialect;
-use crate::database::column::AGAIN;
+use crate::database::column::{AGAIN, varies_in_length};
 use crate::database::dialect::{Column, find, has_table};
 use crate::database::signed;
 use crate::database::sqlite::database::Opened;
 use crate::database::sqlite::{page, statement, value};
 use operators_core::chunk::Chunk;
-use operators_core::config::ColumnType;
 use operators_core::error::Result;
 use operators_core::position::{Lag, Position, Span};
 use operators_core::runtime::wait;
@@ -39,9 +38,7 @@ impl Table<Sqlite> {
 
     /// The bytes of a row as an SQL expression; numbers do not count.
     fn row_bytes(&self) -> String {
-        use ColumnType::{Bytes, Date, String, Timestamp};
-        let of_any_length = |(_, column): &(_, &ColumnType)| matches!(column, String | Bytes | Date | Timestamp);
-        let columns = self.config.columns.iter().filter(of_any_length);
+        let columns = self.config.columns.iter().filter(|(_, declared)| varies_in_length(**declared));
         let lengths: Vec<_> =
             columns.map(|(name, _)| format!("ifnull(octet_length(t.{}), 0)", Sqlite::quoted(name))).collect();
         if lengths.is_empty() { "0".to_owned() } else { lengths.join(" + ") }
