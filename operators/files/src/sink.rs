@@ -24,7 +24,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::Arc;
-use writer::ParquetWriter;
+use writer::{ParquetWriter, Target};
 
 /// Writes Parquet files into a directory, one per partition and batch.
 ///
@@ -271,9 +271,14 @@ impl Sink for ParquetSink {
     }
 
     fn writer(&self, run: &Run, attempt: u64) -> Result<Box<dyn Writer>> {
-        let (schema, properties) = (Arc::clone(&self.schema), self.properties.clone());
-        let (archive, layout) = (self.archive.clone(), Arc::clone(&self.layout));
-        Ok(Box::new(ParquetWriter::new(archive, layout, run.clone(), attempt, schema, properties)))
+        Ok(Box::new(ParquetWriter::new(Target {
+            archive: self.archive.clone(),
+            layout: Arc::clone(&self.layout),
+            run: run.clone(),
+            attempt,
+            schema: Arc::clone(&self.schema),
+            properties: self.properties.clone(),
+        })))
     }
 }
 

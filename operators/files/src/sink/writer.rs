@@ -29,15 +29,13 @@ pub(super) struct ParquetWriter {
 }
 
 /// Where and how files are written.
-struct Target {
-    archive: Archive,
-    layout: Arc<dyn Layout>,
-    run: Run,
-    attempt: u64,
-    /// The directory of the attempt.
-    staged: String,
-    schema: SchemaRef,
-    properties: WriterProperties,
+pub(super) struct Target {
+    pub(super) archive: Archive,
+    pub(super) layout: Arc<dyn Layout>,
+    pub(super) run: Run,
+    pub(super) attempt: u64,
+    pub(super) schema: SchemaRef,
+    pub(super) properties: WriterProperties,
 }
 
 /// After the first error nothing is written any more, and the files are dropped as they are.
@@ -58,16 +56,7 @@ struct OpenFile {
 }
 
 impl ParquetWriter {
-    pub(super) fn new(
-        archive: Archive,
-        layout: Arc<dyn Layout>,
-        run: Run,
-        attempt: u64,
-        schema: SchemaRef,
-        properties: WriterProperties,
-    ) -> Self {
-        let staged = names::attempt(&run, attempt);
-        let target = Target { archive, layout, run, attempt, staged, schema, properties };
+    pub(super) fn new(target: Target) -> Self {
         Self { target, files: Files::Open { files: BTreeMap::new(), held: 0 } }
     }
 
@@ -122,8 +111,13 @@ impl Writer for ParquetWriter {
 }
 
 impl Target {
+    /// The path of a file in the directory of the attempt.
+    fn staged(&self, name: &str) -> String {
+        names::join(&names::attempt(&self.run, self.attempt), name)
+    }
+
     fn create(&self, key: DataFile, first: &Chunk) -> Result<OpenFile> {
-        let path = names::join(&self.staged, &key.open_name());
+        let path = self.staged(&key.open_name());
         let file = self.archive.store.create(&path).map_err(|e| self.archive.lost(&self.run, e))?;
         let schema = match key {
             DataFile::Rows(_) => self.schema.clone(),
@@ -164,7 +158,7 @@ impl Target {
         let bytes = output.bytes;
         let file = output.file.take().ok_or_else(|| self.failed(&path, failed_before().into()))?;
         file.finish().map_err(|e| self.archive.lost(&self.run, e))?;
-        let closed = names::join(&self.staged, &name);
+        let closed = self.staged(&name);
         if closed != path {
             self.archive.store.rename(&path, &closed).map_err(|e| self.archive.lost(&self.run, e))?;
         }

@@ -28,13 +28,20 @@ pub(crate) fn wires(
     if wrong.is_empty() { Ok(wires.0.into_iter().flatten().collect()) } else { Err(place.refused(wrong.join("; "))) }
 }
 
-/// How the cursor comes, and whether the server itself gives out its values; refused when it cannot be a cursor.
+/// A column that can be a cursor.
+pub(crate) struct CursorColumn {
+    pub(crate) wire: Wire,
+    /// Whether the server itself gives out its values.
+    pub(crate) given_out: bool,
+}
+
+/// Finds out about the cursor; refused when the column can't be one.
 pub(crate) async fn check_cursor(
     connection: &mut MySqlConnection,
     place: &Place<MySql>,
     there: &[Column],
     cursor: &str,
-) -> Result<(Wire, bool)> {
+) -> Result<CursorColumn> {
     let Some(column) = dialect::find(there, cursor) else {
         let there: Vec<_> = there.iter().map(|column| column.name.as_str()).collect();
         return Err(place.refused(format!("there is no column {cursor}; the table has {}", there.join(", "))));
@@ -65,7 +72,8 @@ pub(crate) async fn check_cursor(
     let row = sqlx::query(sql).bind(&place.name).bind(&column.name).fetch_optional(connection);
     let row = MySql::answer(row).await.map_err(place.failed("look at the cursor"))?;
     let extra = row.map(|row| text(&row, 0)).transpose().map_err(place.failed("look at the cursor"))?.flatten();
-    Ok((wire, extra.is_some_and(|extra| extra.to_ascii_lowercase().contains("auto_increment"))))
+    let given_out = extra.is_some_and(|extra| extra.to_ascii_lowercase().contains("auto_increment"));
+    Ok(CursorColumn { wire, given_out })
 }
 
 /// What changes when another table takes the place of one, and is asked for cheaply.

@@ -6,7 +6,7 @@ pub(crate) mod late;
 pub(crate) mod server;
 pub(crate) mod value;
 
-pub(crate) use catalog::{Trace, check_cursor, identity, trace, wires};
+pub(crate) use catalog::{CursorColumn, Trace, check_cursor, identity, trace, wires};
 pub(crate) use server::{Login, Server};
 
 use crate::database::dialect::{Column, Dialect, STATEMENT_BYTES};

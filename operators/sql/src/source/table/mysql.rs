@@ -5,9 +5,9 @@ use super::{AfterWait, Table};
 use crate::database::Dialect;
 use crate::database::column::{AGAIN, PAGE_BYTES, PAGE_ROWS};
 use crate::database::mysql::answer::number;
-use crate::database::mysql::late::{Late, Then};
+use crate::database::mysql::late::{Bound, Late, Then};
 use crate::database::mysql::value::{self, Wire};
-use crate::database::mysql::{Trace, check_cursor, identity, trace, wires};
+use crate::database::mysql::{CursorColumn, Trace, check_cursor, identity, trace, wires};
 use futures_util::TryStreamExt;
 use operators_core::chunk::Chunk;
 use operators_core::error::{Error, Result};
@@ -83,12 +83,12 @@ pub(super) async fn fits(table: &Table<MySql>, connection: &mut MySqlConnection)
     if there.is_empty() {
         return Ok(None);
     }
-    let (cursor, given_out) = check_cursor(connection, place, &there, &config.cursor).await?;
+    let CursorColumn { wire: cursor, given_out } = check_cursor(connection, place, &there, &config.cursor).await?;
     let columns = wires(place, &there, &config.columns)?;
     check_least(table, connection, cursor).await?;
     let bound = config.late_commits.as_ref().map(|late| {
         let then = if late.then == AfterWait::Fail { Then::Fail } else { Then::Skip };
-        (late.wait.0, then)
+        Bound { wait: late.wait.0, then }
     });
     let late = Late::new(connection, place, given_out, bound).await?;
     Ok(Some(There { cursor, columns, late }))

@@ -1,6 +1,6 @@
 //! One look at a server: what holds an id whose row cannot be seen.
 
-use super::Trx;
+use super::open_transactions::Trx;
 use crate::database::mysql::answer::{text, unsigned};
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 use sqlx::{AssertSqlSafe, Connection, Executor, Row};

@@ -1,6 +1,8 @@
 //! The steps of a proof that no server can be made to show on purpose.
 
-use super::*;
+use super::look::Look;
+use super::open_transactions::{REGISTERED, Trx, Watch};
+use std::time::{Duration, Instant};
 
 fn trx(thread: u64, started: &str, id: u64) -> Trx {
     Trx { thread, started: started.into(), id }
@@ -10,25 +12,21 @@ fn look(running: &[(u64, u64)], open: &[Trx]) -> Look {
     Look { end: 10, running: running.iter().copied().collect(), open: Some(open.iter().cloned().collect()) }
 }
 
-fn is_over(watch: &Watch) -> bool {
-    watch.running.is_empty() && watch.open.is_empty()
-}
-
 /// An id is taken a moment before its transaction is registered: the statement is waited for until that shows.
 #[test]
 fn a_statement_whose_transaction_is_not_registered_yet_is_waited_for() {
     let mut watch = Watch::begin(&look(&[(7, 0)], &[])).unwrap();
-    assert!(!is_over(&watch));
+    assert!(!watch.is_over());
     watch.go_on(&look(&[(7, 0)], &[]));
-    assert!(!is_over(&watch), "the same statement, not registered yet");
+    assert!(!watch.is_over(), "the same statement, not registered yet");
     watch.go_on(&look(&[], &[trx(7, "12:00:00", 500)]));
-    assert!(!is_over(&watch), "its transaction is open now, though its statement is over");
+    assert!(!watch.is_over(), "its transaction is open now, though its statement is over");
     watch.go_on(&look(&[(7, 0)], &[trx(7, "12:00:01", 501)]));
-    assert!(is_over(&watch), "another transaction of the same connection");
+    assert!(watch.is_over(), "another transaction of the same connection");
     // A statement that ended without a transaction: committed or rolled back.
     let mut watch = Watch::begin(&look(&[(7, 0)], &[])).unwrap();
     watch.go_on(&look(&[], &[]));
-    assert!(is_over(&watch));
+    assert!(watch.is_over());
 }
 
 #[test]
@@ -40,7 +38,7 @@ fn a_statement_that_began_later_is_not_waited_for() {
     // One that still has not registered writes no rows.
     watch.since = Instant::now().checked_sub(REGISTERED).unwrap();
     assert_eq!(watch.go_on(&look(&[(7, 15)], &[])), [7], "it is told, as it goes on");
-    assert!(is_over(&watch));
+    assert!(watch.is_over());
 }
 
 /// The id of a transaction changes with its first write, and XA COMMIT by another connection changes its connection.
@@ -53,12 +51,12 @@ fn a_transaction_is_known_by_either_of_its_names() {
     // What a transaction that never wrote had for an id is used again by the next one.
     let mut watch = Watch::begin(&look(&[], &[trx(7, "12:00:00", never_wrote)])).unwrap();
     watch.go_on(&look(&[], &[trx(7, "12:00:05", never_wrote)]));
-    assert!(is_over(&watch));
+    assert!(watch.is_over());
     // Seen before its first write, then written, then prepared and left: the last name has nothing of the first.
     let mut watch = Watch::begin(&look(&[], &[trx(7, "12:00:00", never_wrote)])).unwrap();
     watch.go_on(&look(&[], &[trx(7, "12:00:00", 500)]));
     watch.go_on(&look(&[], &[trx(0, "12:00:00", 500)]));
-    assert!(!is_over(&watch), "the same transaction under its third name");
+    assert!(!watch.is_over(), "the same transaction under its third name");
 }
 
 #[test]
