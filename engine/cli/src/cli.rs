@@ -12,6 +12,7 @@ use pipeline::Diagnostics;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tracing_appender::non_blocking::WorkerGuard;
+use tracing_subscriber::EnvFilter;
 
 /// Rows from a table through a topic to Parquet, exactly once, from one TOML file.
 #[derive(Debug, Parser)]
@@ -167,13 +168,26 @@ fn as_logged(message: &str) -> String {
     serde_json::json!({"timestamp": at, "level": "ERROR", "fields": fields, "target": module_path!()}).to_string()
 }
 
+/// `RUST_LOG` with the crates of today in the place of `engine` and `operators`, which earlier versions had.
+fn with_new_names(filter: &str) -> String {
+    let named = |directive: &str| {
+        let renamed = [("engine=", "runtime"), ("operators=", "files,kafka,sql")];
+        let found = renamed.iter().find_map(|(old, new)| Some((directive.strip_prefix(old)?, new)));
+        found.map_or_else(
+            || directive.to_owned(),
+            |(level, crates)| crates.split(',').map(|name| format!("{name}={level}")).collect::<Vec<_>>().join(","),
+        )
+    };
+    filter.split(',').map(named).collect::<Vec<_>>().join(",")
+}
+
 /// Logs go to standard error, so that standard output has what was asked for and nothing else. They are written until the
 /// guard is dropped, by a thread of their own: where nobody takes them, they are left out and hold nothing up.
 fn start_log(level: &str, format: LogFormat) -> WorkerGuard {
     let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env();
+    let filter = std::env::var("RUST_LOG").ok().and_then(|text| EnvFilter::try_new(with_new_names(&text)).ok());
     let log = tracing_subscriber::fmt()
-        .with_env_filter(filter.unwrap_or_else(|_| level.into()))
+        .with_env_filter(filter.unwrap_or_else(|| level.into()))
         .with_writer(writer)
         .with_ansi(console::colors_enabled_stderr());
     match format {
