@@ -11,6 +11,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::{Offset, TopicPartitionList};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -181,20 +182,20 @@ impl Client {
         describe::written(self.consumer.client(), &list, TIMEOUT, || self.listen().is_ok()).map_err(failed)
     }
 
-    /// The first offset that a partition still has, and the one behind its last committed message.
-    pub(crate) fn range(&self, partition: u32) -> Result<(u64, u64)> {
+    /// The offsets of a partition: from the first that it still has to the one after its last committed message.
+    pub(crate) fn range(&self, partition: u32) -> Result<Range<u64>> {
         let of = |offsets: BTreeMap<u32, u64>| offsets.get(&partition).copied().unwrap_or_default();
         let low = of(self.offsets([partition], Moment::Beginning)?);
-        Ok((low, of(self.offsets([partition], Moment::End)?)))
+        Ok(low..of(self.offsets([partition], Moment::End)?))
     }
 
     /// The same once it reaches up to `to`, or what the brokers say of it after a while: what has just been committed is
     /// seen a moment later, and one that was stopped goes on as the leader that it was and knows of nothing since.
-    pub(crate) fn range_up_to(&self, partition: u32, to: u64) -> Result<(u64, u64)> {
+    pub(crate) fn range_up_to(&self, partition: u32, to: u64) -> Result<Range<u64>> {
         let since = Instant::now();
         loop {
             match self.range(partition)? {
-                (_, end) if end < to && since.elapsed() < TIMEOUT => thread::sleep(AGAIN),
+                range if range.end < to && since.elapsed() < TIMEOUT => thread::sleep(AGAIN),
                 range => return Ok(range),
             }
         }

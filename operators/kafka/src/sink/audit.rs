@@ -12,6 +12,7 @@ use operators_core::error::{Error, Result};
 use operators_core::inspect::Holdings;
 use operators_core::progress::{Run, Tally, Version};
 use operators_core::stage::{Account, Audit, Finding, Listen};
+use std::ops::Range;
 use std::time::Duration;
 
 /// How long the progress topic may take to show a commit of which a message was seen.
@@ -164,7 +165,7 @@ impl Counting<'_> {
     fn partition(&mut self, client: &Client, partition: u32, written: Written) -> Result<u64> {
         let place = &client.place;
         let Written { from, to, messages } = written;
-        let (low, end) = client.range_up_to(partition, to)?;
+        let Range { start: low, end } = client.range_up_to(partition, to)?;
         if end < to {
             let problem = format!(
                 "partition {partition} can be read up to offset {end}, and the flow has written up to {to}: the log was \

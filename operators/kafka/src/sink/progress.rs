@@ -160,8 +160,7 @@ impl ProgressTopic {
 
     /// The offsets that the topic has.
     pub(super) fn range(&self) -> Result<Range<u64>> {
-        let (from, to) = self.client.range(PARTITION)?;
-        Ok(from..to)
+        self.client.range(PARTITION)
     }
 
     /// Gives the entries in a stretch of offsets, in their order, each with its offset and time.

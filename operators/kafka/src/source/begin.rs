@@ -7,6 +7,7 @@ use chrono::DateTime;
 use operators_core::error::{Problem, Result};
 use operators_core::position::{Anchor, Checkpoint, Position};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// Where the first run begins, as the file says it.
 pub(super) enum First {
@@ -119,7 +120,7 @@ pub(super) fn begin(shared: &Shared, client: &Client, partitions: &[u32], from: 
         let (low, end) = (of(&lows).unwrap_or_default(), of(&ends).unwrap_or_default());
         let position = from.position(partition).map(|position| position.0);
         let at = position.or_else(|| of(&begun)).unwrap_or(low);
-        let end = check(shared, client, partition, at, (low, end))?;
+        let end = check(shared, client, partition, at, low..end)?;
         let anchor = anchors.0.get(&partition).copied().filter(|anchor| (low..at).contains(&anchor.at.0));
         begins.push(Begin { partition, at, anchor, end, is_new: position.is_none() });
     }
@@ -129,8 +130,8 @@ pub(super) fn begin(shared: &Shared, client: &Client, partitions: &[u32], from: 
 }
 
 /// Refuses a position that the partition, of this range, does not have any more, or not yet. Gives its end.
-pub(super) fn check(shared: &Shared, client: &Client, partition: u32, at: u64, (low, end): (u64, u64)) -> Result<u64> {
-    let (low, end) = if at > end { client.range_up_to(partition, at)? } else { (low, end) };
+pub(super) fn check(shared: &Shared, client: &Client, partition: u32, at: u64, range: Range<u64>) -> Result<u64> {
+    let Range { start: low, end } = if at > range.end { client.range_up_to(partition, at)? } else { range };
     if at < low {
         return Err(shared.lost(&format!(
             "partition {partition} begins at {low} now, and the flow stands at {at}: {} offsets are gone by retention \

@@ -9,6 +9,7 @@ use crate::client::topic::Client;
 use operators_core::error::Result;
 use operators_core::position::{Anchor, Span};
 use operators_core::stage::{Recount, Removal};
+use std::ops::Range;
 
 /// How often a partition is read again when its oldest messages are removed while it is read.
 const TRIES: usize = 3;
@@ -31,7 +32,7 @@ pub(super) fn count(place: &Place, span: &Span, anchor: Option<Anchor>, more: &m
         None => Some(Removal::Unknown),
     };
     for _ in 0..TRIES {
-        let (low, end) = client.range_up_to(partition, to.0)?;
+        let Range { start: low, end } = client.range_up_to(partition, to.0)?;
         let stretch = from.0.max(low)..to.0.min(end);
         let mut last_read = LastRead::new(anchor.filter(|anchor| stretch.contains(&anchor.at.0)));
         let mut rows = 0;

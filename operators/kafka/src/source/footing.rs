@@ -83,7 +83,7 @@ impl Slip {
         let now = match now {
             Now::Another { at, epoch: Some(epoch) } => format!("now there is {at} of leader epoch {epoch}"),
             Now::Another { at, epoch: None } => format!("now there is {at}"),
-            Now::Nothing if client.range(partition)?.0 > anchor.at.0 || client.is_compacted()?.unwrap_or(true) => {
+            Now::Nothing if client.range(partition)?.start > anchor.at.0 || client.is_compacted()?.unwrap_or(true) => {
                 return Ok(());
             }
             Now::Nothing => "it is not there any more".to_owned(),

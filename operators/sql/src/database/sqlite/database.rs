@@ -33,6 +33,15 @@ pub(crate) struct FileId {
     inode: u64,
 }
 
+/// What tells one state of a file from another while nobody writes to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct AtRest {
+    inode: u64,
+    /// Seconds and nanoseconds.
+    modified: (i64, i64),
+    length: u64,
+}
+
 /// An open connection, and the file it was opened on.
 pub(crate) struct Opened {
     pub(crate) connection: SqliteConnection,
@@ -131,8 +140,8 @@ impl Database {
         Ok(Seen::NotYet(format!("{self} is not there yet; it will be made, and {below} allows that")))
     }
 
-    /// What tells one state of the file from another, when nobody is writing.
-    fn at_rest(&self) -> Result<Option<(u64, i64, i64, u64)>> {
+    /// The state of the file; `None` while somebody is writing, or there is none.
+    fn at_rest(&self) -> Result<Option<AtRest>> {
         for journal in ["-wal", "-journal"] {
             let mut name = self.path.clone().into_os_string();
             name.push(journal);
@@ -140,7 +149,11 @@ impl Database {
                 return Ok(None);
             }
         }
-        Ok(self.metadata(&self.path)?.map(|data| (data.ino(), data.mtime(), data.mtime_nsec(), data.len())))
+        Ok(self.metadata(&self.path)?.map(|data| AtRest {
+            inode: data.ino(),
+            modified: (data.mtime(), data.mtime_nsec()),
+            length: data.len(),
+        }))
     }
 
     fn options(&self) -> SqliteConnectOptions {
