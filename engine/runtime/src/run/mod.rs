@@ -124,10 +124,10 @@ impl Running {
             open: OpenEpoch::default(),
         };
         let committed = meter.read().last_commit.map(|(_, progress)| progress.version);
-        let known = earlier.found.map(|found| found.max(committed));
-        let owned = self.still_owns(planned, known).and_then(|()| open(planned, flow, known));
+        let last = earlier.last_seen.after(committed);
+        let owned = self.still_owns(planned, last).and_then(|()| open(planned, flow, last));
         let (blueprint, found) = owned.map_err(|error| Failure::new(&built.name, &error))?;
-        earlier.take_over(known, found, meter);
+        earlier.take_over(last, found, meter);
         let threads = Arc::new(Threads::default());
         let executed = execute(blueprint, &threads);
         threads.join();
@@ -138,11 +138,13 @@ impl Running {
     }
 
     /// An attempt may not take over from a copy that has committed since this process last did: that copy is newer.
-    fn still_owns(&self, planned: &PlannedFlow, known: Option<Option<Version>>) -> Result<(), Error> {
-        let Some(known) = known else { return Ok(()) };
+    fn still_owns(&self, planned: &PlannedFlow, last: LastSeen) -> Result<(), Error> {
+        if last == LastSeen::NeverOpened {
+            return Ok(());
+        }
         let sink = &planned.built.sink;
         let Some(there) = sink.sink.progress(&planned.built.id)? else { return Ok(()) };
-        if there.run.id.starts_with(&self.process) || Some(there.version) <= known {
+        if there.run.id.starts_with(&self.process) || last.includes(there.version) {
             return Ok(());
         }
         let reason = format!("run {} has committed version {} since", there.run.id, there.version);
@@ -162,33 +164,59 @@ impl Running {
 #[derive(Default)]
 struct Earlier {
     attempts: u32,
-    /// The last commit that the sink had when it was last taken over; nothing before the first time.
-    found: Option<Option<Version>>,
+    /// What the sink held when it was last taken over.
+    last_seen: LastSeen,
     /// What it held of the flow when it was first taken over.
     before: Tally,
 }
 
 impl Earlier {
-    /// The sink is taken over, and holds `found`. Until now `known` was the last commit to be known, as in [`open`].
-    fn take_over(&mut self, known: Option<Option<Version>>, found: Option<Progress>, meter: &Meter) {
-        self.found = Some(found.as_ref().map(|progress| progress.version));
-        match (known, found) {
-            (None, found) => self.before = found.map(|progress| progress.totals).unwrap_or_default(),
-            (Some(known), Some(found)) if Some(found.version) > known => {
+    /// The sink is taken over, and holds `found`; until now this process had seen `last`.
+    fn take_over(&mut self, last: LastSeen, found: Option<Progress>, meter: &Meter) {
+        self.last_seen = found.as_ref().map_or(LastSeen::Empty, |progress| LastSeen::At(progress.version));
+        match (last, found) {
+            (LastSeen::NeverOpened, found) => self.before = found.map(|progress| progress.totals).unwrap_or_default(),
+            (LastSeen::Empty | LastSeen::At(_), Some(found)) if !last.includes(found.version) => {
                 meter.add_found(found.totals - self.before, found);
             }
-            (Some(_), _) => {}
+            (LastSeen::Empty | LastSeen::At(_), _) => {}
         }
     }
 }
 
-/// Takes the sink over, and goes on from what it then says: the plan's own look may be older. `known` is the last commit
-/// that this process knows to have been there, when it has taken the sink over before.
-fn open(
-    planned: &PlannedFlow,
-    flow: Flow,
-    known: Option<Option<Version>>,
-) -> Result<(Blueprint, Option<Progress>), Error> {
+/// The last commit that this process has seen in a sink.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum LastSeen {
+    /// It has not opened the sink yet.
+    #[default]
+    NeverOpened,
+    /// The sink held no commit of the flow.
+    Empty,
+    /// The sink held, or was given, this version.
+    At(Version),
+}
+
+impl LastSeen {
+    /// The same after commits of this process, of which `committed` is the last.
+    fn after(self, committed: Option<Version>) -> Self {
+        match (self, committed) {
+            (Self::NeverOpened, _) | (_, None) => self,
+            (Self::Empty, Some(version)) => Self::At(version),
+            (Self::At(seen), Some(version)) => Self::At(seen.max(version)),
+        }
+    }
+
+    /// Whether a commit is one of those seen.
+    fn includes(self, version: Version) -> bool {
+        match self {
+            Self::NeverOpened | Self::Empty => false,
+            Self::At(last) => version <= last,
+        }
+    }
+}
+
+/// Takes the sink over, and goes on from what it then says: the plan's own look may be older.
+fn open(planned: &PlannedFlow, flow: Flow, last: LastSeen) -> Result<(Blueprint, Option<Progress>), Error> {
     let built = &planned.built;
     let opened = built.sink.sink.open(&flow.run)?;
     if let Some(progress) = &opened.progress {
@@ -199,7 +227,9 @@ fn open(
         built.source.source.anchored(&progress.anchors);
     }
     let found = opened.progress.as_ref().map(|progress| progress.version);
-    if let Some(Some(known)) = known.filter(|known| *known > found) {
+    if let LastSeen::At(known) = last
+        && found.is_none_or(|found| found < known)
+    {
         let holds = found.map_or("nothing".to_owned(), |found| format!("version {found}"));
         return Err(Error::Refused {
             place: built.sink.place.clone(),
