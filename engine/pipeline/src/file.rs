@@ -56,9 +56,6 @@ pub struct Flow {
     pub sink: SinkConfig,
 }
 
-/// The slots of a flow that hold a stage, in the order rows pass them.
-pub(crate) const SLOTS: [&str; 6] = ["source", "decode", "transform", "encode", "partition", "sink"];
-
 /// An epoch closes at the first of these.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

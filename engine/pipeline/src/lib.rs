@@ -24,6 +24,7 @@ mod tests;
 
 pub use build::built::{BuiltFlow, NamedStage};
 pub use build::flow::is_name;
+pub use build::stage_name::{NotAStageName, Slot, StageName};
 pub use build::trial::{BuiltTest, Expectations};
 pub use catalogue::schema::schema;
 pub use catalogue::stages::{FieldDoc, StageDoc, catalogue, slots};

@@ -2,7 +2,8 @@
 
 use crate::build::built::{BuiltFlow, NamedStage};
 use crate::build::places::{self, Ends, Placed};
-use crate::diagnostics::diagnostic::{Diagnostic, Diagnostics};
+use crate::build::stage_name::{Slot, StageName};
+use crate::diagnostics::diagnostic::{Diagnostic, Diagnostics, Reported};
 use crate::file;
 use crate::text::tree::{Node, Step};
 use crate::values::read::read;
@@ -71,7 +72,13 @@ fn check_size(name: &str, node: &Node, found: &mut Diagnostics) {
     }
 }
 
-fn flow(node: &Node, pipeline: &str, ends: &mut Ends, context: &Context, found: &mut Diagnostics) -> Option<BuiltFlow> {
+fn flow(
+    node: &Node,
+    pipeline: &str,
+    ends: &mut Ends,
+    context: &Context,
+    found: &mut Diagnostics,
+) -> Result<BuiltFlow, Reported> {
     node.get("commit").into_iter().for_each(|commit| check_size("bytes", commit, found));
     // Every slot is read before any is built, so that a wrong value in one does not hide those of the next.
     let commit = slot(node, "commit", found);
@@ -84,40 +91,40 @@ fn flow(node: &Node, pipeline: &str, ends: &mut Ends, context: &Context, found: 
     let sink = slot::<SinkConfig>(node, "sink", found);
     // A slot under a misspelled name is missing here, so that nothing can be said about columns.
     if node.flawed {
-        return None;
+        return Err(Reported);
     }
     let commit = commit?.unwrap_or_default();
     let retry_for = retry_for?.unwrap_or_else(file::retry_for);
-    let mut line = Line { found, stages: Vec::new(), fingerprint: Fingerprint::default() };
+    let mut line = Line { found, names: Vec::new(), stages: Vec::new(), fingerprint: Fingerprint::default() };
 
-    let at = Stage::of("source", node.get("source")?)?;
-    let source = line.source(&at, source??.build(context))?;
+    let at = Stage::of(Slot::Source, node)?;
+    let source = line.source(&at, required(source)?.build(context))?;
     ends.source = Some(placed(&source.place, None, &source.about, &at));
     let mut columns = source.schema.clone();
     if let Some(config) = decode? {
-        columns = line.stage("decode", node.get("decode")?, config.build(&columns, context))?;
+        columns = line.stage(Stage::of(Slot::Decode, node)?, config.build(&columns, context))?;
     }
     let items = node.get("transform").map(Node::items).unwrap_or_default();
     for (config, node) in transform?.unwrap_or_default().iter().zip(items) {
-        columns = line.stage("transform", node, config.build(&columns))?;
+        columns = line.stage(Stage::new(Slot::Transform, node)?, config.build(&columns))?;
     }
     if let Some(config) = encode? {
-        columns = line.stage("encode", node.get("encode")?, config.build(&columns, context))?;
+        columns = line.stage(Stage::of(Slot::Encode, node)?, config.build(&columns, context))?;
     }
     if let Some(config) = partition? {
-        columns = line.stage("partition", node.get("partition")?, config.build(&columns))?;
+        columns = line.stage(Stage::of(Slot::Partition, node)?, config.build(&columns))?;
     }
     let inflow = inflow(&line.stages);
-    let to = Stage::of("sink", node.get("sink")?)?;
-    let sink = line.sink(&to, sink??.build(&columns, inflow, context))?;
+    let to = Stage::of(Slot::Sink, node)?;
+    let sink = line.sink(&to, required(sink)?.build(&columns, inflow, context))?;
     ends.sink = Some(placed(&sink.place, sink.staging.as_ref(), &sink.about, &to));
 
     let Line { stages, mut fingerprint, .. } = line;
     fingerprint.0.insert("sink.columns".to_owned(), columns.to_string());
-    let name = Some(ends.name.clone()).filter(|name| !name.is_empty())?;
+    let name = Some(ends.name.clone()).filter(|name| !name.is_empty()).ok_or(Reported)?;
     let id = format!("{pipeline}/{name}");
-    let (source_name, sink_name) = (at.name, to.name);
-    Some(BuiltFlow { name, id, commit, retry_for, source_name, source, stages, sink_name, sink, fingerprint })
+    let (source_name, sink_name) = (at.name.to_string(), to.name.to_string());
+    Ok(BuiltFlow { name, id, commit, retry_for, source_name, source, stages, sink_name, sink, fingerprint })
 }
 
 /// How rows come out of these stages.
@@ -133,61 +140,77 @@ fn placed(place: &str, staging: Option<&String>, about: &About, at: &Stage<'_>) 
     Placed { place, staging, summary: about.summary.clone(), span: at.span.clone() }
 }
 
-/// The config in one slot of a flow: `None` when it is wrong, `Some(None)` when the slot is not there.
-pub(crate) fn slot<T: DeserializeOwned>(flow: &Node, name: &str, found: &mut Diagnostics) -> Option<Option<T>> {
-    match flow.get(name) {
-        Some(node) => read(node, found).map(Some),
-        None => Some(None),
-    }
+/// The config in one slot of a flow; `None` when the slot is not there.
+pub(crate) fn slot<T: DeserializeOwned>(
+    flow: &Node,
+    name: &str,
+    found: &mut Diagnostics,
+) -> Result<Option<T>, Reported> {
+    flow.get(name).map(|node| read(node, found).ok_or(Reported)).transpose()
+}
+
+/// What must be there. That it is not has been reported when the file was checked.
+pub(crate) fn required<T>(value: Result<Option<T>, Reported>) -> Result<T, Reported> {
+    value?.ok_or(Reported)
 }
 
 /// A stage's table in the file: the one entry of its slot.
 struct Stage<'a> {
-    name: String,
+    name: StageName,
     node: &'a Node,
     span: Range<usize>,
 }
 
 impl<'a> Stage<'a> {
-    fn of(slot: &str, node: &'a Node) -> Option<Self> {
-        let [entry] = node.entries() else { return None };
-        let name = format!("{slot}.{}", entry.key);
-        Some(Self { name, node: &entry.node, span: entry.node.span.clone() })
+    /// The stage in a slot of a flow.
+    fn of(slot: Slot, flow: &'a Node) -> Result<Self, Reported> {
+        Self::new(slot, flow.get(slot.key()).ok_or(Reported)?)
+    }
+
+    fn new(slot: Slot, node: &'a Node) -> Result<Self, Reported> {
+        let [entry] = node.entries() else { return Err(Reported) };
+        let name = StageName::first(slot, entry.key.as_str());
+        Ok(Self { name, node: &entry.node, span: entry.node.span.clone() })
     }
 }
 
 /// A flow being built, from its source on.
 struct Line<'a> {
     found: &'a mut Diagnostics,
+    /// Of all stages between source and sink so far.
+    names: Vec<StageName>,
     stages: Vec<NamedStage>,
     fingerprint: Fingerprint,
 }
 
 impl Line<'_> {
-    fn source(&mut self, at: &Stage<'_>, built: Result<BuiltSource, Vec<Problem>>) -> Option<BuiltSource> {
+    fn source(&mut self, at: &Stage<'_>, built: Result<BuiltSource, Vec<Problem>>) -> Result<BuiltSource, Reported> {
         let built = self.sound(at, built)?;
         self.remember(at, &built.about);
-        Some(built)
+        Ok(built)
     }
 
-    fn sink(&mut self, at: &Stage<'_>, built: Result<BuiltSink, Vec<Problem>>) -> Option<BuiltSink> {
+    fn sink(&mut self, at: &Stage<'_>, built: Result<BuiltSink, Vec<Problem>>) -> Result<BuiltSink, Reported> {
         let built = self.sound(at, built)?;
         self.remember(at, &built.about);
-        Some(built)
+        Ok(built)
     }
 
     /// Adds a stage; returns the columns it gives.
-    fn stage(&mut self, slot: &str, node: &Node, built: Result<BuiltStage, Vec<Problem>>) -> Option<Schema> {
-        let at = self.numbered(Stage::of(slot, node)?);
+    fn stage(&mut self, at: Stage<'_>, built: Result<BuiltStage, Vec<Problem>>) -> Result<Schema, Reported> {
+        let at = self.numbered(at);
         let built = self.sound(&at, built)?;
         self.remember(&at, &built.about);
         let columns = built.schema.clone();
-        self.stages.push(NamedStage { name: at.name, built });
-        Some(columns)
+        self.stages.push(NamedStage { name: at.name.to_string(), built });
+        Ok(columns)
     }
 
-    fn sound<T>(&mut self, at: &Stage<'_>, built: Result<T, Vec<Problem>>) -> Option<T> {
-        built.map_err(|problems| problems.into_iter().for_each(|problem| self.report(at, problem))).ok()
+    fn sound<T>(&mut self, at: &Stage<'_>, built: Result<T, Vec<Problem>>) -> Result<T, Reported> {
+        built.map_err(|problems| {
+            problems.into_iter().for_each(|problem| self.report(at, problem));
+            Reported
+        })
     }
 
     fn report(&mut self, at: &Stage<'_>, problem: Problem) {
@@ -201,12 +224,11 @@ impl Line<'_> {
     }
 
     /// Stages of one kind are told apart by a number, as a flow may filter twice.
-    fn numbered<'s>(&self, at: Stage<'s>) -> Stage<'s> {
-        let kind = |stage: &NamedStage| stage.name.split('#').next() == Some(&at.name);
-        match self.stages.iter().filter(|stage| kind(stage)).count() {
-            0 => at,
-            before => Stage { name: format!("{}#{}", at.name, before + 1), ..at },
-        }
+    fn numbered<'s>(&mut self, at: Stage<'s>) -> Stage<'s> {
+        let before = self.names.iter().filter(|name| name.is_like(&at.name)).count();
+        let name = StageName { nth: before as u32 + 1, ..at.name };
+        self.names.push(name.clone());
+        Stage { name, ..at }
     }
 
     fn remember(&mut self, at: &Stage<'_>, about: &About) {
@@ -245,11 +267,12 @@ mod tests {
         let mut found = Diagnostics::new("x.toml", text.clone());
         let (root, _) = tree::parse(&text, &mut found);
         let nodes = root.get("flow").unwrap().items()[0].get("transform").unwrap().items();
-        let mut line = Line { found: &mut found, stages: Vec::new(), fingerprint: Fingerprint::default() };
+        let mut line =
+            Line { found: &mut found, names: Vec::new(), stages: Vec::new(), fingerprint: Fingerprint::default() };
         for (node, NamedStage { mut built, .. }) in nodes.iter().zip(flow.stages) {
             // No transform has one today.
             built.about.fingerprint = vec![("entry", "value".to_owned())];
-            line.stage("transform", node, Ok(built)).unwrap();
+            line.stage(Stage::new(Slot::Transform, node).unwrap(), Ok(built)).unwrap();
         }
         let mut entries = names.map(|name| format!("{name}.entry"));
         entries.sort();

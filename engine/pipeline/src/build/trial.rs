@@ -1,8 +1,9 @@
 //! The tests of a file: each is given the flow it runs, and its rows the types of their columns.
 
-use crate::build::built::BuiltFlow;
-use crate::build::flow::{inflow, slot};
-use crate::diagnostics::diagnostic::{Diagnostic, Diagnostics};
+use crate::build::built::{BuiltFlow, NamedStage};
+use crate::build::flow::{inflow, required, slot};
+use crate::build::stage_name::{Slot, StageName};
+use crate::diagnostics::diagnostic::{Diagnostic, Diagnostics, Reported};
 use crate::file::{self, Crashes, TestCommit};
 use crate::shape::names;
 use crate::text::tree::{Node, Step};
@@ -64,7 +65,7 @@ pub struct Expectations {
 pub(crate) fn build(root: &Node, built: &[BuiltFlow], context: &Context, found: &mut Diagnostics) -> Vec<BuiltTest> {
     let flows = root.get("flow").map(Node::items).unwrap_or_default();
     let tests = root.get("test").map(Node::items).unwrap_or_default();
-    tests.iter().filter_map(|node| Builder { node, flows, context, found: &mut *found }.test(built)).collect()
+    tests.iter().filter_map(|node| Builder { node, flows, context, found: &mut *found }.test(built).ok()).collect()
 }
 
 struct Builder<'a> {
@@ -75,11 +76,11 @@ struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn test(&mut self, built: &[BuiltFlow]) -> Option<BuiltTest> {
-        let name = self.key(&["flow"], Ok::<String, _>)??;
+    fn test(&mut self, built: &[BuiltFlow]) -> Result<BuiltTest, Reported> {
+        let name = required(self.key(&["flow"], Ok::<String, _>))?;
         let node = self.flow(&name)?;
         // A flow that was not built has mistakes of its own, which are reported.
-        let flow = built.iter().find(|flow| flow.name == name)?;
+        let flow = built.iter().find(|flow| flow.name == name).ok_or(Reported)?;
         let trial = self.trial(node, flow)?;
         let seed = self.key(&["seed"], Ok::<u64, _>)?.unwrap_or_default();
         // What is wrong in one does not hide what is wrong in the next.
@@ -87,10 +88,10 @@ impl<'a> Builder<'a> {
         let crashes = self.key(&["crash"], |crashes: Crashes| self::crashes(&crashes));
         let expect = self.expect(&trial);
         let commit = self.key(&["commit"], Ok::<TestCommit, _>)?.unwrap_or_default();
-        Some(BuiltTest {
-            name: self.key(&["name"], Ok)??,
+        Ok(BuiltTest {
+            name: required(self.key(&["name"], Ok))?,
             place: self.found.place(self.node.span.start),
-            rows: Arc::new(rows??),
+            rows: Arc::new(required(rows)?),
             crashes: crashes?.unwrap_or_default(),
             expect: expect?,
             commit_rows: commit.rows.unwrap_or(flow.commit.rows),
@@ -101,39 +102,43 @@ impl<'a> Builder<'a> {
         })
     }
 
-    /// What is made of the value under some keys: `None` when it is wrong, `Some(None)` when there is none.
+    /// What is made of the value under some keys; `None` when there is none.
     fn key<T: DeserializeOwned, U>(
         &mut self,
         at: &[&str],
         make: impl FnOnce(T) -> Result<U, Vec<Problem>>,
-    ) -> Option<Option<U>> {
-        let Some(node) = at.iter().try_fold(self.node, |node, key| node.get(key)) else { return Some(None) };
-        let made = make(read(node, self.found)?);
-        made.map_err(|problems| problems.into_iter().for_each(|problem| self.report(at, problem))).ok().map(Some)
+    ) -> Result<Option<U>, Reported> {
+        let Some(node) = at.iter().try_fold(self.node, |node, key| node.get(key)) else { return Ok(None) };
+        let made = make(read(node, self.found).ok_or(Reported)?);
+        made.map(Some).map_err(|problems| {
+            problems.into_iter().for_each(|problem| self.report(at, problem));
+            Reported
+        })
     }
 
     /// The flow of a name as the file has it.
-    fn flow(&mut self, name: &str) -> Option<&'a Node> {
+    fn flow(&mut self, name: &str) -> Result<&'a Node, Reported> {
         let named = |flow: &&Node| flow.get("name").is_some_and(|there| there.is_text(name));
         if let Some(flow) = self.flows.iter().find(named) {
-            return Some(flow);
+            return Ok(flow);
         }
         let there = |flow: &Node| flow.get("name").and_then(|name| read::<String>(name, self.found));
         let there: Vec<_> = self.flows.iter().filter_map(there).collect();
         let known = format!("flows: {}", names(there.iter().map(String::as_str)));
         let meant = nearest(name, there.iter().map(String::as_str));
         self.report(&["flow"], Problem::whole(format!("there is no flow `{name}`")).help(help(meant, &known)));
-        None
+        Err(Reported)
     }
 
-    fn trial(&mut self, node: &Node, flow: &BuiltFlow) -> Option<Trial> {
+    fn trial(&mut self, node: &Node, flow: &BuiltFlow) -> Result<Trial, Reported> {
         let decode = slot::<DecodeConfig>(node, "decode", self.found)?;
         let encode = slot::<EncodeConfig>(node, "encode", self.found)?;
-        let sink = slot::<SinkConfig>(node, "sink", self.found)??;
+        let sink = required(slot::<SinkConfig>(node, "sink", self.found))?;
         let (source, stages) = (&flow.source.schema, &flow.stages);
         // The columns before the stage at an index, and after it.
         let before = |at: usize| at.checked_sub(1).map_or(source, |at| &stages[at].built.schema);
-        let encoder = stages.iter().position(|stage| stage.name.starts_with("encode."));
+        let is_encoder = |stage: &NamedStage| stage.name.parse().is_ok_and(|name: StageName| name.slot == Slot::Encode);
+        let encoder = stages.iter().position(is_encoder);
         let columns: &Schema = before(stages.len());
         let tried = Tried {
             source,
@@ -142,18 +147,18 @@ impl<'a> Builder<'a> {
             sink: (&sink, columns, inflow(stages)),
         };
         match Trial::new(tried, self.context) {
-            Ok(trial) => Some(trial),
+            Ok(trial) => Ok(trial),
             Err(problems) => {
                 for Problem { message, help, .. } in problems {
                     let message = format!("{} cannot be tested: {message}", flow.sink_name);
                     self.report(&["flow"], Problem { at: Vec::new(), message, help });
                 }
-                None
+                Err(Reported)
             }
         }
     }
 
-    fn expect(&mut self, trial: &Trial) -> Option<Expectations> {
+    fn expect(&mut self, trial: &Trial) -> Result<Expectations, Reported> {
         let rows = self.key(&["expect", "rows"], |rows: Rows| trial.expected(&rows));
         let dead_letters = self.key(&["expect", "dead_letters"], |rows: Rows| trial.expected_dead_letters(&rows));
         let files = self.key(&["expect", "files"], |mut names: Vec<String>| {
@@ -162,7 +167,7 @@ impl<'a> Builder<'a> {
             if trial.has_files() { Ok(names) } else { Err(vec![problem()]) }
         });
         let positions = self.key(&["expect", "positions"], |given| positions(&given));
-        Some(Expectations {
+        Ok(Expectations {
             rows: rows?,
             dead_letters: dead_letters?,
             filtered: self.key(&["expect", "filtered"], Ok)?,

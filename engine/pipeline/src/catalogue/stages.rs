@@ -1,6 +1,7 @@
 //! The stages a flow can have and their fields, from the doc comments of their configs.
 
-use crate::file::{Pipeline, SLOTS};
+use crate::build::stage_name::Slot;
+use crate::file::Pipeline;
 use crate::shape::{Field, Shape};
 
 /// A stage as the README describes it.
@@ -50,7 +51,7 @@ pub struct FieldDoc {
 pub fn slots() -> Vec<(&'static str, String)> {
     let Ok(pipeline) = Shape::of::<Pipeline>() else { return Vec::new() };
     let doc = |slot| flow(&pipeline).and_then(|flow| flow.field(slot)).map(|field| field.doc.clone());
-    SLOTS.into_iter().map(|slot| (slot, doc(slot).unwrap_or_default())).collect()
+    Slot::ALL.map(Slot::key).into_iter().map(|slot| (slot, doc(slot).unwrap_or_default())).collect()
 }
 
 fn flow(pipeline: &Shape) -> Option<&Shape> {
@@ -69,7 +70,11 @@ pub fn catalogue() -> Vec<StageDoc> {
         Some(shape) => shape.fields(),
         None => &[],
     };
-    SLOTS.into_iter().flat_map(|slot| kinds(slot).iter().map(move |kind| stage(slot, kind))).collect()
+    Slot::ALL
+        .map(Slot::key)
+        .into_iter()
+        .flat_map(|slot| kinds(slot).iter().map(move |kind| stage(slot, kind)))
+        .collect()
 }
 
 fn stage(slot: &'static str, kind: &Field) -> StageDoc {

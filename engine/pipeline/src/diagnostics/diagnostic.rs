@@ -16,6 +16,10 @@ pub struct Diagnostics {
     unsaid: Vec<String>,
 }
 
+/// A part of the file is wrong or missing, and the [`Diagnostics`] have it already.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reported;
+
 /// One mistake and its place in the file.
 #[derive(Clone, Debug)]
 pub(crate) struct Diagnostic {
