@@ -2,46 +2,23 @@
 
 use arrow::array::{RecordBatch, UInt64Array};
 use arrow::datatypes::{DataType, Field};
-use codecs::decode::{self, DecodeConfig};
-use codecs::encode::{self, EncodeConfig};
+use codecs::decode::DecodeConfig;
+use codecs::encode::EncodeConfig;
 use operators_core::chunk::Chunk;
-use operators_core::config::{ColumnType, Context, OnError};
+use operators_core::config::Context;
 use operators_core::error::{Error, Result};
 use operators_core::schema::Schema;
 use operators_core::stage::BuiltStage;
 
 /// The stage that writes what a decoder reads, for the columns it gives; `None` where there is none.
 pub(super) fn encoder(config: &DecodeConfig, columns: &Schema, context: &Context) -> Option<BuiltStage> {
-    let on_error = OnError::Fail;
-    let config = match config {
-        DecodeConfig::Protobuf(config) => EncodeConfig::Protobuf(encode::protobuf::ProtobufConfig {
-            schema: config.schema.clone(),
-            message: config.message.clone(),
-            on_error,
-        }),
-        DecodeConfig::Json(_) => EncodeConfig::Json(encode::json::JsonConfig { on_error }),
-    };
-    config.build(columns, context).ok()
+    config.inverse()?.build(columns, context).ok()
 }
 
 /// The stage that reads what an encoder writes, from the columns it is given; `None` where there is none.
 pub(super) fn decoder(config: &EncodeConfig, columns: &Schema, context: &Context) -> Option<BuiltStage> {
-    let on_error = OnError::Skip;
-    let config = match config {
-        EncodeConfig::Protobuf(config) => DecodeConfig::Protobuf(decode::protobuf::ProtobufConfig {
-            schema: config.schema.clone(),
-            message: config.message.clone(),
-            on_error,
-        }),
-        EncodeConfig::Json(_) => {
-            let columns = columns.0.fields().iter();
-            let columns =
-                columns.filter_map(|field| Some((field.name().clone(), ColumnType::for_reading(field.data_type())?)));
-            DecodeConfig::Json(decode::json::JsonConfig { columns: columns.collect(), on_error })
-        }
-    };
     let messages = Schema::new(vec![Field::new("value", DataType::Binary, true)]);
-    config.build(&messages, context).ok()
+    config.inverse(columns)?.build(&messages, context).ok()
 }
 
 /// Rows through a codec; `None` when it did not take every one of them.
