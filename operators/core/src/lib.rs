@@ -27,6 +27,10 @@ pub mod progress;
 pub mod replay;
 pub mod runtime;
 pub mod schema;
+#[cfg(feature = "testing")]
+pub mod sink_contract;
+#[cfg(feature = "testing")]
+pub mod source_contract;
 pub mod stage;
 pub mod terminal;
 pub mod types;

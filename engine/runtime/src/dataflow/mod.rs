@@ -1,5 +1,8 @@
 //! One flow as a timely graph. Nothing outside this folder names timely.
 //!
+//! Each operator is a struct whose methods take what has arrived and give what to send; the function above it connects
+//! that to timely's inputs, outputs and capabilities. The tests of the structs need no worker.
+//!
 //! | file | operator |
 //! |---|---|
 //! | `read` | a source with two outputs: chunks, and the spans they are; opens and closes epochs |
@@ -15,6 +18,8 @@ mod commit;
 mod exchange;
 pub(crate) mod parcel;
 mod read;
+#[cfg(test)]
+mod testing;
 pub(crate) mod worker;
 mod write;
 
@@ -24,12 +29,27 @@ use std::sync::Arc;
 use timely::dataflow::Scope;
 use timely::dataflow::StreamVec;
 use timely::dataflow::operators::Capability;
+use timely::progress::frontier::MutableAntichain;
 
 /// An edge of the graph.
 type Edge<'scope, D> = StreamVec<'scope, Epoch, D>;
 
-/// A capability an operator holds while an epoch of it is open.
-type Hold = Capability<Epoch>;
+/// What an operator holds while an epoch of it is open; as long as it does, no frontier after it passes the epoch.
+trait Hold {
+    /// The epoch that stays open.
+    fn epoch(&self) -> Epoch;
+}
+
+impl Hold for Capability<Epoch> {
+    fn epoch(&self) -> Epoch {
+        *self.time()
+    }
+}
+
+/// Whether nothing of an epoch can arrive on any input any more.
+fn have_passed(frontiers: &[MutableAntichain<Epoch>], epoch: Epoch) -> bool {
+    !frontiers.iter().any(|frontier| frontier.less_equal(&epoch))
+}
 
 /// Schedules the operator at an address, from any thread.
 fn waker(scope: Scope<'_, Epoch>, address: &[usize]) -> Waker {

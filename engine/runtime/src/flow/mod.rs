@@ -2,6 +2,8 @@
 
 pub(crate) mod budget;
 pub(crate) mod epoch;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub(crate) mod halt;
 pub mod meter;
 

@@ -136,3 +136,47 @@ fn prepare(
     };
     Ok((Commit { progress, spans, tally, attempt: epoch, receipts }, leases.into_iter().flatten().collect()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::fixture;
+    use operators_core::Position;
+    use operators_core::progress::{Contents, Receipt};
+
+    /// An epoch of ten rows.
+    fn batch(written: u64, dead_letters: u64, left_out: Tally) -> Batch {
+        let span = Span { partition: 3, from: Position(7), to: Position(20), rows: 10, anchor: None };
+        let receipt = Receipt { rows: written, dead_letters, contents: Contents::Files(Vec::new()) };
+        let deliveries = vec![Delivery::new(receipt, fixture::flow().budget.lease(0))];
+        Batch { epoch: 4, spans: vec![span], deliveries, left_out }
+    }
+
+    fn starts() -> Checkpoint {
+        Checkpoint([(3, Position(7)), (5, Position(9))].into())
+    }
+
+    #[test]
+    fn an_epoch_whose_rows_are_all_accounted_for_is_the_next_version() {
+        let left_out = Tally { filtered: 2, skipped: 1, dead_letters: 3, ..Tally::default() };
+        let (commit, _) = prepare(&fixture::flow(), batch(4, 3, left_out), None, &starts()).unwrap();
+        assert_eq!((commit.progress.version, commit.tally.written), (Version::FIRST, 4));
+        assert_eq!(commit.progress.positions, Checkpoint([(3, Position(20)), (5, Position(9))].into()));
+        let second = prepare(&fixture::flow(), batch(10, 0, Tally::default()), Some(&commit.progress), &starts());
+        // Its span begins where the one before it began.
+        assert!(second.is_err_and(|error| error.to_string().contains("this is a bug")));
+    }
+
+    #[test]
+    fn an_epoch_that_lacks_rows_is_not_committed() {
+        let dead_letters = Tally { dead_letters: 1, ..Tally::default() };
+        for (written, in_sink, left_out) in [(9, 0, Tally::default()), (11, 0, Tally::default()), (9, 0, dead_letters)]
+        {
+            let refused = prepare(&fixture::flow(), batch(written, in_sink, left_out), None, &starts());
+            assert!(
+                refused.is_err_and(|error| error.to_string().contains("not accounted for")),
+                "{written} {left_out:?}"
+            );
+        }
+    }
+}

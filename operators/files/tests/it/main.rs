@@ -16,4 +16,5 @@ mod parquet_files;
 mod parquet_footers;
 mod readers;
 mod servers;
+mod sink_contract;
 mod store_contract;

@@ -1,6 +1,7 @@
 //! The SQL stages from outside, and a reader that trusts nobody.
 
 mod audit;
+mod contracts;
 mod crashes;
 mod inspect;
 mod mysql;

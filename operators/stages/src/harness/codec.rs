@@ -1,46 +1,24 @@
 //! The other direction of a flow's codec: messages for a flow that decodes, columns for one that encodes.
 
 use arrow::array::{RecordBatch, UInt64Array};
-use codecs::decode::{self, DecodeConfig};
-use codecs::encode::{self, EncodeConfig};
+use codecs::decode::DecodeConfig;
+use codecs::encode::EncodeConfig;
 use operators_core::chunk::Chunk;
-use operators_core::config::{Context, OnError};
+use operators_core::config::Context;
 use operators_core::error::{Error, Result};
 use operators_core::schema::{Column, Schema};
 use operators_core::stage::BuiltStage;
-use operators_core::types::{ColumnType, DeclaredType};
+use operators_core::types::ColumnType;
 
 /// The stage that writes what a decoder reads, for the columns it gives; `None` where there is none.
 pub(super) fn encoder(config: &DecodeConfig, columns: &Schema, context: &Context) -> Option<BuiltStage> {
-    let on_error = OnError::Fail;
-    let config = match config {
-        DecodeConfig::Protobuf(config) => EncodeConfig::Protobuf(encode::protobuf::ProtobufConfig {
-            schema: config.schema.clone(),
-            message: config.message.clone(),
-            on_error,
-        }),
-        DecodeConfig::Json(_) => EncodeConfig::Json(encode::json::JsonConfig { on_error }),
-    };
-    config.build(columns, context).ok()
+    config.inverse()?.build(columns, context).ok()
 }
 
 /// The stage that reads what an encoder writes, from the columns it is given; `None` where there is none.
 pub(super) fn decoder(config: &EncodeConfig, columns: &Schema, context: &Context) -> Option<BuiltStage> {
-    let on_error = OnError::Skip;
-    let config = match config {
-        EncodeConfig::Protobuf(config) => DecodeConfig::Protobuf(decode::protobuf::ProtobufConfig {
-            schema: config.schema.clone(),
-            message: config.message.clone(),
-            on_error,
-        }),
-        EncodeConfig::Json(_) => {
-            let typed = |column: &Column| Some((column.name.clone(), DeclaredType::for_reading(&column.column_type)?));
-            let columns = columns.columns().iter().filter_map(typed).collect();
-            DecodeConfig::Json(decode::json::JsonConfig { columns, on_error })
-        }
-    };
     let messages = Schema::new(vec![Column::new("value", ColumnType::Bytes, true)]);
-    config.build(&messages, context).ok()
+    config.inverse(columns)?.build(&messages, context).ok()
 }
 
 /// Rows through a codec; `None` when it did not take every one of them.

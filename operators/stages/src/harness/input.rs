@@ -20,8 +20,21 @@ const VALUE: &str = "value";
 /// What a flow's rows may look like.
 pub(super) struct Input {
     source: Schema,
-    decoded: Option<Decoded>,
+    decoding: Decoding,
 }
+
+/// What becomes of the source's rows first.
+enum Decoding {
+    /// They go on as they are.
+    None,
+    /// They are decoded, and a test may give the columns that come of that.
+    Both(Decoded),
+    /// They are decoded, and nothing encodes what the decoder reads: a test gives messages as they are.
+    OneWay,
+}
+
+/// Why a test cannot give columns, and what it gives.
+const ONE_WAY: &str = "nothing encodes what this flow decodes, so a test gives the bytes of each message in `value`";
 
 /// The columns that a decoder gives, and how they become messages.
 struct Decoded {
@@ -42,11 +55,14 @@ impl TrialRows {
 
 impl Input {
     pub(super) fn new(source: &Schema, decode: Option<(&DecodeConfig, &Schema)>, context: &Context) -> Self {
-        let decoded = decode.and_then(|(config, columns)| {
-            let encoder = codec::encoder(config, columns, context)?;
-            Some(Decoded { columns: columns.clone(), encoder })
-        });
-        Self { source: source.clone(), decoded }
+        let decoding = match decode {
+            None => Decoding::None,
+            Some((config, columns)) => match codec::encoder(config, columns, context) {
+                Some(encoder) => Decoding::Both(Decoded { columns: columns.clone(), encoder }),
+                None => Decoding::OneWay,
+            },
+        };
+        Self { source: source.clone(), decoding }
     }
 
     /// The columns of the source.
@@ -91,8 +107,10 @@ impl Input {
     /// A row that names columns of the source alone is one of the source; any other is one that the decoder will give.
     fn row(&self, row: &Row) -> Result<RecordBatch, Vec<Problem>> {
         let of_source = !row.given.is_empty() && row.given.keys().all(|name| self.source.column(name).is_some());
-        let Some(decoded) = self.decoded.as_ref().filter(|_| !of_source) else {
-            return columns(&self.source, row, "");
+        let decoded = match &self.decoding {
+            Decoding::Both(decoded) if !of_source => decoded,
+            Decoding::Both(_) | Decoding::None => return columns(&self.source, row, ""),
+            Decoding::OneWay => return columns(&self.source, row, &format!("; {ONE_WAY}")),
         };
         let also = format!("; or those of the source: {}", self.source.names());
         let columns = columns(&decoded.columns, row, &also)?;
@@ -100,11 +118,11 @@ impl Input {
     }
 
     fn generated(&self, count: u64, seed: u64, partition: u32) -> Result<RecordBatch, Problem> {
-        let columns = self.decoded.as_ref().map_or(&self.source, |decoded| &decoded.columns);
-        let made = generate::rows(columns, count, seed, partition).map_err(Problem::whole)?;
-        match &self.decoded {
-            Some(decoded) => self.messages(decoded, made).map_err(Problem::whole),
-            None => Ok(made),
+        let made = |columns| generate::rows(columns, count, seed, partition).map_err(Problem::whole);
+        match &self.decoding {
+            Decoding::None => made(&self.source),
+            Decoding::Both(decoded) => self.messages(decoded, made(&decoded.columns)?).map_err(Problem::whole),
+            Decoding::OneWay => Err(Problem::whole(format!("messages can't be made up: {ONE_WAY}"))),
         }
     }
 
@@ -152,4 +170,27 @@ pub(super) fn unknown(schema: &Schema, row: &Row, also: &str) -> Vec<Problem> {
         row.problem(Some(name), format!("there is no column `{name}` here")).help(help)
     };
     strange.map(problem).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::AsArray;
+    use arrow::datatypes::DataType;
+
+    fn problems(input: &Input, rows: &Rows) -> String {
+        format!("{:?}", input.rows(rows, 0).unwrap_err())
+    }
+
+    #[test]
+    fn messages_that_nothing_encodes_are_given_as_bytes() {
+        let source = Schema::new(vec![Field::new("value", DataType::Binary, true)]);
+        let input = Input { source, decoding: Decoding::OneWay };
+        let given = input.rows(&Rows::Lines(r#"{"value": "0xff00"}"#.to_owned()), 0).unwrap();
+        assert_eq!(given.0[&0].column(0).as_binary::<i32>().value(0), [0xff, 0]);
+        let columns = problems(&input, &Rows::Lines(r#"{"degrees": 1.5}"#.to_owned()));
+        assert!(columns.contains("no column `degrees`") && columns.contains(ONE_WAY), "{columns}");
+        let made_up = problems(&input, &Rows::Count(3));
+        assert!(made_up.contains("can't be made up") && made_up.contains(ONE_WAY), "{made_up}");
+    }
 }

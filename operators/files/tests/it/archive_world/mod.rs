@@ -137,26 +137,33 @@ impl World {
         let Opened { mut committer, mut progress } = opened;
         for attempt in 0..commits {
             let Some(batch) = self.next(progress.as_ref(), &run) else { return Ok(attempt) };
-            let mut writers = [sink.writer(&run, attempt)?, sink.writer(&run, attempt)?];
-            for span in &batch.spans {
-                for kind in [Kind::Rows, Kind::DeadLetters] {
-                    let Some(chunk) = self.chunk(span, kind) else { continue };
-                    writers[chunk.partition as usize % 2].write(chunk)?;
-                }
-            }
+            let batch = self.write(sink, batch, attempt)?;
             let version = batch.progress.version;
-            let closing = Closing {
-                version,
-                spans: batch.spans.clone(),
-                fingerprint: batch.progress.fingerprint.clone(),
-                source: batch.progress.source.clone(),
-            };
-            let receipts = writers.into_iter().map(|writer| writer.close(&closing)).collect::<Result<Vec<_>, _>>()?;
             progress = Some(batch.progress.clone());
-            committer.commit(Commit { attempt, receipts, ..batch })?;
+            committer.commit(batch)?;
             committed(version);
         }
         Ok(commits)
+    }
+
+    /// Writes a batch by two workers, and closes it.
+    pub fn write(self, sink: &dyn Sink, batch: Commit, attempt: u64) -> Result<Commit, Error> {
+        let run = &batch.progress.run;
+        let mut writers = [sink.writer(run, attempt)?, sink.writer(run, attempt)?];
+        for span in &batch.spans {
+            for kind in [Kind::Rows, Kind::DeadLetters] {
+                let Some(chunk) = self.chunk(span, kind) else { continue };
+                writers[chunk.partition as usize % 2].write(chunk)?;
+            }
+        }
+        let closing = Closing {
+            version: batch.progress.version,
+            spans: batch.spans.clone(),
+            fingerprint: batch.progress.fingerprint.clone(),
+            source: batch.progress.source.clone(),
+        };
+        let receipts = writers.into_iter().map(|writer| writer.close(&closing)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Commit { attempt, receipts, ..batch })
     }
 
     /// The batch after a commit, not yet written; `None` when everything is committed.

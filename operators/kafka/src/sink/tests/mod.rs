@@ -1,6 +1,7 @@
 //! The sink on a real broker, and a reader that is not ours.
 
 mod audit;
+mod contract;
 mod crashes;
 mod fences;
 mod inspect;

@@ -1,5 +1,6 @@
 //! The source against a real broker: a driver that reads like the engine does, and producers of every kind.
 
+mod contract;
 mod going_on;
 mod inspect;
 mod messages;

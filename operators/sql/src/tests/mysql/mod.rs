@@ -1,6 +1,7 @@
 //! Table stages on a real server, MySQL or MariaDB: each test has a database of its own there.
 
 mod config;
+mod contract;
 mod faults;
 mod identity;
 mod inspect;

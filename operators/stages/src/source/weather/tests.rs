@@ -1,6 +1,7 @@
 use super::*;
 use arrow::array::AsArray;
 use arrow::datatypes::Float64Type;
+use operators_core::source_contract::{self, Growth, Recreation, SourceWorld};
 use proptest::prelude::*;
 
 const ALONE: Share = Share { index: 0, of: 1 };
@@ -286,4 +287,29 @@ fn says_what_it_is() {
     ] {
         assert_ne!(fingerprint(&config), fingerprint(&other));
     }
+}
+
+struct Bounded;
+
+impl SourceWorld for Bounded {
+    fn source(&self) -> Arc<dyn Source> {
+        bounded(4, 5).build().unwrap().source
+    }
+
+    fn partitions(&self) -> u32 {
+        1
+    }
+
+    fn add(&self) -> Growth {
+        Growth::Ends
+    }
+
+    fn recreate(&self) -> Recreation {
+        Recreation::NoIdentity
+    }
+}
+
+#[test]
+fn it_is_a_source() {
+    source_contract::suite(|| Bounded);
 }
