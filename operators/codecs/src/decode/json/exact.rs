@@ -1,7 +1,7 @@
 //! Refuses values that Arrow's JSON reader would change to make them fit: 1.5 in an integer column, 1e999 in any.
 
 use arrow::array::ArrayRef;
-use arrow::datatypes::{DataType, FieldRef};
+use arrow::datatypes::FieldRef;
 use arrow::error::ArrowError;
 use arrow::json::reader::{ArrayDecoder, DecoderContext, DecoderFactory, Tape, TapeElement};
 use operators_core::schema::Schema;
@@ -47,7 +47,7 @@ impl DecoderFactory for Exact {
         let check = self.checks.iter().find(|(checked, _)| Arc::ptr_eq(checked, field));
         let Some(&(_, fits)) = check else { return Ok(None) };
         let inner = context.make_builtin_decoder(field, is_nullable)?;
-        Ok(Some(Box::new(Checked { fits, data_type: field.data_type().clone(), inner })))
+        Ok(Some(Box::new(Checked { fits, field: Arc::clone(field), inner })))
     }
 }
 
@@ -56,7 +56,7 @@ type Fits = fn(quoted: bool, text: &str) -> bool;
 
 struct Checked {
     fits: Fits,
-    data_type: DataType,
+    field: FieldRef,
     inner: Box<dyn ArrayDecoder>,
 }
 
@@ -69,7 +69,7 @@ impl ArrayDecoder for Checked {
                 _ => continue,
             };
             if !(self.fits)(quoted, text) {
-                return Err(tape.error(position, &format!("{} without loss", self.data_type)));
+                return Err(tape.error(position, &format!("{} without loss", self.field.data_type())));
             }
         }
         self.inner.decode(tape, positions)
