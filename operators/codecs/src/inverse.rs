@@ -4,8 +4,9 @@
 
 use crate::decode::{self, DecodeConfig};
 use crate::encode::{self, EncodeConfig};
-use operators_core::config::{ColumnType, OnError};
-use operators_core::schema::Schema;
+use operators_core::config::OnError;
+use operators_core::schema::{Column, Schema};
+use operators_core::types::DeclaredType;
 
 impl DecodeConfig {
     /// The encoder that writes what this decoder reads, which fails at a row that it cannot write; `None` where nothing
@@ -35,10 +36,10 @@ impl EncodeConfig {
                 on_error,
             })),
             Self::Json(_) => {
-                let columns = columns.0.fields().iter();
-                let columns = columns
-                    .filter_map(|field| Some((field.name().clone(), ColumnType::for_reading(field.data_type())?)));
-                Some(DecodeConfig::Json(decode::json::JsonConfig { columns: columns.collect(), on_error }))
+                let typed =
+                    |column: &Column| Some((column.name.clone(), DeclaredType::for_reading(&column.column_type)?));
+                let columns = columns.columns().iter().filter_map(typed).collect();
+                Some(DecodeConfig::Json(decode::json::JsonConfig { columns, on_error }))
             }
         }
     }

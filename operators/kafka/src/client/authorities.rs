@@ -1,7 +1,7 @@
 //! Which certificate authorities TLS trusts where a file names none.
 
-use operators_core::error::Problem;
 use openssl_probe::ProbeResult;
+use operators_core::error::Problem;
 use rdkafka::ClientConfig;
 use std::env;
 use std::ffi::OsString;

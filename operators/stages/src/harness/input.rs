@@ -176,7 +176,7 @@ pub(super) fn unknown(schema: &Schema, row: &Row, also: &str) -> Vec<Problem> {
 mod tests {
     use super::*;
     use arrow::array::AsArray;
-    use arrow::datatypes::DataType;
+    use operators_core::types::ColumnType;
 
     fn problems(input: &Input, rows: &Rows) -> String {
         format!("{:?}", input.rows(rows, 0).unwrap_err())
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn messages_that_nothing_encodes_are_given_as_bytes() {
-        let source = Schema::new(vec![Field::new("value", DataType::Binary, true)]);
+        let source = Schema::new(vec![Column::new("value", ColumnType::Bytes, true)]);
         let input = Input { source, decoding: Decoding::OneWay };
         let given = input.rows(&Rows::Lines(r#"{"value": "0xff00"}"#.to_owned()), 0).unwrap();
         assert_eq!(given.0[&0].column(0).as_binary::<i32>().value(0), [0xff, 0]);
