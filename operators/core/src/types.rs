@@ -205,7 +205,7 @@ impl Serialize for ColumnType {
     }
 }
 
-/// A type that a pipeline file can declare for a column.
+/// The type of a column, as pipeline files spell it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(rename = "ColumnType")]

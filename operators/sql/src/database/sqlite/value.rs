@@ -30,7 +30,7 @@ pub(crate) fn append(builder: &mut ColumnBuilder, value: SqliteValueRef<'_>) -> 
         },
         ColumnBuilder::Int32(to) => match value {
             Class::Integer(i) => {
-                to.append_value(i32::try_from(i).map_err(|_| format!("holds {i}, which is no int32"))?)
+                to.append_value(i32::try_from(i).map_err(|_| format!("holds {i}, which is no int32"))?);
             }
             other => return Err(other.unfit()),
         },
