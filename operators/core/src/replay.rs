@@ -1,5 +1,6 @@
 //! A driver for tests of sinks: like the engine, it cuts batches from wherever the last commit stands and commits them,
 //! so that a life that was cut short is replayed by the next one.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use crate::chunk::{Chunk, Kind};
 use crate::position::{Anchors, Checkpoint, Position, Span};

@@ -4,13 +4,13 @@ use openssl_probe::ProbeResult;
 use operators_core::error::Problem;
 use rdkafka::ClientConfig;
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 /// Trusts the system's certificate authorities.
 pub(super) fn trust_system(config: &mut ClientConfig) -> Result<(), Problem> {
     let named = |variable| env::var_os(variable);
-    if let Some(path) = authorities(named("SSL_CERT_FILE"), named("SSL_CERT_DIR"), openssl_probe::probe)? {
+    if let Some(path) = authorities(named("SSL_CERT_FILE"), named("SSL_CERT_DIR").as_deref(), openssl_probe::probe)? {
         config.set("ssl.ca.location", path.display().to_string());
     }
     Ok(())
@@ -20,13 +20,13 @@ pub(super) fn trust_system(config: &mut ClientConfig) -> Result<(), Problem> {
 /// `None` where a variable names authorities: OpenSSL reads both by itself, and they replace the system's, as for MySQL.
 fn authorities(
     file: Option<OsString>,
-    folders: Option<OsString>,
+    folders: Option<&OsStr>,
     probe: impl FnOnce() -> ProbeResult,
 ) -> Result<Option<PathBuf>, Problem> {
     let at = || vec!["security".to_owned(), "tls".to_owned()];
     let problem = |message: &str, help: &str| Problem { at: at(), message: message.into(), help: Some(help.into()) };
     if file.is_some() || folders.is_some() {
-        let folders: Vec<_> = folders.iter().flat_map(env::split_paths).collect();
+        let folders: Vec<_> = folders.into_iter().flat_map(env::split_paths).collect();
         let exists = file.map(PathBuf::from).into_iter().chain(folders).any(|path| path.exists());
         let message = "no certificate authorities: what SSL_CERT_FILE or SSL_CERT_DIR names does not exist";
         return if exists { Ok(None) } else { Err(problem(message, "correct or unset the variable, or set `ca`")) };
@@ -51,7 +51,7 @@ mod tests {
         assert_eq!(authorities(None, None, both).unwrap(), Some("/etc/ca.pem".into()));
         assert_eq!(authorities(None, None, || system(None, &["/etc/certs"])).unwrap(), Some("/etc/certs".into()));
         assert_eq!(authorities(Some("/dev/null".into()), None, both).unwrap(), None);
-        assert_eq!(authorities(None, Some("/no/such:/dev".into()), both).unwrap(), None);
+        assert_eq!(authorities(None, Some(OsStr::new("/no/such:/dev")), both).unwrap(), None);
     }
 
     #[test]
