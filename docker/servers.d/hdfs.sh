@@ -93,9 +93,10 @@ hdfs_launch() {
     launch "$name" java -Xms32m -Xmx192m "${HADOOP_FLAGS[@]}" -cp "$DIR/conf:$JARS/hdfs/*" "${class[@]}"
 }
 
-# Asked in HTTP 1.0, whose answers end with the connection; a paused process takes the connection and never answers.
+# Asked in HTTP 1.0, whose answers end with the connection; a DataNode wants a Host all the same. A paused process takes
+# the connection and never answers.
 bean() {
-    timeout 3 bash -c 'exec 3<>"/dev/tcp/127.0.0.1/$1" && printf "GET %s HTTP/1.0\r\n\r\n" "$2" >&3 && cat <&3' \
+    timeout 3 bash -c 'exec 3<>"/dev/tcp/127.0.0.1/$1" && printf "GET %s HTTP/1.0\r\nHost: localhost\r\n\r\n" "$2" >&3 && cat <&3' \
         - "$(hdfs_http_port "$1")" "/jmx?qry=Hadoop:service=$2" 2>/dev/null
 }
 
