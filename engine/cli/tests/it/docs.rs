@@ -88,6 +88,8 @@ fn arguments(line: &str) -> Option<Vec<&str>> {
     ["cargo run --release -- ", "target/release/weatherflow ", "weatherflow "].iter().find_map(|program| {
         let (before, rest) = line.split_once(program)?;
         let begins = before.is_empty() || before.ends_with(['`', ' ', '(']);
+        // In a container the program's name follows that of its service.
+        let rest = rest.strip_prefix("weatherflow ").unwrap_or(rest);
         let end = rest.find(['`', '|', '>', ')']).unwrap_or(rest.len());
         begins.then(|| rest[..end].split_whitespace().collect())
     })

@@ -228,8 +228,18 @@ fn files_are_short() {
 
 #[test]
 fn the_top_level_is_the_agreed_one() {
-    let agreed =
-        ["Cargo.toml", "Cargo.lock", "engine", "operators", "pipelines", "proto", "docker", "README.md", "LICENSE"];
+    let agreed = [
+        "Cargo.toml",
+        "Cargo.lock",
+        "engine",
+        "operators",
+        "pipelines",
+        "proto",
+        "docker",
+        "README.md",
+        "LICENSE",
+        "rust-toolchain.toml",
+    ];
     // What a build, a run or an editor leaves there is ignored by git.
     let ignored = ["target", "data"];
     let entries = fs::read_dir(project()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());

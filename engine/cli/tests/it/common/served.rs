@@ -98,7 +98,8 @@ pub fn ask(address: &str, request: request::Builder, within: Duration) -> Answer
     }
     let mut answer = Answer::default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let exchanged = runtime.block_on(tokio::time::timeout(within, exchange(address, request, &mut answer)));
+    let exchanged = async { tokio::time::timeout(within, exchange(address, request, &mut answer)).await };
+    let exchanged = runtime.block_on(exchanged);
     answer.is_complete = matches!(exchanged, Ok(Ok(())));
     answer
 }
