@@ -11,7 +11,7 @@ use stages::source::weather::{WeatherConfig, expected};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use testkit::project;
 use testkit::proxy::Proxy;
@@ -24,12 +24,20 @@ pub static ONE: LazyLock<Option<Cluster>> = LazyLock::new(|| Cluster::new(&ALL, 
 /// Three brokers that only one test uses, and the rest of the servers that all share.
 pub static THREE: LazyLock<Option<Cluster>> = LazyLock::new(|| Cluster::new(&CLUSTER, &ALL));
 
-/// One broker with HDFS and MySQL that no other test uses meanwhile, and the turn; `None` where this machine cannot run
-/// them.
-pub fn harmed_cluster() -> Option<(&'static Cluster, Harmed)> {
+/// What a test holds while its cluster is its own.
+pub struct Turn {
+    _servers: Harmed,
+    _turn: MutexGuard<'static, ()>,
+}
+
+/// One broker with HDFS and MySQL that no other test uses meanwhile; `None` where this machine cannot run them. One such
+/// test at a time: a job on servers that come and go keeps a core busy.
+pub fn harmed_cluster() -> Option<(&'static Cluster, Turn)> {
     static CLUSTERS: Mutex<BTreeMap<&str, &Cluster>> = Mutex::new(BTreeMap::new());
-    let turn = harmed();
-    let servers = turn.servers();
+    static TURN: Mutex<()> = Mutex::new(());
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let harmed = harmed();
+    let servers = harmed.servers();
     let mut clusters = CLUSTERS.lock().unwrap_or_else(PoisonError::into_inner);
     // Its proxies last as long as this program, as their ports are agreed on.
     let cluster = match clusters.get(servers.name()) {
@@ -40,7 +48,7 @@ pub fn harmed_cluster() -> Option<(&'static Cluster, Harmed)> {
             cluster
         }
     };
-    Some((cluster, turn))
+    Some((cluster, Turn { _servers: harmed, _turn: turn }))
 }
 
 /// Servers, and the proxies through which the job reaches them.
