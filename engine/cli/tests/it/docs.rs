@@ -106,7 +106,8 @@ fn every_command_exists_with_its_options() {
         let text = fs::read_to_string(&page).unwrap();
         let (prose, code) = prose_and_code(&text);
         let quoted = prose.into_iter().flat_map(|line| line.split('`').skip(1).step_by(2));
-        for arguments in code.into_iter().chain(quoted).filter_map(arguments).filter(|words| !words.is_empty()) {
+        let is_command = |words: &Vec<&str>| words.first().is_some_and(|word| word.starts_with(char::is_lowercase));
+        for arguments in code.into_iter().chain(quoted).filter_map(arguments).filter(is_command) {
             commands.insert((page.clone(), arguments.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>()));
         }
     }
