@@ -72,7 +72,7 @@ impl DataFile {
         }
     }
 
-    /// The file of this name and the number of its batch, if it is spelled exactly as [`DataFile::name`] would, or as
+    /// The file of this name and the number of its batch, if it is spelled exactly as `DataFile::name` would, or as
     /// earlier versions named dead letters.
     pub fn parse(name: &str) -> Option<(Self, u64)> {
         let (path, extension) = name.rsplit_once('.')?;

@@ -1,4 +1,4 @@
-//! How a SQL sink opens, commits and is audited; what it creates, inserts and counts is its [`Target`]'s to say.
+//! How a SQL sink opens, commits and is audited; what it creates, inserts and counts is its `Target`'s to say.
 
 mod audit;
 pub(crate) mod insert;
