@@ -93,7 +93,7 @@ fn killed_at_random_moments_on_real_servers() {
 /// Inflicts faults one after the other on a job of each layout, side by side, so that each layout meets every fault.
 fn survive(cluster: &Cluster, faults: impl IntoIterator<Item = Vec<Fault>>, random: &mut Random) {
     let mut account = Account::default();
-    let jobs = [Layout::Batches, Layout::Flat].map(|layout| cluster.job(10, 20_000, "30ms", "500ms", layout));
+    let jobs = [Layout::Batches, Layout::Flat].map(|layout| cluster.job(10, 40_000, "30ms", "500ms", layout));
     let mut programs: Vec<_> = jobs.iter().map(Program::start).collect();
     recover(&mut programs, "the start");
     for faults in faults {
