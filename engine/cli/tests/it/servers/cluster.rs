@@ -54,8 +54,8 @@ pub fn harmed_cluster() -> Option<(&'static Cluster, Turn)> {
 /// Servers, and the proxies through which the job reaches them.
 pub struct Cluster {
     kafka: &'static Servers,
-    others: &'static Servers,
-    brokers: String,
+    pub others: &'static Servers,
+    pub brokers: String,
     hadoop_conf: String,
     pub proxies: Vec<(&'static str, Proxy)>,
 }

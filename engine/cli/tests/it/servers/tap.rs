@@ -16,7 +16,6 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::time::Duration;
-use testkit::servers::ALL;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 const TARGETS: [&str; 6] =
@@ -34,13 +33,9 @@ struct Places {
     files: String,
 }
 
-fn brokers() -> String {
-    ALL.variable("kafka", "KAFKA_BROKERS").unwrap()
-}
-
 fn committed(job: &ClusterJob<'_>) -> KafkaResult<Vec<(i32, Offset)>> {
     let consumer: BaseConsumer =
-        ClientConfig::new().set("bootstrap.servers", brokers()).set("group.id", &job.name).create()?;
+        ClientConfig::new().set("bootstrap.servers", &job.cluster.brokers).set("group.id", &job.name).create()?;
     let mut partitions = TopicPartitionList::new();
     partitions.add_partition_range(&job.name, 0, 3);
     let committed = consumer.committed_offsets(partitions, TIMEOUT)?;
@@ -51,7 +46,7 @@ fn committed(job: &ClusterJob<'_>) -> KafkaResult<Vec<(i32, Offset)>> {
 
 fn look(job: &ClusterJob<'_>) -> Places {
     let consumer: BaseConsumer =
-        ClientConfig::new().set("bootstrap.servers", brokers()).set("group.id", &job.name).create().unwrap();
+        ClientConfig::new().set("bootstrap.servers", &job.cluster.brokers).set("group.id", &job.name).create().unwrap();
     let groups = consumer.fetch_group_list(None, TIMEOUT).unwrap();
     let group =
         |group: &rdkafka::groups::GroupInfo| (group.name().to_owned(), group.state().to_owned(), group.members().len());
@@ -67,7 +62,7 @@ fn look(job: &ClusterJob<'_>) -> Places {
         metadata.topics().iter().filter(|topic| topic.name().contains(&job.name)).map(topic).collect();
     topics.sort();
     let committed = committed(job).unwrap();
-    let files = ALL.command(&["hdfs", "dfs", "-ls", "-R", &format!("/{}", job.name)]);
+    let files = job.cluster.others.command(&["hdfs", "dfs", "-ls", "-R", &format!("/{}", job.name)]);
     Places { groups, committed, topics, files }
 }
 
@@ -140,7 +135,7 @@ fn a_position_that_is_gone_is_said_with_what_is_there() {
         assert!(job.job.output("run", &["--drain", "--flow", flow]).status.success());
     }
     let admin: AdminClient<DefaultClientContext> =
-        ClientConfig::new().set("bootstrap.servers", brokers()).create().unwrap();
+        ClientConfig::new().set("bootstrap.servers", &job.cluster.brokers).create().unwrap();
     let mut gone = TopicPartitionList::new();
     gone.add_partition_offset(&job.name, 1, Offset::Offset(7)).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
