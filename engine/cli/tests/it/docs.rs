@@ -135,3 +135,17 @@ fn topics_of_help_print_the_pages() {
         assert_eq!(String::from_utf8(output.stdout).unwrap().trim(), page.trim(), "{topic}");
     }
 }
+
+#[test]
+fn help_through_a_pipe_is_plain_text_and_names_each_choice_once() {
+    let help = |arguments: &[&str]| Command::new(env!("CARGO_BIN_EXE_weatherflow")).args(arguments).output().unwrap();
+    for arguments in [&["help"][..], &["help", "run"]] {
+        let text = String::from_utf8(help(arguments).stdout).unwrap();
+        assert!(text.contains("Usage: weatherflow") && !text.contains('\u{1b}'), "{text:?}");
+    }
+    let unknown = help(&["help", "statsu"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    let said = String::from_utf8(unknown.stderr).unwrap();
+    assert!(said.contains("did you mean `status`?"), "{said}");
+    assert_eq!(said.split("choices: ").nth(1).unwrap().matches("status").count(), 1, "{said}");
+}
