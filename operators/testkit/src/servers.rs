@@ -5,7 +5,7 @@
 //! fails instead. `WEATHERFLOW_SERVERS=off` skips them on any machine. `WEATHERFLOW_MYSQL=9` has a real MySQL 9 instead of
 //! MariaDB, where root and debootstrap are there.
 
-pub use crate::{project, unique, wait_for};
+use crate::project;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::ops::Deref;

@@ -2,13 +2,14 @@
 //! compared with what the generator must have produced. `WEATHERFLOW_KILLS=1000` makes it long.
 
 use crate::common::served::{Served, wait_for};
-use crate::common::{Job, Random, both};
+use crate::common::{Job, both};
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::process::{Child, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
+use testkit::Random;
 
 fn signal(child: &Child, signal: Signal) {
     // It may have ended by itself, which is for the caller to judge.

@@ -3,8 +3,8 @@
 //!
 //! A failing seed is printed; `WEATHERFLOW_SEED=<seed>` runs it alone, `WEATHERFLOW_SEEDS=<n>` runs more.
 
+use crate::archive_world::Job;
 use crate::archive_world::earlier::Earlier;
-use crate::archive_world::{Chance, Job};
 use files::sink::Layout;
 use files::store::faulty::{Fault, Faulty};
 use files::store::memory::Memory;
@@ -16,6 +16,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::SystemTime;
+use testkit::Random;
 
 /// Calls of one copy that go wrong, in every second seed.
 const FAULTS: u64 = 2;
@@ -30,7 +31,7 @@ struct Turns {
 struct State {
     copies: Vec<Copy>,
     turn: Option<usize>,
-    chance: Chance,
+    chance: Random,
     /// How often, of 16 times, the copy that had the last turn is passed over.
     restless: u64,
     last: usize,
@@ -203,7 +204,7 @@ enum Versions {
 
 /// Runs two or three copies to their ends; every second seed adds unanswered and late calls.
 fn race(layout: Layout, versions: Versions, seed: u64) -> Fates {
-    let mut chance = Chance(seed);
+    let mut chance = Random(seed);
     let copies = 2 + chance.below(2) as usize;
     let faulty = seed % 2 == 1;
     let memory = Memory::default();

@@ -3,7 +3,7 @@
 //!
 //! `WEATHERFLOW_MUTATIONS=12000` makes that many of each layout and codec; `WEATHERFLOW_SEED` makes others.
 
-use crate::archive_world::{Chance, Job, World, audit, files, write};
+use crate::archive_world::{Job, World, audit, files, write};
 use files::sink::{Compression, Layout, ParquetSink};
 use files::store::Store;
 use files::store::memory::Memory;
@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
+use testkit::Random;
 use testkit::project;
 
 const JOB: Job = Job { partitions: 3, positions: 24, step: 4 };
@@ -91,7 +92,7 @@ const KINDS: [Mutation; 18] = {
 };
 
 /// A byte of all bytes of all files: its file, and where it is in it.
-fn place(archive: &Archive, chance: &mut Chance) -> (String, usize) {
+fn place(archive: &Archive, chance: &mut Random) -> (String, usize) {
     let mut at = chance.below(archive.values().map(|bytes| bytes.len() as u64).sum());
     for (path, bytes) in archive {
         match at.checked_sub(bytes.len() as u64) {
@@ -102,7 +103,7 @@ fn place(archive: &Archive, chance: &mut Chance) -> (String, usize) {
     unreachable!("it is below the sum of all lengths")
 }
 
-fn one<'a>(of: &'a [String], chance: &mut Chance) -> &'a str {
+fn one<'a>(of: &'a [String], chance: &mut Random) -> &'a str {
     &of[chance.below(of.len() as u64) as usize]
 }
 
@@ -116,7 +117,7 @@ fn batches(archive: &Archive, layout: Layout) -> Vec<String> {
 }
 
 /// A name that another file or batch could have.
-fn renamed(path: &str, chance: &mut Chance) -> String {
+fn renamed(path: &str, chance: &mut Random) -> String {
     let number = chance.below(9);
     match chance.below(3) {
         0 => path.replacen("partition-", &format!("partition-{number}"), 1),
@@ -146,7 +147,7 @@ fn swap(archive: &mut Archive, one: &str, other: &str) {
     shift(archive, "aside", other, false);
 }
 
-fn mutate(archive: &mut Archive, layout: Layout, kind: Mutation, chance: &mut Chance) {
+fn mutate(archive: &mut Archive, layout: Layout, kind: Mutation, chance: &mut Random) {
     let (path, at) = place(archive, chance);
     let (paths, batches): (Vec<_>, _) = (archive.keys().cloned().collect(), batches(archive, layout));
     let bytes = archive.get_mut(&path).unwrap();
@@ -227,7 +228,7 @@ fn mutations_are_noticed(layout: Layout) {
         let whole = archive(world, compression);
         assert_eq!(audit(&sink(&stored(&whole), layout, compression)).0, [], "the archive itself is sound");
         for n in 0..number("WEATHERFLOW_MUTATIONS", SAMPLE) {
-            let mut chance = Chance(number("WEATHERFLOW_SEED", 1) << 32 | n);
+            let mut chance = Random(number("WEATHERFLOW_SEED", 1) << 32 | n);
             let kind = KINDS[n as usize % KINDS.len()];
             let mut mutated = whole.clone();
             while mutated == whole {

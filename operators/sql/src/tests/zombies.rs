@@ -1,11 +1,12 @@
 //! Two copies of one flow on one database: the one that was opened last wins, the other stops with the fence's error.
 
-use super::{Random, Target, batch, drive, folder, run};
+use super::{Target, batch, drive, folder, run};
 use crate::database::failpoint::Failpoints;
 use operators_core::Error;
 use operators_core::progress::Progress;
 use operators_core::stage::Committer;
 use std::sync::Barrier;
+use testkit::Random;
 
 /// One copy: who it is, and what it has in its hands.
 struct Copy {

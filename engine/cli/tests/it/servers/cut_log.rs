@@ -10,7 +10,8 @@ use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
-use testkit::servers::{FRESH, Servers, unique};
+use testkit::servers::{FRESH, Servers};
+use testkit::unique;
 
 /// Messages before the cut, and as many after it.
 const MESSAGES: usize = 10;

@@ -1,9 +1,9 @@
 //! What happens to jobs, their program and their servers, alone and in pairs.
 use super::cluster::{Cluster, ClusterJob};
 use super::program::Program;
-use crate::common::Random;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+use testkit::Random;
 
 #[derive(Clone, Debug)]
 pub enum Fault {

@@ -7,11 +7,11 @@
 use super::cluster::{Cluster, Layout, ONE, THREE, harmed_cluster};
 use super::fault::{Deck, Fault, a_pair, between, each_fault, inflict, names, pause};
 use super::program::Program;
-use crate::common::Random;
 use operators_core::config::Interval;
 use std::collections::BTreeMap;
 use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
+use testkit::Random;
 
 /// Everything to know of a long run.
 #[derive(Default)]

@@ -15,7 +15,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 use testkit::servers;
-use testkit::servers::wait_for;
+use testkit::wait_for;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 

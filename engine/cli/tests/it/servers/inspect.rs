@@ -8,7 +8,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use std::fs;
 use std::time::Duration;
 use testkit::servers;
-use testkit::servers::unique;
+use testkit::unique;
 
 /// Everything that the servers hold of a job: offsets of every topic with its name, rows of the tables, HDFS with all
 /// its times.

@@ -9,7 +9,7 @@ use testkit::servers;
 #[test]
 fn a_table_that_was_filled_anew_between_two_runs_is_refused() {
     let (Some(url), dir) = (servers::mysql(), tempfile::tempdir().unwrap()) else { return };
-    let table = servers::unique("anew").replace('-', "_");
+    let table = testkit::unique("anew").replace('-', "_");
     let sql = |statements: &str| servers::ALL.command(&["sql", &format!("USE CS544; {statements}")]);
     let fill = format!("INSERT INTO {table} (a) SELECT 1 FROM information_schema.collations LIMIT 40");
     sql(&format!("CREATE TABLE {table} (id BIGINT AUTO_INCREMENT PRIMARY KEY, a INT); {fill}"));

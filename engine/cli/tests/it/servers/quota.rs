@@ -7,7 +7,8 @@ use std::process::{Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 use testkit::servers;
-use testkit::servers::{ALL, unique};
+use testkit::servers::ALL;
+use testkit::unique;
 
 const PIPELINE: &str = r#"
 name = "quota"

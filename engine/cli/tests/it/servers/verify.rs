@@ -10,7 +10,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use serde_json::json;
 use std::time::Duration;
 use testkit::servers;
-use testkit::servers::{unique, wait_for};
+use testkit::{unique, wait_for};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 

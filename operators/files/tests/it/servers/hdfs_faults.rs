@@ -1,7 +1,7 @@
 //! A real HDFS whose servers die, hang and refuse: every call comes back, nothing is lost, nothing
 //! is doubled.
 
-use crate::archive_world::{Chance, Job, World, assert_whole, sink, write};
+use crate::archive_world::{Job, World, assert_whole, sink, write};
 use files::sink::Layout;
 use files::store::faulty::{Fault, Faulty};
 use files::store::hdfs::Hdfs;
@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
+use testkit::Random;
 use testkit::servers::{self, ALL, Harmed, harmed};
 
 /// A cluster that only this test has, and that is well; all its servers run again when this is dropped.
@@ -164,7 +165,7 @@ fn a_dead_datanode_is_waited_out() {
 fn the_namenode_dies_under_renames() {
     let Some(cluster) = Cluster::take() else { return };
     let store = cluster.store("renames");
-    let (mut renames, mut unanswered, mut done, mut chance) = (0, 0, 0, Chance(7));
+    let (mut renames, mut unanswered, mut done, mut chance) = (0, 0, 0, Random(7));
     for round in 0..4 {
         wait_until_well(&store);
         let wait = Duration::from_millis(200 + chance.below(500));
@@ -219,7 +220,7 @@ fn the_namenode_dies_under_renames() {
 fn the_namenode_dies_under_commits() {
     let Some(cluster) = Cluster::take() else { return };
     let job = Job { partitions: 4, positions: 36, step: 3 };
-    let (done, mut chance) = (AtomicBool::new(false), Chance(11));
+    let (done, mut chance) = (AtomicBool::new(false), Random(11));
     thread::scope(|scope| {
         let killer = scope.spawn(|| {
             for _ in 0..4 {

@@ -1,11 +1,12 @@
 //! Rows that commit late: whatever transactions do, each committed row is read once, and in the order of the ids.
 
-use super::super::{ALL, Random, at};
+use super::super::{ALL, at};
 use super::{Client, Stop, World, ids, nothing_comes, own};
 use operators_core::stage::{Read, Reader};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use testkit::Random;
 
 const CREATE: &str = "CREATE TABLE t (id BIGINT AUTO_INCREMENT PRIMARY KEY, a INT)";
 const COLUMNS: &str = r#"{"a": "int32"}"#;
